@@ -1,0 +1,1 @@
+//! The fixed palette of everything that we draw.

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use super::CameraId;
+
+/// Every sound in the house is mono at this rate.
+pub const SAMPLE_RATE_HZ: u32 = 16_000;
+
+/// A point in fractions of the picture: x to the right, y downwards, both 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// A box in fractions of the picture, x1 ≤ x2 and y1 ≤ y2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BBox {
+    pub x1: f32,
+    pub y1: f32,
+    pub x2: f32,
+    pub y2: f32,
+}
+
+/// Packed 8-bit RGB, rows top to bottom without padding: `rgb.len() == width * height * 3`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    pub width: u32,
+    pub height: u32,
+    pub rgb: Vec<u8>,
+}
+
+/// One analysed picture. Privacy masks are already painted in.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// On the camera's clock, monotonic.
+    pub pts_ns: u64,
+    pub picture: Arc<Picture>,
+}
+
+/// A block of sound: mono, 16 kHz, [-1, 1]. `pts_ns` is the time of its first sample, on the camera's clock.
+#[derive(Clone, Debug)]
+pub struct AudioChunk {
+    pub pts_ns: u64,
+    pub samples: Arc<[f32]>,
+}
+
+/// What a window can say of its sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioState {
+    /// The camera sends none (or none that we can decode): a normal camera.
+    None,
+    /// The samples of the window are here (perhaps with gaps).
+    Present,
+    /// The camera sends sound, but none arrived for this window in time.
+    Missing,
+}
+
+/// A consecutive cut of one camera's stream: what happened in `[start_ns, end_ns)`.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub camera: CameraId,
+    /// Counts up by one per camera, over rebuilds of the camera too.
+    pub seq: u64,
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub frames: Vec<Frame>,
+    pub audio: Vec<AudioChunk>,
+    pub audio_state: AudioState,
+    /// Adds to a time on the camera's clock to give UTC in nanoseconds since 1970.
+    pub utc_offset_ns: i64,
+    /// When the newest part of the window arrived, on the host's monotonic clock; for latency figures only.
+    pub arrived_ns: u64,
+    /// True on the first window after the stream was interrupted: rings and tracks start anew.
+    pub discontinuity: bool,
+}
+
+impl Window {
+    /// UTC in nanoseconds of a time on the camera's clock.
+    pub fn utc_ns(&self, pts_ns: u64) -> i64 {
+        pts_ns as i64 + self.utc_offset_ns
+    }
+}
+
+/// An object found in one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    pub bbox: BBox,
+    /// Index into the detector's labels.
+    pub class: usize,
+    /// 0 to 1.
+    pub score: f32,
+}
+
+/// A confirmed object followed over frames, as it stood at one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    pub id: u64,
+    /// The label, such as `person`.
+    pub class: Arc<str>,
+    pub score: f32,
+    pub bbox: BBox,
+    /// Seen in this frame (false: predicted only, during a short occlusion).
+    pub seen: bool,
+    /// Frames in which it was seen so far.
+    pub hits: u32,
+    /// Camera time at which it was first seen.
+    pub born_ns: u64,
+}

@@ -1,0 +1,19 @@
+//! Floor 0: the types that travel through the house. Types only: no clock, no I/O, no tensor.
+
+mod alert;
+mod evidence;
+mod ids;
+mod media;
+mod report;
+mod secret;
+mod status;
+
+pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
+pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
+pub use ids::CameraId;
+pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
+pub use report::{
+    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
+};
+pub use secret::{Redactor, Secret};
+pub use status::{AudioInfo, CameraState, CameraStatus, StateReason, VideoInfo};

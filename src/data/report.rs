@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use super::{CameraId, Track};
+
+/// The branches of the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Branch {
+    Vision,
+    Hearing,
+}
+
+/// How a branch fared with a window. Exactly one report a window a branch, whatever happens (invariant 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Computed.
+    Ok,
+    /// Nothing to compute: a window without frames or without sound.
+    Empty,
+    /// The gate judged the window not worth computing.
+    Gated,
+    /// Evicted under load before it was computed.
+    Shed,
+    /// Missed the deadline of `fuse`.
+    Late,
+    /// The stage failed or panicked on it.
+    Failed,
+}
+
+/// A branch's learned summary of a window, for the learned fusion.
+pub type Embedding = Arc<[f32]>;
+
+/// A branch's answer to one window.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub camera: CameraId,
+    pub seq: u64,
+    pub branch: Branch,
+    pub status: Status,
+    pub body: ReportBody,
+    pub embedding: Option<Embedding>,
+}
+
+impl Report {
+    /// A report with a status and nothing to say.
+    pub fn bare(camera: CameraId, seq: u64, branch: Branch, status: Status) -> Self {
+        Self {
+            camera,
+            seq,
+            branch,
+            status,
+            body: ReportBody::None,
+            embedding: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum ReportBody {
+    None,
+    Vision(VisionReport),
+    Hearing(HearingReport),
+}
+
+/// What vision saw: the tracks as they stood at each frame of the window, in time order.
+#[derive(Clone, Debug, Default)]
+pub struct VisionReport {
+    pub frames: Vec<TrackedFrame>,
+    /// `name@version` of the detector.
+    pub model: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TrackedFrame {
+    pub pts_ns: u64,
+    pub tracks: Vec<Track>,
+}
+
+/// What hearing heard: the patches whose end fell into the window, in time order.
+#[derive(Clone, Debug, Default)]
+pub struct HearingReport {
+    pub patches: Vec<SoundPatch>,
+    /// Labels of `SoundPatch::scores`, in order.
+    pub labels: Arc<[Arc<str>]>,
+    /// Loudness of the window in dBFS (RMS; -120 for digital silence).
+    pub level_dbfs: f32,
+    /// `name@version` of the sound model.
+    pub model: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SoundPatch {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Independent probabilities by label, 0 to 1.
+    pub scores: Vec<f32>,
+    pub level_dbfs: f32,
+}

@@ -1,0 +1,1 @@
+//! Weighs evidence in log-odds. Pure.

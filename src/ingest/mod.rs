@@ -1,0 +1,65 @@
+//! Cameras: from a URL to windows, under a supervisor.
+
+pub mod gst;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::data::{CameraId, Point, Secret};
+use crate::window::WindowOptions;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Transport {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+/// Which clock gives UTC (design, invariant 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ClockSource {
+    #[default]
+    Host,
+    Camera,
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Rtsp {
+        /// `rtsp://` or `rtsps://`, without user and password.
+        url: String,
+        username: Option<String>,
+        password: Option<Secret>,
+        transport: Transport,
+        /// CA certificate (PEM) for `rtsps://`; None: the system's.
+        ca: Option<PathBuf>,
+    },
+    /// Plays in real time and loops (`run`), or once as fast as it goes (`replay`).
+    File { path: PathBuf },
+}
+
+/// One camera, as ingest needs it.
+#[derive(Clone, Debug)]
+pub struct CameraOptions {
+    pub id: CameraId,
+    pub source: Source,
+    pub analysis_fps: f32,
+    /// Longest side of the analysed picture; smaller sources are not enlarged.
+    pub analysis_px: u32,
+    /// Polygons painted black before anything looks at the picture.
+    pub masks: Vec<Vec<Point>>,
+    pub clock: ClockSource,
+    /// No frame for so long with the connection open: the camera is stalled and is rebuilt.
+    pub stall_after: Duration,
+    /// Lag over the least lag seen at which delta frames are dropped until the next key frame.
+    pub max_lag: Duration,
+    /// Backoff between tries: first wait and cap.
+    pub backoff_first: Duration,
+    pub backoff_cap: Duration,
+    /// `auto` or a decoder element's name.
+    pub decoder: String,
+    /// Folder with templates that replace the built-in ones.
+    pub pipelines_dir: Option<PathBuf>,
+    pub window: WindowOptions,
+}

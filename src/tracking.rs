@@ -1,0 +1,1 @@
+//! Follows detections over frames.
