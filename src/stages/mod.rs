@@ -1,1 +1,66 @@
-//! stages
+//! The stages of the graph, one small file each: synchronous structs that own their state and have no thread, no
+//! channel, no clock and no lock. `graph::runner` gives them all of that.
+
+mod fuse;
+mod gate;
+mod hearing;
+mod join;
+mod vision;
+
+use std::sync::Arc;
+
+pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
+pub use gate::Gate;
+pub use hearing::{Hearing, Listen, SoundScores};
+pub use vision::{Detect, Vision};
+
+use crate::behaviour::BehaviourOptions;
+use crate::data::{CameraId, Window};
+use crate::error::StageError;
+use crate::policy::PolicyOptions;
+
+/// What a camera wants of the stages. A reload hands out a new one, and the stages rebuild what hangs on it.
+#[derive(Debug)]
+pub struct CameraProfile {
+    /// Classes that are tracked; others are dropped after the detector.
+    pub detect: Vec<Arc<str>>,
+    pub behaviour: BehaviourOptions,
+    pub policy: PolicyOptions,
+}
+
+/// A window on its way, with its camera's wishes.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub window: Arc<Window>,
+    pub profile: Arc<CameraProfile>,
+}
+
+impl Job {
+    pub fn camera(&self) -> &CameraId {
+        &self.window.camera
+    }
+}
+
+/// One step of the graph.
+pub trait Stage: Send {
+    type In: Clone + Send;
+    type Out: Send;
+
+    /// Works on one input and pushes what comes of it to `out`.
+    ///
+    /// # Errors
+    /// The input could not be computed; the runner then sends what [`Stage::failed`] says instead.
+    fn process(&mut self, input: Self::In, out: &mut Vec<Self::Out>) -> Result<(), StageError>;
+
+    /// What stands for an input that failed, so that fan-in never stalls (invariant 1).
+    fn failed(input: &Self::In) -> Vec<Self::Out>;
+
+    /// After a panic on `input`: forget the state of the cameras in it, and of no other.
+    fn recover(&mut self, _input: &Self::In) {}
+
+    /// Called while idle and between inputs, with the host's monotonic time.
+    fn tick(&mut self, _now_ns: u64, _out: &mut Vec<Self::Out>) {}
+
+    /// The inputs have closed: the last words.
+    fn finish(&mut self, _out: &mut Vec<Self::Out>) {}
+}

@@ -1,0 +1,318 @@
+//! The topology.
+//!
+//! ```text
+//! camera ──windows──▶ gate ──┬─▶ vision  ─┐
+//!                            └─▶ hearing ─┴─▶ fuse ──verdicts──▶ (store and MQTT, or the replay's writer)
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::edge::{Edge, EdgeIn, EdgeOut, Policy};
+use super::mailbox::{Mailbox, PostOffice};
+use super::metrics::{CameraMetrics, Metrics, StageMetrics};
+use super::runner::Runner;
+use super::watch::{Health, Pulse};
+use crate::clock::Clock;
+use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
+use crate::stages::{
+    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage, Verdict, Vision,
+};
+
+/// Live drops what it cannot keep up with; replay waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Live,
+    Replay,
+}
+
+#[derive(Clone, Debug)]
+pub struct GraphOptions {
+    pub pace: Pace,
+    /// Windows in front of a shared stage, per camera.
+    pub mailbox_depth: usize,
+    /// Windows that a model stage takes at once.
+    pub max_batch: usize,
+    /// How long `fuse` waits for a window's branches.
+    pub fuse_deadline: Duration,
+    /// Windows that the gate remembers per camera.
+    pub ring: usize,
+}
+
+impl GraphOptions {
+    pub fn live() -> Self {
+        Self {
+            pace: Pace::Live,
+            mailbox_depth: 2,
+            max_batch: 4,
+            fuse_deadline: Duration::from_secs(3),
+            ring: 4,
+        }
+    }
+
+    pub fn replay() -> Self {
+        Self {
+            pace: Pace::Replay,
+            max_batch: 1,
+            ..Self::live()
+        }
+    }
+}
+
+/// The models that the stages ask.
+pub struct Models {
+    pub detector: Box<dyn Detect>,
+    pub sound: Box<dyn Listen>,
+}
+
+/// The running graph.
+pub struct Graph {
+    clock: Arc<dyn Clock>,
+    windows: PostOffice<Job>,
+    new_routes: Sender<(CameraId, Route)>,
+    branches: Arc<(PostOffice<Job>, PostOffice<Job>)>,
+    reports: EdgeIn<FuseInput>,
+    health: Health,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A camera's way from the gate to the branches. Dropped with the camera's inlet.
+struct Route {
+    vision: Mailbox<Job>,
+    hearing: Mailbox<Job>,
+}
+
+/// Where a camera's windows go in. When it is dropped the camera is gone from the graph.
+pub struct CameraInlet {
+    camera: CameraId,
+    windows: Mailbox<Job>,
+    reports: EdgeIn<FuseInput>,
+    profile: Arc<CameraProfile>,
+    metrics: Arc<CameraMetrics>,
+}
+
+impl Graph {
+    /// Starts the stages. Verdicts come out of the returned edge; it closes when the graph has ended.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn start(
+        options: &GraphOptions,
+        models: Models,
+        clock: Arc<dyn Clock>,
+        metrics: &mut Metrics,
+    ) -> std::io::Result<(Self, EdgeOut<Verdict>)> {
+        let live = options.pace == Pace::Live;
+        let shed_or_wait = if live { Policy::DropOldest } else { Policy::Block };
+        let mut edge = |name| metrics.edges.entry(name).or_default().clone();
+        let (windows, windows_out) = PostOffice::new(options.mailbox_depth, shed_or_wait, 16, edge("windows"));
+        let (vision, vision_out) =
+            PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, edge("vision"));
+        let (hearing, hearing_out) =
+            PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, edge("hearing"));
+        let (reports, reports_out) = Edge::bounded(256, Policy::Block, edge("reports"));
+        let (verdicts, verdicts_out) = Edge::bounded(64, Policy::Block, edge("verdicts"));
+        let (new_routes, routes) = unbounded();
+
+        let mut health = Health::default();
+        let mut threads = Vec::new();
+        let mut stages = Stages {
+            clock: clock.clone(),
+            metrics,
+            health: &mut health,
+        };
+
+        let fan_out = FanOut {
+            routes,
+            known: HashMap::new(),
+            reports: reports.clone(),
+            clock: clock.clone(),
+        };
+        let to_fuse = |reports: EdgeIn<FuseInput>| {
+            move |report| {
+                let _ = reports.push(FuseInput::Report(report));
+            }
+        };
+        let deadline_ns = live.then_some(options.fuse_deadline.as_nanos() as u64);
+        threads.push(stages.spawn("gate", Gate::new(options.ring), windows_out, fan_out.into_sink())?);
+        threads.push(stages.spawn(
+            "vision",
+            Vision::new(models.detector),
+            vision_out,
+            to_fuse(reports.clone()),
+        )?);
+        threads.push(stages.spawn(
+            "hearing",
+            Hearing::new(models.sound),
+            hearing_out,
+            to_fuse(reports.clone()),
+        )?);
+        threads.push(stages.spawn(
+            "fuse",
+            Fuse::new(FuseOptions { deadline_ns }),
+            reports_out,
+            move |verdict| {
+                let _ = verdicts.push(verdict);
+            },
+        )?);
+        let branches = Arc::new((vision, hearing));
+        Ok((
+            Self {
+                clock,
+                windows,
+                new_routes,
+                branches,
+                reports,
+                health,
+                threads,
+            },
+            verdicts_out,
+        ))
+    }
+
+    /// Connects a camera.
+    pub fn camera(&self, camera: CameraId, profile: CameraProfile, metrics: Arc<CameraMetrics>) -> CameraInlet {
+        let route = Route {
+            vision: self.branches.0.mailbox(),
+            hearing: self.branches.1.mailbox(),
+        };
+        // The gate's thread holds the routes; it is gone only when the graph is.
+        let _ = self.new_routes.send((camera.clone(), route));
+        CameraInlet {
+            camera,
+            windows: self.windows.mailbox(),
+            reports: self.reports.clone(),
+            profile: Arc::new(profile),
+            metrics,
+        }
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Ordered stop: the inlets must be gone; each stage ends when its inputs close. Names whoever still runs at
+    /// the deadline.
+    ///
+    /// # Errors
+    /// The stages that did not end in time.
+    pub fn stop(self, deadline: Duration) -> Result<(), Vec<&'static str>> {
+        let Self {
+            clock,
+            windows,
+            new_routes,
+            branches,
+            reports,
+            health,
+            threads,
+        } = self;
+        drop((windows, new_routes, branches, reports));
+        let until_ns = clock.monotonic_ns() + deadline.as_nanos() as u64;
+        let (done, all_joined) = crossbeam_channel::bounded::<()>(0);
+        let joiner = std::thread::Builder::new().name("wf-join".into()).spawn(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            drop(done);
+        });
+        let left = Duration::from_nanos(until_ns.saturating_sub(clock.monotonic_ns()));
+        match (joiner, all_joined.recv_timeout(left)) {
+            (Ok(_), Err(crossbeam_channel::RecvTimeoutError::Disconnected)) => Ok(()),
+            _ => Err(health.running()),
+        }
+    }
+}
+
+impl CameraInlet {
+    /// Sends a window on its way. Under load the oldest waiting window of this camera goes instead, and is counted.
+    pub fn push(&self, window: Window) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.metrics.windows.fetch_add(1, Relaxed);
+        self.metrics.frames.fetch_add(window.frames.len() as u64, Relaxed);
+        self.metrics
+            .stream_ms
+            .fetch_add((window.end_ns - window.start_ns) / 1_000_000, Relaxed);
+        let job = Job {
+            window: Arc::new(window),
+            profile: self.profile.clone(),
+        };
+        if self.windows.push(job).is_some() {
+            // Nobody was told of that window yet: it is shed for both branches, here.
+            self.metrics.report(Branch::Vision, Status::Shed);
+            self.metrics.report(Branch::Hearing, Status::Shed);
+        }
+    }
+
+    /// The stream is over for now: open alerts end with this reason.
+    pub fn over(&self, reason: EndReason) {
+        let _ = self.reports.push(FuseInput::Over {
+            camera: self.camera.clone(),
+            reason,
+        });
+    }
+}
+
+/// Starts stages with their runner, metrics and pulse.
+struct Stages<'a> {
+    clock: Arc<dyn Clock>,
+    metrics: &'a mut Metrics,
+    health: &'a mut Health,
+}
+
+impl Stages<'_> {
+    fn spawn<S: Stage + 'static>(
+        &mut self,
+        name: &'static str,
+        stage: S,
+        intake: impl super::runner::Intake<S::In>,
+        sink: impl FnMut(S::Out) + Send + 'static,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let metrics: Arc<StageMetrics> = self.metrics.stages.entry(name).or_default().clone();
+        let pulse = Arc::new(Pulse::default());
+        self.health.pulses.push((name, pulse.clone()));
+        let runner = Runner {
+            name,
+            clock: self.clock.clone(),
+            metrics,
+            pulse,
+            health: self.health.clone(),
+        };
+        runner.spawn(stage, intake, sink)
+    }
+}
+
+/// Behind the gate: tells `fuse` to expect the window, then hands it to the branches, and answers for what they shed.
+struct FanOut {
+    routes: Receiver<(CameraId, Route)>,
+    known: HashMap<CameraId, Route>,
+    reports: EdgeIn<FuseInput>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FanOut {
+    fn into_sink(mut self) -> impl FnMut(Job) + Send + 'static {
+        move |job| self.send(job)
+    }
+
+    fn send(&mut self, job: Job) {
+        while let Ok((camera, route)) = self.routes.try_recv() {
+            self.known.insert(camera, route);
+        }
+        let Some(route) = self.known.get(job.camera()) else {
+            return;
+        };
+        let _ = self
+            .reports
+            .push(FuseInput::Expect(job.clone(), self.clock.monotonic_ns()));
+        for (branch, mailbox) in [(Branch::Vision, &route.vision), (Branch::Hearing, &route.hearing)] {
+            if let Some(evicted) = mailbox.push(job.clone()) {
+                let shed = Report::bare(evicted.camera().clone(), evicted.window.seq, branch, Status::Shed);
+                let _ = self.reports.push(FuseInput::Report(shed));
+            }
+        }
+    }
+}

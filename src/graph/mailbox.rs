@@ -1,0 +1,207 @@
+//! One mailbox a camera in front of a shared stage, drained round-robin, so that no camera starves another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
+
+use super::edge::{Edge, EdgeIn, EdgeOut, Next, Policy};
+use super::metrics::EdgeMetrics;
+
+/// Hands out mailboxes; when it and all of them are gone, the stage's input closes.
+pub struct PostOffice<T> {
+    depth: usize,
+    policy: Policy,
+    wake: Sender<()>,
+    added: Sender<EdgeOut<T>>,
+    metrics: Arc<EdgeMetrics>,
+}
+
+/// A camera's way into the stage.
+pub struct Mailbox<T> {
+    edge: EdgeIn<T>,
+    wake: Sender<()>,
+}
+
+/// The stage's side.
+pub struct Postman<T> {
+    boxes: Vec<EdgeOut<T>>,
+    turn: usize,
+    max_batch: usize,
+    wake: Receiver<()>,
+    added: Receiver<EdgeOut<T>>,
+    open: bool,
+}
+
+impl<T> PostOffice<T> {
+    pub fn new(depth: usize, policy: Policy, max_batch: usize, metrics: Arc<EdgeMetrics>) -> (Self, Postman<T>) {
+        let (wake, woken) = bounded(1);
+        let (added, additions) = unbounded();
+        let office = Self {
+            depth,
+            policy,
+            wake,
+            added,
+            metrics,
+        };
+        let postman = Postman {
+            boxes: Vec::new(),
+            turn: 0,
+            max_batch,
+            wake: woken,
+            added: additions,
+            open: true,
+        };
+        (office, postman)
+    }
+
+    /// A new mailbox; the stage looks into it from now on, until it is dropped.
+    pub fn mailbox(&self) -> Mailbox<T> {
+        let (edge, out) = Edge::bounded(self.depth, self.policy, self.metrics.clone());
+        // Fails only when the stage is gone; the first push then hands its item back.
+        let _ = self.added.send(out);
+        let _ = self.wake.try_send(());
+        Mailbox {
+            edge,
+            wake: self.wake.clone(),
+        }
+    }
+}
+
+impl<T> Mailbox<T> {
+    #[must_use = "an evicted window must still be reported as shed"]
+    pub fn push(&self, item: T) -> Option<T> {
+        let evicted = self.edge.push(item);
+        // Full means that a wake-up is already on its way.
+        let _ = self.wake.try_send(());
+        evicted
+    }
+}
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl<T> Postman<T> {
+    /// A batch of at most `max_batch` items, at most one turn a mailbox after the other.
+    pub fn next(&mut self, wait: Duration) -> Next<Vec<T>> {
+        self.open_boxes();
+        let batch = self.collect();
+        if !batch.is_empty() {
+            return Next::Item(batch);
+        }
+        if !self.open && self.boxes.is_empty() {
+            return Next::Closed;
+        }
+        let mut select = Select::new();
+        let woken = select.recv(&self.wake);
+        let added = self.open.then(|| select.recv(&self.added));
+        if let Ok(ready) = select.select_timeout(wait) {
+            if ready.index() == woken {
+                let _ = ready.recv(&self.wake);
+            } else if Some(ready.index()) == added {
+                match ready.recv(&self.added) {
+                    Ok(mailbox) => self.boxes.push(mailbox),
+                    Err(_) => self.open = false,
+                }
+            }
+        }
+        Next::Idle
+    }
+
+    fn open_boxes(&mut self) {
+        while let Ok(mailbox) = self.added.try_recv() {
+            self.boxes.push(mailbox);
+        }
+    }
+
+    fn collect(&mut self) -> Vec<T> {
+        let mut batch = Vec::new();
+        let mut empty_in_a_row = 0;
+        while batch.len() < self.max_batch && empty_in_a_row < self.boxes.len() {
+            self.turn %= self.boxes.len();
+            match self.boxes[self.turn].receiver().try_recv() {
+                Ok(item) => {
+                    batch.push(item);
+                    empty_in_a_row = 0;
+                    self.turn += 1;
+                }
+                Err(crossbeam_channel::TryRecvError::Empty) => {
+                    empty_in_a_row += 1;
+                    self.turn += 1;
+                }
+                Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                    self.boxes.remove(self.turn);
+                }
+            }
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(5);
+
+    fn office(max_batch: usize) -> (PostOffice<u32>, Postman<u32>) {
+        PostOffice::new(2, Policy::DropOldest, max_batch, Arc::default())
+    }
+
+    fn next_batch(postman: &mut Postman<u32>) -> Option<Vec<u32>> {
+        loop {
+            match postman.next(WAIT) {
+                Next::Item(batch) => return Some(batch),
+                Next::Closed => return None,
+                Next::Idle => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_busy_camera_does_not_starve_a_quiet_one() {
+        let (office, mut postman) = office(1);
+        let (busy, quiet) = (office.mailbox(), office.mailbox());
+        for item in [1, 2] {
+            assert_eq!(busy.push(item), None);
+        }
+        assert_eq!(quiet.push(10), None);
+        let first = [next_batch(&mut postman), next_batch(&mut postman)].concat_all();
+        assert!(first.contains(&10), "{first:?}");
+    }
+
+    #[test]
+    fn what_waits_goes_out_in_one_batch_up_to_the_limit() {
+        let (office, mut postman) = office(3);
+        let boxes = [office.mailbox(), office.mailbox()];
+        for (i, mailbox) in boxes.iter().enumerate() {
+            assert_eq!(mailbox.push(i as u32), None);
+            assert_eq!(mailbox.push(i as u32 + 10), None);
+        }
+        assert_eq!(next_batch(&mut postman).map(|b| b.len()), Some(3));
+        assert_eq!(next_batch(&mut postman).map(|b| b.len()), Some(1));
+    }
+
+    #[test]
+    fn the_input_closes_when_office_and_mailboxes_are_gone() {
+        let (office, mut postman) = office(1);
+        let mailbox = office.mailbox();
+        assert_eq!(mailbox.push(1), None);
+        drop((office, mailbox));
+        assert_eq!(next_batch(&mut postman), Some(vec![1]));
+        assert_eq!(next_batch(&mut postman), None);
+    }
+
+    trait ConcatAll {
+        fn concat_all(self) -> Vec<u32>;
+    }
+
+    impl ConcatAll for [Option<Vec<u32>>; 2] {
+        fn concat_all(self) -> Vec<u32> {
+            self.into_iter().flatten().flatten().collect()
+        }
+    }
+}

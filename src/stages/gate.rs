@@ -1,0 +1,53 @@
+//! Decides what is worth computing. For now everything is; the ring of the last windows is kept, so that a wake-up
+//! can start before its cause.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{CameraId, Job, Stage};
+use crate::error::StageError;
+
+/// Passes every window on and remembers the last few of each camera.
+pub struct Gate {
+    keep: usize,
+    rings: HashMap<CameraId, VecDeque<Job>>,
+}
+
+impl Gate {
+    /// `keep`: windows remembered per camera. They hold pictures, so this bounds memory.
+    pub fn new(keep: usize) -> Self {
+        Self {
+            keep,
+            rings: HashMap::new(),
+        }
+    }
+}
+
+impl Stage for Gate {
+    type In = Vec<Job>;
+    type Out = Job;
+
+    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
+        for job in jobs {
+            let ring = self.rings.entry(job.camera().clone()).or_default();
+            if job.window.discontinuity {
+                ring.clear();
+            }
+            ring.push_back(job.clone());
+            while ring.len() > self.keep {
+                ring.pop_front();
+            }
+            out.push(job);
+        }
+        Ok(())
+    }
+
+    fn failed(jobs: &Vec<Job>) -> Vec<Job> {
+        jobs.clone()
+    }
+
+    fn recover(&mut self, jobs: &Vec<Job>) {
+        for job in jobs {
+            self.rings.remove(job.camera());
+        }
+    }
+}

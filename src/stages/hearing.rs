@@ -1,0 +1,206 @@
+//! Samples → patches → sounds. A ring over time, so that no sound is halved by a window's edge.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::vision::failed_reports;
+use super::{CameraId, Job, Stage};
+use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
+use crate::error::StageError;
+
+/// What a sound model says of one patch.
+#[derive(Clone, Debug)]
+pub struct SoundScores {
+    /// Independent probabilities by label.
+    pub scores: Vec<f32>,
+    pub embedding: Arc<[f32]>,
+}
+
+/// A sound model as this stage needs it. `nn::SoundModel` is one; tests bring their own.
+pub trait Listen: Send {
+    /// `name@version`
+    fn id(&self) -> Arc<str>;
+    fn labels(&self) -> Arc<[Arc<str>]>;
+    /// Samples in a patch and from one patch's start to the next one's.
+    fn patch_and_hop(&self) -> (usize, usize);
+    /// # Errors
+    /// A sentence saying what failed.
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String>;
+}
+
+/// Turns a window's sound into scored patches. One report a window, also when it was silent.
+pub struct Hearing {
+    model: Box<dyn Listen>,
+    cameras: HashMap<CameraId, Ring>,
+}
+
+/// Samples not yet used up; `start_ns` is the time of the first.
+#[derive(Default)]
+struct Ring {
+    start_ns: u64,
+    samples: Vec<f32>,
+}
+
+/// A hole or overlap larger than this starts a new ring: the sound is not the same stretch any more.
+const SPLICE_TOLERANCE_NS: u64 = 40_000_000;
+const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
+
+impl Hearing {
+    pub fn new(model: Box<dyn Listen>) -> Self {
+        Self {
+            model,
+            cameras: HashMap::new(),
+        }
+    }
+
+    fn listen(&mut self, job: &Job) -> Result<Report, StageError> {
+        let window = &job.window;
+        let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
+        let ring = self.cameras.entry(window.camera.clone()).or_default();
+        if window.discontinuity {
+            ring.samples.clear();
+        }
+        if window.audio.is_empty() {
+            return Ok(bare);
+        }
+        let (patch, hop) = self.model.patch_and_hop();
+        let cuts = ring.take(window, patch, hop);
+        let scored = if cuts.is_empty() {
+            Vec::new()
+        } else {
+            let slices: Vec<&[f32]> = cuts.iter().map(|(_, s)| &s[..]).collect();
+            self.model.classify(&slices).map_err(StageError::Model)?
+        };
+        let embedding = scored.last().map(|s| s.embedding.clone());
+        let patches = cuts
+            .iter()
+            .zip(scored)
+            .map(|((start_ns, samples), heard)| SoundPatch {
+                start_ns: *start_ns,
+                end_ns: start_ns + patch as u64 * NS_PER_SAMPLE,
+                scores: heard.scores,
+                level_dbfs: level_dbfs(samples.iter()),
+            })
+            .collect();
+        let body = HearingReport {
+            patches,
+            labels: self.model.labels(),
+            level_dbfs: level_dbfs(window.audio.iter().flat_map(|c| c.samples.iter())),
+            model: self.model.id(),
+        };
+        Ok(Report {
+            status: Status::Ok,
+            body: ReportBody::Hearing(body),
+            embedding,
+            ..bare
+        })
+    }
+}
+
+impl Ring {
+    /// Adds the window's samples and cuts off every patch that is whole now.
+    fn take(&mut self, window: &Window, patch: usize, hop: usize) -> Vec<(u64, Vec<f32>)> {
+        let mut cuts = Vec::new();
+        for chunk in &window.audio {
+            let expected_ns = self.start_ns + self.samples.len() as u64 * NS_PER_SAMPLE;
+            if self.samples.is_empty() || chunk.pts_ns.abs_diff(expected_ns) > SPLICE_TOLERANCE_NS {
+                self.samples.clear();
+                self.start_ns = chunk.pts_ns;
+            }
+            self.samples.extend_from_slice(&chunk.samples);
+            while self.samples.len() >= patch {
+                cuts.push((self.start_ns, self.samples[..patch].to_vec()));
+                self.samples.drain(..hop);
+                self.start_ns += hop as u64 * NS_PER_SAMPLE;
+            }
+        }
+        cuts
+    }
+}
+
+/// Root mean square in decibels of full scale; -120 for digital silence or no samples.
+fn level_dbfs<'a>(samples: impl Iterator<Item = &'a f32>) -> f32 {
+    let (sum, n) = samples.fold((0f64, 0u64), |(sum, n), s| (sum + f64::from(*s) * f64::from(*s), n + 1));
+    if n == 0 {
+        return -120.0;
+    }
+    ((10.0 * (sum / n as f64).max(1e-12).log10()) as f32).max(-120.0)
+}
+
+impl Stage for Hearing {
+    type In = Vec<Job>;
+    type Out = Report;
+
+    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
+        for job in &jobs {
+            // One camera's failure is its own: the others of the batch still get their answer.
+            match self.listen(job) {
+                Ok(report) => out.push(report),
+                Err(error) => {
+                    tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "hearing failed on a window");
+                    out.extend(failed_reports(std::slice::from_ref(job), Branch::Hearing));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(jobs: &Vec<Job>) -> Vec<Report> {
+        failed_reports(jobs, Branch::Hearing)
+    }
+
+    fn recover(&mut self, jobs: &Vec<Job>) {
+        for job in jobs {
+            self.cameras.remove(job.camera());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{AudioChunk, AudioState};
+
+    fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
+        Window {
+            camera: CameraId::new("yard"),
+            seq,
+            start_ns,
+            end_ns: start_ns + samples as u64 * NS_PER_SAMPLE,
+            frames: vec![],
+            audio: vec![AudioChunk {
+                pts_ns: start_ns,
+                samples: vec![0.5; samples].into(),
+            }],
+            audio_state: AudioState::Present,
+            utc_offset_ns: 0,
+            arrived_ns: 0,
+            discontinuity: false,
+        }
+    }
+
+    #[test]
+    fn patches_run_over_the_edges_of_windows() {
+        let mut ring = Ring::default();
+        let mut starts = Vec::new();
+        for seq in 0..6 {
+            let cuts = ring.take(&window(seq, seq * 500_000_000, 8_000), 15_360, 7_680);
+            starts.extend(cuts.iter().map(|c| c.0));
+        }
+        assert_eq!(starts, [0, 480_000_000, 960_000_000, 1_440_000_000, 1_920_000_000]);
+    }
+
+    #[test]
+    fn a_hole_in_the_sound_starts_a_new_patch() {
+        let mut ring = Ring::default();
+        assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
+        let cuts = ring.take(&window(1, 5_000_000_000, 16_000), 15_360, 7_680);
+        assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [5_000_000_000]);
+    }
+
+    #[test]
+    fn level_is_relative_to_full_scale() {
+        assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
+        assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
+    }
+}
