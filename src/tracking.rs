@@ -1,1 +1,357 @@
 //! Follows detections over frames.
+//!
+//! Two-step association after ByteTrack (Zhang et al., ECCV 2022): confident detections are matched first, then weak
+//! ones to the tracks that are left. Motion is a constant-velocity Kalman filter over the box's centre and size. At a
+//! few frames a second a person may move by more than a box, so the match is by overlap first, then by distance in box
+//! heights.
+
+use std::sync::Arc;
+
+use crate::data::{BBox, Detection, Track};
+use crate::geometry::distance;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackerOptions {
+    /// Detections from this score on take part in the first association and may open a track.
+    pub high: f32,
+    /// Weaker ones, down to this score, only carry on a track that is there.
+    pub low: f32,
+    /// Detections that a new track needs before it is told of.
+    pub min_hits: u32,
+    /// A track that is not seen for so long is forgotten; found before that, it keeps its id.
+    pub max_lost_s: f32,
+    /// Farthest match, in box heights a second of time passed (at least one frame's worth at 5 fps).
+    pub reach_heights_per_s: f32,
+}
+
+impl Default for TrackerOptions {
+    fn default() -> Self {
+        Self {
+            high: 0.35,
+            low: 0.12,
+            min_hits: 2,
+            max_lost_s: 2.0,
+            reach_heights_per_s: 2.5,
+        }
+    }
+}
+
+/// Follows the objects of one camera.
+pub struct Tracker {
+    options: TrackerOptions,
+    live: Vec<Live>,
+    next_id: u64,
+    last_ns: Option<u64>,
+}
+
+struct Live {
+    id: u64,
+    class: usize,
+    score: f32,
+    motion: Motion,
+    hits: u32,
+    born_ns: u64,
+    seen_ns: u64,
+    seen_now: bool,
+}
+
+impl Tracker {
+    pub fn new(options: TrackerOptions) -> Self {
+        Self {
+            options,
+            live: Vec::new(),
+            next_id: 1,
+            last_ns: None,
+        }
+    }
+
+    /// Forgets the tracks; ids go on.
+    pub fn reset(&mut self) {
+        self.live.clear();
+        self.last_ns = None;
+    }
+
+    /// One frame. `labels` names the classes. Returns the confirmed tracks as they stand now, oldest first; those
+    /// with `seen == false` are predicted during a short loss.
+    pub fn update(&mut self, detections: &[Detection], labels: &[Arc<str>], pts_ns: u64) -> Vec<Track> {
+        let dt_s = self
+            .last_ns
+            .map_or(0.0, |last| pts_ns.saturating_sub(last) as f32 / 1e9)
+            .min(5.0);
+        self.last_ns = Some(pts_ns);
+        for track in &mut self.live {
+            track.motion.predict(dt_s);
+            track.seen_now = false;
+        }
+        let strong: Vec<&Detection> = detections.iter().filter(|d| d.score >= self.options.high).collect();
+        let weak: Vec<&Detection> = detections
+            .iter()
+            .filter(|d| (self.options.low..self.options.high).contains(&d.score))
+            .collect();
+        let unmatched = self.associate(&strong, pts_ns, true);
+        let _ = self.associate(&weak, pts_ns, false);
+        for detection in unmatched {
+            self.live.push(Live {
+                id: self.next_id,
+                class: detection.class,
+                score: detection.score,
+                motion: Motion::new(detection.bbox),
+                hits: 1,
+                born_ns: pts_ns,
+                seen_ns: pts_ns,
+                seen_now: true,
+            });
+            self.next_id += 1;
+        }
+        let (min_hits, keep_ns) = (self.options.min_hits, (self.options.max_lost_s * 1e9) as u64);
+        // A track that was seen once only must be seen again soon: most are flickers.
+        self.live
+            .retain(|t| pts_ns.saturating_sub(t.seen_ns) <= if t.hits < min_hits { keep_ns / 3 } else { keep_ns });
+        self.live
+            .iter()
+            .filter(|t| t.hits >= min_hits)
+            .filter_map(|t| t.as_track(labels))
+            .collect()
+    }
+
+    /// Greedy by rising cost; returns the detections that found no track.
+    fn associate<'a>(&mut self, detections: &[&'a Detection], pts_ns: u64, by_distance: bool) -> Vec<&'a Detection> {
+        let mut pairs = Vec::new();
+        for (t, track) in self.live.iter().enumerate().filter(|(_, t)| !t.seen_now) {
+            let lost_s = pts_ns.saturating_sub(track.seen_ns) as f32 / 1e9;
+            for (d, detection) in detections.iter().enumerate().filter(|(_, d)| d.class == track.class) {
+                if let Some(cost) = self.cost(track, detection, lost_s, by_distance) {
+                    pairs.push((cost, t, d));
+                }
+            }
+        }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let mut taken = vec![false; detections.len()];
+        for (_, t, d) in pairs {
+            let track = &mut self.live[t];
+            if track.seen_now || taken[d] {
+                continue;
+            }
+            taken[d] = true;
+            track.motion.correct(detections[d].bbox);
+            track.score = detections[d].score;
+            track.hits += 1;
+            track.seen_ns = pts_ns;
+            track.seen_now = true;
+        }
+        detections
+            .iter()
+            .zip(taken)
+            .filter(|(_, taken)| !taken)
+            .map(|(d, _)| *d)
+            .collect()
+    }
+
+    /// None when the two cannot be the same object. Overlap costs 0 to 1, distance 1 to 2.
+    fn cost(&self, track: &Live, detection: &Detection, lost_s: f32, by_distance: bool) -> Option<f32> {
+        let here = track.motion.bbox();
+        let iou = here.iou(&detection.bbox);
+        if iou > 0.2 {
+            return Some(1.0 - iou);
+        }
+        let (h1, h2) = (here.height(), detection.bbox.height());
+        if !by_distance || h1.min(h2) < 0.5 * h1.max(h2) {
+            return None;
+        }
+        let size = (h1 + h2) / 2.0;
+        let reach = size * self.options.reach_heights_per_s * lost_s.clamp(0.2, 0.6);
+        let away = distance(here.centre(), detection.bbox.centre());
+        (away < reach).then(|| 1.0 + away / reach)
+    }
+}
+
+impl Live {
+    fn as_track(&self, labels: &[Arc<str>]) -> Option<Track> {
+        Some(Track {
+            id: self.id,
+            class: labels.get(self.class)?.clone(),
+            score: self.score,
+            bbox: self.motion.bbox().clipped(),
+            seen: self.seen_now,
+            hits: self.hits,
+            born_ns: self.born_ns,
+        })
+    }
+}
+
+/// Constant velocity for centre x, centre y, width and height: four independent filters of position and speed. The
+/// noises are in box heights, as in SORT (Bewley et al., 2016).
+struct Motion {
+    axes: [Axis; 4],
+}
+
+#[derive(Clone, Copy)]
+struct Axis {
+    x: f32,
+    v: f32,
+    /// Covariance: position, position-speed, speed.
+    p: [f32; 3],
+}
+
+impl Motion {
+    fn new(b: BBox) -> Self {
+        let h2 = b.height().powi(2).max(1e-6);
+        let axis = |x| Axis {
+            x,
+            v: 0.0,
+            p: [0.01 * h2, 0.0, 1.0 * h2],
+        };
+        let c = b.centre();
+        Self {
+            axes: [axis(c.x), axis(c.y), axis(b.width()), axis(b.height())],
+        }
+    }
+
+    fn bbox(&self) -> BBox {
+        let [x, y, w, h] = self.axes.map(|a| a.x);
+        let (w, h) = (w.max(1e-4), h.max(1e-4));
+        BBox {
+            x1: x - w / 2.0,
+            y1: y - h / 2.0,
+            x2: x + w / 2.0,
+            y2: y + h / 2.0,
+        }
+    }
+
+    fn predict(&mut self, dt_s: f32) {
+        let h2 = self.axes[3].x.powi(2).max(1e-6);
+        for (i, a) in self.axes.iter_mut().enumerate() {
+            // Sizes change more slowly than places; speed fades, so that a lost track does not run away.
+            let accel = if i < 2 { 1.0 } else { 0.05 } * h2;
+            a.x += a.v * dt_s;
+            a.v *= (1.0 - 0.4 * dt_s).max(0.0);
+            let [p, c, s] = a.p;
+            a.p = [
+                p + 2.0 * dt_s * c + dt_s * dt_s * s + 0.002 * h2 * dt_s,
+                c + dt_s * s,
+                s + accel * dt_s,
+            ];
+        }
+    }
+
+    fn correct(&mut self, b: BBox) {
+        let noise = 0.003 * b.height().powi(2).max(1e-6);
+        let c = b.centre();
+        for (a, z) in self.axes.iter_mut().zip([c.x, c.y, b.width(), b.height()]) {
+            let [p, pv, s] = a.p;
+            let (k, kv) = (p / (p + noise), pv / (p + noise));
+            let off = z - a.x;
+            a.x += k * off;
+            a.v += kv * off;
+            a.p = [(1.0 - k) * p, (1.0 - k) * pv, s - kv * pv];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME_NS: u64 = 200_000_000;
+
+    fn labels() -> Vec<Arc<str>> {
+        vec!["person".into(), "car".into()]
+    }
+
+    fn at(x: f32, y: f32, score: f32) -> Detection {
+        Detection {
+            bbox: BBox {
+                x1: x - 0.03,
+                y1: y - 0.1,
+                x2: x + 0.03,
+                y2: y + 0.1,
+            },
+            class: 0,
+            score,
+        }
+    }
+
+    fn run(frames: &[Vec<Detection>]) -> Vec<Vec<Track>> {
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        frames
+            .iter()
+            .enumerate()
+            .map(|(i, d)| tracker.update(d, &labels(), i as u64 * FRAME_NS))
+            .collect()
+    }
+
+    fn ids(out: &[Vec<Track>]) -> Vec<u64> {
+        let mut ids: Vec<u64> = out.iter().flatten().map(|t| t.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    #[test]
+    fn a_walker_keeps_one_id() {
+        let frames: Vec<_> = (0..40).map(|i| vec![at(0.1 + 0.02 * i as f32, 0.5, 0.8)]).collect();
+        assert_eq!(ids(&run(&frames)), [1]);
+    }
+
+    #[test]
+    fn a_runner_who_leaves_his_box_behind_at_each_frame_keeps_one_id() {
+        let frames: Vec<_> = (0..10).map(|i| vec![at(0.05 + 0.08 * i as f32, 0.5, 0.8)]).collect();
+        assert_eq!(ids(&run(&frames)), [1]);
+    }
+
+    #[test]
+    fn a_single_flash_is_never_told_of() {
+        assert!(ids(&run(&[vec![at(0.5, 0.5, 0.9)], vec![], vec![], vec![]])).is_empty());
+    }
+
+    #[test]
+    fn a_weak_detection_carries_a_track_but_opens_none() {
+        let weak: Vec<_> = (0..6).map(|_| vec![at(0.5, 0.5, 0.2)]).collect();
+        assert!(ids(&run(&weak)).is_empty());
+        let mut fading: Vec<_> = (0..3).map(|_| vec![at(0.5, 0.5, 0.7)]).collect();
+        fading.extend(weak);
+        assert!(
+            run(&fading)
+                .last()
+                .is_some_and(|tracks| tracks.len() == 1 && tracks[0].seen)
+        );
+    }
+
+    #[test]
+    fn found_again_within_the_time_it_is_the_same_one_and_after_it_another() {
+        let walk = |gap: usize| -> Vec<Vec<Detection>> {
+            (0..30)
+                .map(|i| {
+                    if (10..10 + gap).contains(&i) {
+                        vec![]
+                    } else {
+                        vec![at(0.2 + 0.01 * i as f32, 0.5, 0.8)]
+                    }
+                })
+                .collect()
+        };
+        assert_eq!(ids(&run(&walk(6))), [1]);
+        assert_eq!(ids(&run(&walk(15))), [1, 2]);
+    }
+
+    #[test]
+    fn two_who_pass_each_other_keep_their_ids() {
+        let frames: Vec<_> = (0..30)
+            .map(|i| {
+                let x = 0.02 * i as f32;
+                vec![at(0.2 + x, 0.45, 0.8), at(0.8 - x, 0.6, 0.8)]
+            })
+            .collect();
+        let out = run(&frames);
+        assert_eq!(ids(&out), [1, 2]);
+        let last = out.last().unwrap();
+        assert!(last.iter().find(|t| t.id == 1).unwrap().bbox.x1 > 0.6);
+    }
+
+    #[test]
+    fn a_box_with_nan_does_not_panic() {
+        let mut bad = at(0.5, 0.5, 0.9);
+        bad.bbox.x1 = f32::NAN;
+        let _ = run(&[vec![bad], vec![bad, at(0.5, 0.5, 0.9)]]);
+    }
+}

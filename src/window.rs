@@ -1,5 +1,9 @@
 //! Cuts a camera's stream into consecutive windows.
 
+use std::collections::VecDeque;
+
+use crate::data::{AudioChunk, AudioState, CameraId, Frame, SAMPLE_RATE_HZ, Window};
+
 /// How streams are cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowOptions {
@@ -14,6 +18,358 @@ impl Default for WindowOptions {
         Self {
             window_ms: 500,
             audio_wait_ms: 400,
+        }
+    }
+}
+
+/// Silence of a stream longer than this many windows moves the grid instead of giving empty windows.
+const MAX_EMPTY: u64 = 4;
+
+/// Takes frames and samples in the order of their arrival and gives windows in the order of time. Every frame lands
+/// in exactly one window, sound is split at the edges sample by sample, and `seq` counts up by one.
+pub struct Windower {
+    camera: CameraId,
+    window_ns: u64,
+    audio_wait_ns: u64,
+    seq: u64,
+    /// Start of the window that is being filled; None before the first frame or sample.
+    start_ns: Option<u64>,
+    has_audio: bool,
+    discontinuity: bool,
+    frames: VecDeque<Frame>,
+    audio: VecDeque<AudioChunk>,
+    /// How far picture and sound have come.
+    video_to_ns: u64,
+    audio_to_ns: u64,
+    arrived_ns: u64,
+    utc_offset_ns: i64,
+    late_samples: u64,
+}
+
+impl Windower {
+    /// `first_seq`: the number of the first window, so that numbers go on over rebuilds.
+    pub fn new(camera: CameraId, options: &WindowOptions, first_seq: u64) -> Self {
+        Self {
+            camera,
+            window_ns: u64::from(options.window_ms) * 1_000_000,
+            audio_wait_ns: u64::from(options.audio_wait_ms) * 1_000_000,
+            seq: first_seq,
+            start_ns: None,
+            has_audio: false,
+            discontinuity: false,
+            frames: VecDeque::new(),
+            audio: VecDeque::new(),
+            video_to_ns: 0,
+            audio_to_ns: 0,
+            arrived_ns: 0,
+            utc_offset_ns: 0,
+            late_samples: 0,
+        }
+    }
+
+    /// Whether windows should wait for sound. A camera without any must not be held up.
+    pub fn set_has_audio(&mut self, has_audio: bool) {
+        self.has_audio = has_audio;
+    }
+
+    /// Samples that came after their window had gone.
+    pub fn late_samples(&self) -> u64 {
+        self.late_samples
+    }
+
+    pub fn push_frame(&mut self, frame: Frame, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
+        let mut out = self.anchor(frame.pts_ns);
+        self.note(arrived_ns, utc_offset_ns);
+        self.video_to_ns = self.video_to_ns.max(frame.pts_ns);
+        self.frames.push_back(frame);
+        out.extend(self.cut());
+        out
+    }
+
+    pub fn push_audio(&mut self, chunk: AudioChunk, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
+        // Sound never moves the grid of a stream that has a picture: a late block is late, not a jump back.
+        let mut out = match self.start_ns {
+            Some(start_ns) if chunk.pts_ns < start_ns => Vec::new(),
+            _ => self.anchor(chunk.pts_ns),
+        };
+        self.note(arrived_ns, utc_offset_ns);
+        self.has_audio = true;
+        let start_ns = self.start_ns.unwrap_or(chunk.pts_ns);
+        let (late, on_time) = split(chunk, start_ns);
+        self.late_samples += late.map_or(0, |c| c.samples.len() as u64);
+        if let Some(chunk) = on_time {
+            self.audio_to_ns = self.audio_to_ns.max(end_ns(&chunk));
+            self.audio.push_back(chunk);
+        }
+        out.extend(self.cut());
+        out
+    }
+
+    /// The end of a file: what is left comes out, the last window cut short at its last frame or sample.
+    pub fn flush(&mut self) -> Vec<Window> {
+        let mut out = Vec::new();
+        while self.start_ns.is_some() && !(self.frames.is_empty() && self.audio.is_empty()) {
+            out.push(self.close());
+        }
+        out
+    }
+
+    /// The stream was interrupted: what is left comes out, and the next window says so.
+    pub fn interrupt(&mut self) -> Vec<Window> {
+        let out = self.flush();
+        (self.start_ns, self.video_to_ns, self.audio_to_ns) = (None, 0, 0);
+        self.has_audio = false;
+        self.discontinuity = true;
+        out
+    }
+
+    fn note(&mut self, arrived_ns: u64, utc_offset_ns: i64) {
+        self.arrived_ns = self.arrived_ns.max(arrived_ns);
+        self.utc_offset_ns = utc_offset_ns;
+    }
+
+    /// Sets the grid at the first datum, and anew after a jump back or a long silence of both streams.
+    fn anchor(&mut self, pts_ns: u64) -> Vec<Window> {
+        let newest = self.video_to_ns.max(self.audio_to_ns);
+        let jump = self
+            .start_ns
+            .is_some_and(|start_ns| pts_ns < start_ns || pts_ns > newest.max(start_ns) + MAX_EMPTY * self.window_ns);
+        let out = if jump { self.interrupt() } else { Vec::new() };
+        self.start_ns.get_or_insert(pts_ns);
+        out
+    }
+
+    fn cut(&mut self) -> Vec<Window> {
+        let mut out = Vec::new();
+        while let Some(start_ns) = self.start_ns {
+            let end_ns = start_ns + self.window_ns;
+            let seen = self.video_to_ns >= end_ns;
+            let heard = self.audio_to_ns >= end_ns;
+            let closes = if self.has_audio {
+                let video_waited = self.video_to_ns >= end_ns + self.audio_wait_ns;
+                let audio_waited = self.audio_to_ns >= end_ns + self.audio_wait_ns;
+                (seen && heard) || video_waited || audio_waited
+            } else {
+                seen
+            };
+            if !closes {
+                break;
+            }
+            out.push(self.close());
+        }
+        out
+    }
+
+    /// Takes the window at `start_ns` out and moves on.
+    fn close(&mut self) -> Window {
+        let start_ns = self.start_ns.unwrap_or(0);
+        let end = start_ns + self.window_ns;
+        let mut frames = Vec::new();
+        while self.frames.front().is_some_and(|f| f.pts_ns < end) {
+            frames.extend(self.frames.pop_front());
+        }
+        let mut audio = Vec::new();
+        while self.audio.front().is_some_and(|c| c.pts_ns < end) {
+            let Some(chunk) = self.audio.pop_front() else { break };
+            let (inside, after) = split(chunk, end);
+            audio.extend(inside);
+            if let Some(after) = after {
+                self.audio.push_front(after);
+                break;
+            }
+        }
+        let audio_state = match (self.has_audio, audio.is_empty()) {
+            (false, _) => AudioState::None,
+            (true, false) => AudioState::Present,
+            (true, true) => AudioState::Missing,
+        };
+        let window = Window {
+            camera: self.camera.clone(),
+            seq: self.seq,
+            start_ns,
+            end_ns: end,
+            frames,
+            audio,
+            audio_state,
+            utc_offset_ns: self.utc_offset_ns,
+            arrived_ns: self.arrived_ns,
+            discontinuity: std::mem::take(&mut self.discontinuity),
+        };
+        self.seq += 1;
+        self.start_ns = Some(end);
+        window
+    }
+}
+
+fn end_ns(chunk: &AudioChunk) -> u64 {
+    chunk.pts_ns + samples_ns(chunk.samples.len() as u64)
+}
+
+fn samples_ns(samples: u64) -> u64 {
+    samples * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ)
+}
+
+/// Cuts a block at a time into what lies before and from it on.
+fn split(chunk: AudioChunk, at_ns: u64) -> (Option<AudioChunk>, Option<AudioChunk>) {
+    if chunk.pts_ns >= at_ns {
+        return (None, Some(chunk));
+    }
+    let n = ((at_ns - chunk.pts_ns) * u64::from(SAMPLE_RATE_HZ)).div_ceil(1_000_000_000) as usize;
+    if n >= chunk.samples.len() {
+        return (Some(chunk), None);
+    }
+    let after = AudioChunk {
+        pts_ns: chunk.pts_ns + samples_ns(n as u64),
+        samples: chunk.samples[n..].into(),
+    };
+    (
+        Some(AudioChunk {
+            pts_ns: chunk.pts_ns,
+            samples: chunk.samples[..n].into(),
+        }),
+        Some(after),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::Picture;
+
+    const MS: u64 = 1_000_000;
+
+    fn windower() -> Windower {
+        Windower::new(CameraId::new("yard"), &WindowOptions::default(), 7)
+    }
+
+    fn frame(ms: u64) -> Frame {
+        Frame {
+            pts_ns: ms * MS,
+            picture: Arc::new(Picture {
+                width: 1,
+                height: 1,
+                rgb: vec![0; 3],
+            }),
+        }
+    }
+
+    fn sound(ms: u64, samples: usize) -> AudioChunk {
+        AudioChunk {
+            pts_ns: ms * MS,
+            samples: vec![0.0; samples].into(),
+        }
+    }
+
+    fn frames_in(windows: &[Window]) -> Vec<u64> {
+        windows
+            .iter()
+            .flat_map(|w| w.frames.iter().map(|f| f.pts_ns / MS))
+            .collect()
+    }
+
+    #[test]
+    fn a_camera_without_sound_is_not_held_up() {
+        let mut w = windower();
+        let out: Vec<_> = (0..=5).flat_map(|i| w.push_frame(frame(i * 200), 0, 0)).collect();
+        assert_eq!(out.len(), 2);
+        assert_eq!((out[0].seq, out[1].seq, out[0].audio_state), (7, 8, AudioState::None));
+        assert_eq!(frames_in(&out), [0, 200, 400, 600, 800]);
+    }
+
+    #[test]
+    fn a_window_waits_for_its_sound_but_not_for_ever() {
+        let mut w = windower();
+        assert!(w.push_audio(sound(0, 1600), 0, 0).is_empty());
+        let early: Vec<_> = (0..=4).flat_map(|i| w.push_frame(frame(i * 200), 0, 0)).collect();
+        assert!(early.is_empty(), "800 ms of picture, 100 ms of sound: still waiting");
+        let out = w.push_frame(frame(1000), 0, 0);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].audio_state, AudioState::Present);
+        w.push_audio(sound(100, 8000), 0, 0);
+        assert_eq!(w.late_samples(), 6400);
+    }
+
+    #[test]
+    fn sound_is_split_at_the_edge_sample_by_sample() {
+        let mut w = windower();
+        let _ = w.push_frame(frame(0), 0, 0);
+        let _ = w.push_audio(sound(0, 16_000), 0, 0);
+        let out: Vec<_> = [500, 1000]
+            .into_iter()
+            .flat_map(|t| w.push_frame(frame(t), 0, 0))
+            .collect();
+        let lengths: Vec<usize> = out
+            .iter()
+            .map(|w| w.audio.iter().map(|c| c.samples.len()).sum())
+            .collect();
+        assert_eq!(lengths, [8000, 8000]);
+        assert_eq!(out[1].audio[0].pts_ns, 500 * MS);
+    }
+
+    #[test]
+    fn a_jump_of_an_hour_gives_one_new_grid_and_no_flood_of_empty_windows() {
+        let mut w = windower();
+        let _ = w.push_frame(frame(0), 0, 0);
+        let mut out = w.push_frame(frame(3_600_000), 0, 0);
+        out.extend(w.flush());
+        assert_eq!(frames_in(&out), [0, 3_600_000]);
+        assert_eq!(out.iter().map(|w| w.discontinuity).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(out[1].seq, out[0].seq + 1);
+    }
+
+    #[test]
+    fn a_stream_that_jumps_back_is_cut_anew() {
+        let mut w = windower();
+        let mut out = w.push_frame(frame(5000), 0, 0);
+        out.extend(w.push_frame(frame(100), 0, 0));
+        out.extend(w.flush());
+        assert_eq!(frames_in(&out), [5000, 100]);
+    }
+
+    #[test]
+    fn windows_go_on_while_only_sound_comes() {
+        let mut w = windower();
+        let _ = w.push_frame(frame(0), 0, 0);
+        let out: Vec<_> = (0..20).flat_map(|i| w.push_audio(sound(i * 100, 1600), 0, 0)).collect();
+        assert!(out.len() >= 3, "{}", out.len());
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_and_sample_lands_in_exactly_one_window(
+            steps in prop::collection::vec((0u64..3, 1u64..700), 1..80),
+        ) {
+            let (mut w, mut out) = (windower(), Vec::new());
+            let (mut video_ms, mut audio_ms) = (0, 0);
+            let (mut frames, mut samples) = (Vec::new(), 0usize);
+            for (what, step) in steps {
+                if what == 0 {
+                    out.extend(w.push_audio(sound(audio_ms, (step * 16) as usize), 0, 0));
+                    samples += (step * 16) as usize;
+                    audio_ms += step;
+                } else {
+                    video_ms += step;
+                    frames.push(video_ms);
+                    out.extend(w.push_frame(frame(video_ms), 0, 0));
+                }
+            }
+            out.extend(w.flush());
+            let mut got = frames_in(&out);
+            got.sort_unstable();
+            prop_assert_eq!(got, frames);
+            let heard: usize = out.iter().flat_map(|w| w.audio.iter().map(|c| c.samples.len())).sum();
+            prop_assert_eq!(heard + w.late_samples() as usize, samples);
+            for pair in out.windows(2) {
+                prop_assert_eq!(pair[1].seq, pair[0].seq + 1);
+                prop_assert!(pair[1].discontinuity || pair[1].start_ns == pair[0].end_ns);
+            }
+            for w in &out {
+                prop_assert!(w.frames.iter().all(|f| (w.start_ns..w.end_ns).contains(&f.pts_ns)));
+            }
         }
     }
 }

@@ -1,8 +1,20 @@
-//! Turns tracks and sounds into findings. Pure.
+//! Turns tracks and sounds into findings. Pure: no clock, no I/O, no tensor. One rule a file.
+
+mod lines;
+mod sounds;
+mod still;
+mod zones;
 
 use std::sync::Arc;
 
-use crate::data::{Direction, Kind, Point};
+use crate::data::{
+    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, Point, Track, VisionReport,
+};
+use crate::fusion::contribution;
+use lines::LineRule;
+use sounds::SoundRules;
+use still::Stillness;
+use zones::ZoneRule;
 
 /// Where on a track's box its place is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -61,4 +73,108 @@ pub struct BehaviourOptions {
     pub zones: Vec<Zone>,
     pub lines: Vec<Line>,
     pub sounds: Vec<SoundRule>,
+}
+
+impl Zone {
+    /// A zone with the defaults of the configuration.
+    pub fn new(name: &str, polygon: Vec<Point>) -> Self {
+        Self {
+            name: name.into(),
+            polygon,
+            kinds: vec![Kind::Intrusion],
+            classes: vec!["person".into()],
+            anchor: Anchor::Bottom,
+            loiter_s: 60.0,
+            crowd_size: 8,
+            min_frames: 3,
+            min_height: 0.0,
+            max_height: 1.0,
+            min_score: Vec::new(),
+        }
+    }
+}
+
+/// Every kind starts from this probability that a window holds it; evidence moves it.
+const PRIOR: f32 = 0.1;
+
+/// One camera's rules and what they remember.
+pub struct Behaviour {
+    still: Stillness,
+    zones: Vec<ZoneRule>,
+    lines: Vec<LineRule>,
+    sounds: SoundRules,
+}
+
+impl Behaviour {
+    pub fn new(options: BehaviourOptions) -> Self {
+        Self {
+            still: Stillness::default(),
+            zones: options.zones.into_iter().map(ZoneRule::new).collect(),
+            lines: options.lines.into_iter().map(LineRule::new).collect(),
+            sounds: SoundRules::new(options.sounds),
+        }
+    }
+
+    /// The tracks of one window. Presence is found anew for every window in which it holds.
+    pub fn see(&mut self, seen: &VisionReport) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for frame in &seen.frames {
+            self.still.observe(frame);
+            for rule in &mut self.zones {
+                rule.observe(frame, &self.still);
+            }
+            for rule in &mut self.lines {
+                found.extend(rule.observe(frame, &seen.model));
+            }
+        }
+        for rule in &mut self.zones {
+            found.extend(rule.findings(&seen.model));
+        }
+        found
+    }
+
+    /// The sounds of one window.
+    pub fn hear(&mut self, heard: &HearingReport) -> Vec<Finding> {
+        self.sounds.observe(heard)
+    }
+
+    /// The stream was interrupted: tracks are new, but what stood still still stands there.
+    pub fn reset(&mut self) {
+        self.still.forget_tracks();
+        self.zones.iter_mut().for_each(ZoneRule::reset);
+        self.lines.iter_mut().for_each(LineRule::reset);
+        self.sounds.reset();
+    }
+}
+
+fn anchor_point(anchor: Anchor, bbox: &BBox) -> Point {
+    match anchor {
+        Anchor::Bottom => bbox.bottom(),
+        Anchor::Centre => bbox.centre(),
+    }
+}
+
+/// An empty list of classes means every class.
+fn counts(classes: &[Arc<str>], track: &Track) -> bool {
+    classes.is_empty() || classes.contains(&track.class)
+}
+
+fn alert_track(track: &Track) -> AlertTrack {
+    AlertTrack {
+        id: track.id,
+        class: track.class.clone(),
+        score: track.score,
+        bbox: track.bbox,
+    }
+}
+
+fn seen_as(track: &Track, score: f32, model: &Arc<str>, at_ns: u64) -> Evidence {
+    Evidence {
+        modality: Modality::Video,
+        model: model.clone(),
+        label: track.class.clone(),
+        score,
+        contribution: contribution(score, PRIOR),
+        at_ns,
+    }
 }

@@ -1,0 +1,108 @@
+//! Directed line crossings, with hysteresis against a trembling box.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Line, PRIOR, alert_track, anchor_point, counts, seen_as};
+use crate::data::{Direction, Finding, Kind, Track, TrackedFrame};
+use crate::fusion::pool;
+use crate::geometry::{along, right_of};
+
+/// A track has cleared the line when its anchor is farther from it than this part of its height.
+const CLEAR: f32 = 0.1;
+/// A track that was not seen for so long is forgotten.
+const FORGET_NS: u64 = 5_000_000_000;
+
+pub(super) struct LineRule {
+    line: Line,
+    walkers: HashMap<u64, Walker>,
+}
+
+struct Walker {
+    /// On which side it was last clear of the line: true is right.
+    right: Option<bool>,
+    /// Newest frame: distance to the right, place along the line, time.
+    last: (f32, f32, u64),
+    /// The crossing point and time of the line itself, since it was last clear.
+    crossed: Option<(f32, u64)>,
+}
+
+impl LineRule {
+    pub fn new(line: Line) -> Self {
+        Self {
+            line,
+            walkers: HashMap::new(),
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.walkers.clear();
+    }
+
+    pub fn observe(&mut self, frame: &TrackedFrame, model: &Arc<str>) -> Vec<Finding> {
+        let now_ns = frame.pts_ns;
+        let mut found = Vec::new();
+        for track in &frame.tracks {
+            if !track.seen || !counts(&self.line.classes, track) {
+                continue;
+            }
+            if let Some((direction, at_ns)) = self.step(track, now_ns) {
+                if self.line.direction.is_none_or(|wanted| wanted == direction) {
+                    found.push(finding(&self.line, track, direction, at_ns, model));
+                }
+            }
+        }
+        self.walkers.retain(|_, w| now_ns.saturating_sub(w.last.2) < FORGET_NS);
+        found
+    }
+
+    /// The way and time of a crossing that this frame completes.
+    fn step(&mut self, track: &Track, now_ns: u64) -> Option<(Direction, u64)> {
+        let p = anchor_point(self.line.anchor, &track.bbox);
+        let (side, place) = (
+            right_of(self.line.from, self.line.to, p),
+            along(self.line.from, self.line.to, p),
+        );
+        let clear = (side.abs() > CLEAR * track.bbox.height()).then_some(side > 0.0);
+        let walker = self.walkers.entry(track.id).or_insert(Walker {
+            right: clear,
+            last: (side, place, now_ns),
+            crossed: None,
+        });
+        let (was, was_place, was_ns) = walker.last;
+        if (was > 0.0) != (side > 0.0) {
+            let part = was / (was - side);
+            let at_ns = was_ns + ((now_ns - was_ns) as f32 * part) as u64;
+            walker.crossed = Some((was_place + (place - was_place) * part, at_ns));
+        }
+        walker.last = (side, place, now_ns);
+        let now_right = clear?;
+        let was_right = walker.right.replace(now_right);
+        let crossed = walker.crossed.take();
+        if was_right? == now_right {
+            return None;
+        }
+        let (at_place, at_ns) = crossed?;
+        // Beside the line's ends is not across it.
+        let direction = if now_right {
+            Direction::LeftToRight
+        } else {
+            Direction::RightToLeft
+        };
+        (0.0..=1.0).contains(&at_place).then_some((direction, at_ns))
+    }
+}
+
+fn finding(line: &Line, track: &Track, direction: Direction, at_ns: u64, model: &Arc<str>) -> Finding {
+    let evidence = vec![seen_as(track, track.score, model, at_ns)];
+    Finding {
+        kind: Kind::LineCrossing,
+        zone: Some(line.name.clone()),
+        direction: Some(direction),
+        key_track: Some(track.id),
+        tracks: vec![alert_track(track)],
+        score: pool(PRIOR, &evidence),
+        evidence,
+        at_ns,
+    }
+}

@@ -1,0 +1,105 @@
+//! Sounds that need several patches in a row.
+
+use std::collections::HashMap;
+
+use super::{PRIOR, SoundRule};
+use crate::data::{Evidence, Finding, HearingReport, Kind, Modality};
+use crate::fusion::{contribution, pool};
+
+/// Patches farther apart than this are not in a row.
+const GAP_NS: u64 = 1_500_000_000;
+
+pub(super) struct SoundRules {
+    rules: Vec<SoundRule>,
+    runs: HashMap<Kind, Run>,
+}
+
+/// Patches in a row over the threshold: how many, when they began and were last heard, and the best score of them.
+struct Run {
+    patches: u32,
+    start_ns: u64,
+    last_ns: u64,
+    best: (f32, u64),
+    /// A finding was made of this run before.
+    told: bool,
+}
+
+impl Run {
+    fn from(start_ns: u64) -> Self {
+        Self {
+            patches: 0,
+            start_ns,
+            last_ns: start_ns,
+            best: (0.0, start_ns),
+            told: false,
+        }
+    }
+}
+
+impl SoundRules {
+    pub fn new(rules: Vec<SoundRule>) -> Self {
+        Self {
+            rules,
+            runs: HashMap::new(),
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.runs.clear();
+    }
+
+    pub fn observe(&mut self, heard: &HearingReport) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            let Some(label) = heard.labels.iter().position(|l| **l == *rule.kind.as_str()) else {
+                continue;
+            };
+            let mut holding = None;
+            for patch in &heard.patches {
+                let score = patch.scores.get(label).copied().unwrap_or(0.0);
+                if score < rule.threshold {
+                    self.runs.remove(&rule.kind);
+                    continue;
+                }
+                let run = self.runs.entry(rule.kind).or_insert_with(|| Run::from(patch.start_ns));
+                if patch.start_ns.saturating_sub(run.last_ns) > GAP_NS {
+                    *run = Run::from(patch.start_ns);
+                }
+                run.patches += 1;
+                run.last_ns = patch.start_ns;
+                if score > run.best.0 {
+                    run.best = (score, patch.start_ns);
+                }
+                if run.patches >= rule.min_windows {
+                    holding = Some(finding(rule.kind, run, heard));
+                }
+            }
+            found.extend(holding);
+        }
+        found
+    }
+}
+
+/// The first finding of a run tells when it began, later ones how far it has come.
+fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
+    let (score, at_ns) = run.best;
+    let evidence = vec![Evidence {
+        modality: Modality::Audio,
+        model: heard.model.clone(),
+        label: kind.as_str().into(),
+        score,
+        contribution: contribution(score, PRIOR),
+        at_ns,
+    }];
+    let told = std::mem::replace(&mut run.told, true);
+    Finding {
+        kind,
+        zone: None,
+        direction: None,
+        key_track: None,
+        tracks: Vec::new(),
+        score: pool(PRIOR, &evidence),
+        evidence,
+        at_ns: if told { run.last_ns } else { run.start_ns },
+    }
+}

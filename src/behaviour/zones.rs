@@ -1,0 +1,149 @@
+//! Presence in a zone: intrusion, loitering, crowd.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::still::Stillness;
+use super::{PRIOR, Zone, alert_track, anchor_point, counts, seen_as};
+use crate::data::{AlertTrack, Evidence, Finding, Kind, TrackedFrame};
+use crate::fusion::pool;
+use crate::geometry::inside;
+
+/// A track that is out of the zone (or lost) for so long has left it.
+const LEFT_NS: u64 = 2_000_000_000;
+/// A crowd must stand for so long.
+const CROWD_NS: u64 = 2_000_000_000;
+
+pub(super) struct ZoneRule {
+    zone: Zone,
+    guests: BTreeMap<u64, Guest>,
+    crowd_since_ns: Option<u64>,
+    now_ns: u64,
+}
+
+struct Guest {
+    frames: u32,
+    inside_ns: u64,
+    last_ns: u64,
+    /// Inside in the newest frame.
+    here: bool,
+    settled: bool,
+    track: AlertTrack,
+    evidence: Option<Evidence>,
+}
+
+impl ZoneRule {
+    pub fn new(zone: Zone) -> Self {
+        Self {
+            zone,
+            guests: BTreeMap::new(),
+            crowd_since_ns: None,
+            now_ns: 0,
+        }
+    }
+
+    pub fn reset(&mut self) {
+        self.guests.clear();
+        self.crowd_since_ns = None;
+    }
+
+    pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness) {
+        let now_ns = frame.pts_ns;
+        self.now_ns = now_ns;
+        self.guests.values_mut().for_each(|g| g.here = false);
+        for track in frame.tracks.iter().filter(|t| t.seen && counts(&self.zone.classes, t)) {
+            let height = track.bbox.height();
+            let sized = (self.zone.min_height..=self.zone.max_height).contains(&height);
+            let wanted = self
+                .zone
+                .min_score
+                .iter()
+                .find(|(class, _)| *class == track.class)
+                .map_or(0.0, |(_, s)| *s);
+            if !sized
+                || track.score < wanted
+                || !inside(&self.zone.polygon, anchor_point(self.zone.anchor, &track.bbox))
+            {
+                continue;
+            }
+            let guest = self.guests.entry(track.id).or_insert_with(|| Guest {
+                frames: 0,
+                inside_ns: 0,
+                last_ns: now_ns,
+                here: true,
+                settled: false,
+                track: alert_track(track),
+                evidence: None,
+            });
+            guest.frames += 1;
+            guest.inside_ns += now_ns - guest.last_ns;
+            guest.last_ns = now_ns;
+            guest.here = true;
+            guest.settled = still.is_settled(track.id, &track.bbox);
+            guest.track = alert_track(track);
+            if guest.evidence.as_ref().is_none_or(|e| e.score <= track.score) {
+                // The model's name is filled in when the finding is made.
+                guest.evidence = Some(seen_as(track, track.score, &Arc::from(""), now_ns));
+            }
+        }
+        self.guests.retain(|_, g| now_ns.saturating_sub(g.last_ns) <= LEFT_NS);
+        let present = self
+            .guests
+            .values()
+            .filter(|g| g.here && g.frames >= self.zone.min_frames)
+            .count();
+        if present >= self.zone.crowd_size as usize {
+            self.crowd_since_ns.get_or_insert(now_ns);
+        } else {
+            self.crowd_since_ns = None;
+        }
+    }
+
+    /// What holds at the end of a window.
+    pub fn findings(&mut self, model: &Arc<str>) -> Vec<Finding> {
+        let present = |g: &&Guest| g.here && g.frames >= self.zone.min_frames;
+        let mut found = Vec::new();
+        for kind in &self.zone.kinds {
+            let part: Vec<&Guest> = match kind {
+                Kind::Intrusion => self.guests.values().filter(present).filter(|g| !g.settled).collect(),
+                Kind::Loitering => {
+                    let long_ns = (self.zone.loiter_s * 1e9) as u64;
+                    self.guests
+                        .values()
+                        .filter(present)
+                        .filter(|g| g.inside_ns >= long_ns && !g.settled)
+                        .collect()
+                }
+                Kind::Crowd => {
+                    let stands = self.crowd_since_ns.is_some_and(|t| self.now_ns - t >= CROWD_NS);
+                    self.guests.values().filter(present).filter(|_| stands).collect()
+                }
+                _ => Vec::new(),
+            };
+            found.extend(self.finding(*kind, &part, model));
+        }
+        found
+    }
+
+    /// The surest of those who take part speaks for all: several boxes of one detector are one witness.
+    fn finding(&self, kind: Kind, part: &[&Guest], model: &Arc<str>) -> Option<Finding> {
+        let best = part
+            .iter()
+            .filter_map(|g| g.evidence.as_ref())
+            .max_by(|a, b| a.score.total_cmp(&b.score))?;
+        let evidence = vec![Evidence {
+            model: model.clone(),
+            ..best.clone()
+        }];
+        Some(Finding {
+            kind,
+            zone: Some(self.zone.name.clone()),
+            direction: None,
+            key_track: None,
+            tracks: part.iter().map(|g| g.track.clone()).collect(),
+            score: pool(PRIOR, &evidence),
+            evidence,
+            at_ns: part.iter().map(|g| g.last_ns).max().unwrap_or(self.now_ns),
+        })
+    }
+}
