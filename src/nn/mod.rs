@@ -1,16 +1,20 @@
 //! The models. A candle `Tensor` never leaves this module.
 
+mod arch;
+mod detector;
+mod device;
+mod kernels;
+mod layers;
+mod manifest;
+mod sound;
+mod weights;
+
 use std::path::PathBuf;
 
-/// Where models run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum DeviceChoice {
-    /// The first GPU when built with `cuda` and one is there, else the CPU.
-    #[default]
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
+pub use detector::Detector;
+pub use device::{DeviceChoice, describe};
+pub use manifest::{Label, Manifest};
+pub use sound::SoundModel;
 
 /// Which models are loaded, and where they run.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,4 +26,23 @@ pub struct ModelOptions {
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,
+}
+
+/// What can be wrong with a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{path}: {why}")]
+    File { path: PathBuf, why: String },
+    #[error("device {0}")]
+    Device(String),
+    #[error("{0}")]
+    Compute(String),
+    #[error("the model answered with NaN or infinity")]
+    NotFinite,
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Compute(error.to_string())
+    }
 }

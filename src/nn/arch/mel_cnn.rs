@@ -1,0 +1,62 @@
+//! Plain 3×3 convolutions over a log-mel patch, pooled over the whole patch. The recipe is `models/training/sound`.
+
+use candle_core::{D, Tensor};
+
+use crate::nn::ModelError;
+use crate::nn::kernels::{Activation, ConvShape};
+use crate::nn::layers::{Conv, Linear};
+use crate::nn::weights::Weights;
+
+#[derive(Clone, Debug)]
+pub(in crate::nn) struct Config {
+    /// Output channels of each block.
+    pub channels: Vec<usize>,
+    /// Blocks that a 2×2 max pool follows.
+    pub pool_after: Vec<usize>,
+    pub labels: usize,
+}
+
+pub(in crate::nn) struct MelCnn {
+    blocks: Vec<(Conv, bool)>,
+    head: Linear,
+}
+
+impl MelCnn {
+    pub fn new(w: &Weights, config: &Config) -> Result<Self, ModelError> {
+        let mut ins = 1;
+        let mut blocks = Vec::new();
+        for (i, &outs) in config.channels.iter().enumerate() {
+            let shape = ConvShape {
+                ins,
+                outs,
+                kernel: 3,
+                stride: 1,
+                pad: 1,
+                depthwise: false,
+            };
+            let (conv, norm) = (format!("blocks.{i}.conv"), format!("blocks.{i}.bn"));
+            blocks.push((
+                Conv::with_norm(w, &conv, &norm, shape, Activation::Relu)?,
+                config.pool_after.contains(&i),
+            ));
+            ins = outs;
+        }
+        Ok(Self {
+            blocks,
+            head: Linear::new(w, "head", ins, config.labels)?,
+        })
+    }
+
+    /// `[N, 1, frames, bands]` → logits `[N, labels]` and the pooled vectors `[N, channels]`.
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        let mut x = x.clone();
+        for (conv, pool) in &self.blocks {
+            x = conv.forward(&x)?;
+            if *pool {
+                x = x.max_pool2d(2)?;
+            }
+        }
+        let pooled = x.mean(D::Minus1)?.mean(D::Minus1)?;
+        Ok((self.head.forward(&pooled)?, pooled))
+    }
+}

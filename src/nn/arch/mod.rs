@@ -1,0 +1,4 @@
+//! One architecture a file: `Config` → `new(weights, config)` → `forward`. Names mirror the checkpoints.
+
+pub(super) mod mel_cnn;
+pub(super) mod yolox;

@@ -1,0 +1,202 @@
+//! Pictures → objects.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::arch::yolox::{Config, STRIDES, Yolox};
+use super::weights::Weights;
+use super::{DeviceChoice, Manifest, ModelError};
+use crate::data::{BBox, Detection, Picture};
+
+/// Boxes of one class that overlap more than this are one object.
+const NMS_IOU: f32 = 0.45;
+/// The letterbox's grey.
+const PAD: f32 = 114.0;
+
+/// A YOLOX with its labels.
+pub struct Detector {
+    manifest: Manifest,
+    id: Arc<str>,
+    labels: Arc<[Arc<str>]>,
+    net: Yolox,
+    device: Device,
+    pool: Arc<rayon::ThreadPool>,
+}
+
+impl Detector {
+    /// Loads the model of a folder. `threads`: 0 takes every core.
+    ///
+    /// # Errors
+    /// The folder's files are missing, damaged, or of another architecture; the device is not usable.
+    pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
+        let manifest = Manifest::read(dir)?;
+        manifest.expect("detector", "yolox")?;
+        let device = device.open()?;
+        let a = &manifest.arch_config;
+        let config = Config {
+            width: a.width,
+            depth: a.depth,
+            depthwise: a.depthwise,
+            classes: manifest.labels.len(),
+        };
+        let weights = Weights::load(&manifest, device.clone())?;
+        let net = Yolox::new(&weights, &config)?;
+        weights.finish()?;
+        let pool = super::sound::thread_pool(threads)?;
+        Ok(Self {
+            id: manifest.id(),
+            labels: manifest.label_names(),
+            manifest,
+            net,
+            device,
+            pool,
+        })
+    }
+
+    /// `name@version`
+    pub fn id(&self) -> Arc<str> {
+        self.id.clone()
+    }
+
+    pub fn labels(&self) -> Arc<[Arc<str>]> {
+        self.labels.clone()
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// One list a picture, in order; detections from `floor` on, strongest first. Pictures may have any size.
+    ///
+    /// # Errors
+    /// The network failed or answered with NaN.
+    pub fn detect(&self, pictures: &[&Picture], floor: f32) -> Result<Vec<Vec<Detection>>, ModelError> {
+        pictures
+            .iter()
+            .map(|picture| self.pool.install(|| self.one(picture, floor)))
+            .collect()
+    }
+
+    fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
+        let input = &self.manifest.input;
+        let scale = (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32);
+        // The network takes any multiple of 32: rows and columns that would be padding only are left away.
+        let needed = |side: u32, limit: usize| {
+            (((side as f32 * scale).ceil() as usize).div_ceil(32) * 32).clamp(32, limit.div_ceil(32) * 32)
+        };
+        let (w, h) = (needed(picture.width, input.width), needed(picture.height, input.height));
+        let values = letterbox(picture, w, h, scale, input);
+        let x = Tensor::from_vec(values, (1, 3, h, w), &self.device)?;
+        let raw: Vec<f32> = self
+            .net
+            .forward(&x)?
+            .to_device(&Device::Cpu)?
+            .flatten_all()?
+            .to_vec1()?;
+        if raw.iter().any(|v| !v.is_finite()) {
+            return Err(ModelError::NotFinite);
+        }
+        let side = |px: u32| px as f32 * scale;
+        Ok(decode(
+            &raw,
+            self.labels.len(),
+            (w, h),
+            (side(picture.width), side(picture.height)),
+            floor,
+        ))
+    }
+}
+
+/// Planar `[3, h, w]` in the model's colours: the picture scaled bilinearly into the top left corner, grey beside it.
+fn letterbox(picture: &Picture, w: usize, h: usize, scale: f32, input: &super::manifest::Input) -> Vec<f32> {
+    let grey = (PAD - input.mean) * input.scale;
+    let mut out = vec![grey; 3 * h * w];
+    let (pw, ph) = (picture.width as usize, picture.height as usize);
+    let (sw, sh) = (
+        ((pw as f32 * scale) as usize).clamp(1, w),
+        ((ph as f32 * scale) as usize).clamp(1, h),
+    );
+    let taps = |to: usize, from: usize| -> Vec<(usize, usize, f32)> {
+        let step = from as f32 / to as f32;
+        (0..to)
+            .map(|i| {
+                let at = ((i as f32 + 0.5) * step - 0.5).clamp(0.0, (from - 1) as f32);
+                (at as usize, (at as usize + 1).min(from - 1), at.fract())
+            })
+            .collect()
+    };
+    let (xs, ys) = (taps(sw, pw), taps(sh, ph));
+    let order = if input.colour == "rgb" { [0, 1, 2] } else { [2, 1, 0] };
+    for (y, (y0, y1, fy)) in ys.iter().enumerate() {
+        let (top, bottom) = (&picture.rgb[y0 * pw * 3..], &picture.rgb[y1 * pw * 3..]);
+        for (plane, colour) in order.into_iter().enumerate() {
+            let row = &mut out[(plane * h + y) * w..][..sw];
+            for (value, (x0, x1, fx)) in row.iter_mut().zip(&xs) {
+                let mix = |line: &[u8]| {
+                    let (a, b) = (f32::from(line[x0 * 3 + colour]), f32::from(line[x1 * 3 + colour]));
+                    a + (b - a) * fx
+                };
+                let (a, b) = (mix(top), mix(bottom));
+                *value = (a + (b - a) * fy - input.mean) * input.scale;
+            }
+        }
+    }
+    out
+}
+
+/// Raw cells → boxes in fractions of the picture, which fills `picture` (w, h) of the input's pixels.
+fn decode(raw: &[f32], classes: usize, input: (usize, usize), picture: (f32, f32), floor: f32) -> Vec<Detection> {
+    let mut found = Vec::new();
+    let mut cells = raw.chunks_exact(5 + classes);
+    for stride in STRIDES {
+        for y in 0..input.1 / stride {
+            for x in 0..input.0 / stride {
+                let Some(cell) = cells.next() else { return found };
+                for (class, p) in cell[5..].iter().enumerate() {
+                    let score = cell[4] * p;
+                    if score < floor {
+                        continue;
+                    }
+                    let s = stride as f32;
+                    let (cx, cy) = (
+                        (cell[0] + x as f32) * s / picture.0,
+                        (cell[1] + y as f32) * s / picture.1,
+                    );
+                    let (w, h) = (
+                        cell[2].min(8.0).exp() * s / picture.0,
+                        cell[3].min(8.0).exp() * s / picture.1,
+                    );
+                    let bbox = BBox {
+                        x1: cx - w / 2.0,
+                        y1: cy - h / 2.0,
+                        x2: cx + w / 2.0,
+                        y2: cy + h / 2.0,
+                    };
+                    found.push(Detection {
+                        bbox: bbox.clipped(),
+                        class,
+                        score,
+                    });
+                }
+            }
+        }
+    }
+    suppress(found)
+}
+
+/// Greedy non-maximum suppression within each class.
+fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut kept: Vec<Detection> = Vec::new();
+    for d in found {
+        if kept
+            .iter()
+            .all(|k| k.class != d.class || k.bbox.iou(&d.bbox) <= NMS_IOU)
+        {
+            kept.push(d);
+        }
+    }
+    kept
+}

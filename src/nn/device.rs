@@ -1,0 +1,37 @@
+//! Where models run.
+
+use candle_core::Device;
+
+use super::ModelError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU when built with `cuda` and one is there, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    pub(super) fn open(self) -> Result<Device, ModelError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
+            Self::Cuda(n) => Device::new_cuda(n).map_err(|e| {
+                ModelError::Device(format!(
+                    "cuda:{n} is not usable ({e}); set inference.device to \"cpu\" or \"auto\""
+                ))
+            }),
+        }
+    }
+}
+
+/// What `choice` comes to on this machine, for the status topic: `cpu` or `cuda:N`.
+pub fn describe(choice: DeviceChoice) -> String {
+    match choice {
+        DeviceChoice::Cuda(n) => format!("cuda:{n}"),
+        DeviceChoice::Auto if candle_core::utils::cuda_is_available() => "cuda:0".into(),
+        _ => "cpu".into(),
+    }
+}

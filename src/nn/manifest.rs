@@ -1,0 +1,180 @@
+//! `model.toml`: what a model is, what it takes, and how its weights are known to be the right ones.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::ModelError;
+
+/// A model's folder, read and checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    /// `detector` or `sound`.
+    pub task: String,
+    /// `yolox` or `mel_cnn`.
+    pub arch: String,
+    pub license: String,
+    weights: WeightsEntry,
+    pub input: Input,
+    #[serde(default)]
+    pub needs: Needs,
+    #[serde(default)]
+    pub arch_config: ArchConfig,
+    #[serde(rename = "label")]
+    pub labels: Vec<Label>,
+    #[serde(skip)]
+    dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WeightsEntry {
+    file: String,
+    sha256: String,
+}
+
+/// How the input is made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Input {
+    pub width: usize,
+    pub height: usize,
+    /// `bgr` or `rgb`.
+    pub colour: String,
+    /// Each value x becomes (x - mean) * scale.
+    pub mean: f32,
+    pub scale: f32,
+    pub rate_hz: u32,
+    pub patch_samples: usize,
+    pub hop_samples: usize,
+    pub bands: usize,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            width: 416,
+            height: 416,
+            colour: "bgr".into(),
+            mean: 0.0,
+            scale: 1.0,
+            rate_hz: crate::data::SAMPLE_RATE_HZ,
+            patch_samples: crate::mel::PATCH_SAMPLES,
+            hop_samples: crate::mel::PATCH_SAMPLES / 2,
+            bands: crate::mel::BANDS,
+        }
+    }
+}
+
+/// What the model needs of its stream.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    #[serde(default)]
+    pub fps: f32,
+}
+
+/// The switches of an architecture; each reads its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchConfig {
+    pub width: f64,
+    pub depth: f64,
+    pub depthwise: bool,
+    pub channels: Vec<usize>,
+    pub pool_after: Vec<usize>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    pub name: Arc<str>,
+    /// COCO's class number, for comparisons.
+    pub coco: Option<u32>,
+    /// A score from here on counts, unless the configuration says otherwise.
+    pub threshold: f32,
+    /// Other words for the label in data sets.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads `dir/model.toml`.
+    ///
+    /// # Errors
+    /// The file is missing, is not TOML, or has keys that are not known; the message names it.
+    pub fn read(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join("model.toml");
+        let fail = |why: String| ModelError::File {
+            path: path.clone(),
+            why,
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            fail(format!(
+                "cannot be read ({e}); is models.dir right, and is the model installed?"
+            ))
+        })?;
+        let mut manifest: Self = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
+        if manifest.labels.is_empty() {
+            return Err(fail("a model needs at least one [[label]]".into()));
+        }
+        manifest.dir = dir.to_owned();
+        Ok(manifest)
+    }
+
+    /// `name@version`
+    pub fn id(&self) -> Arc<str> {
+        format!("{}@{}", self.name, self.version).into()
+    }
+
+    pub fn label_names(&self) -> Arc<[Arc<str>]> {
+        self.labels.iter().map(|l| l.name.clone()).collect()
+    }
+
+    pub fn weights_path(&self) -> PathBuf {
+        self.dir.join(&self.weights.file)
+    }
+
+    /// The weights' bytes, once their sha256 is the manifest's.
+    pub(super) fn weights_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        let path = self.weights_path();
+        let fail = |why: String| ModelError::File {
+            path: path.clone(),
+            why,
+        };
+        if path.extension().is_none_or(|e| e != "safetensors") {
+            return Err(fail(
+                "only .safetensors are loaded; bring other formats in with `watchfire models import`".into(),
+            ));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
+        let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        if digest != self.weights.sha256 {
+            return Err(fail(format!(
+                "sha256 is {digest}, but model.toml says {}: the file is damaged or was replaced",
+                self.weights.sha256
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// Refuses a manifest that is for something else.
+    pub(super) fn expect(&self, task: &str, arch: &str) -> Result<(), ModelError> {
+        if self.task == task && self.arch == arch {
+            return Ok(());
+        }
+        let why = format!(
+            "task {:?} of arch {:?}, but task {task:?} of arch {arch:?} is needed here",
+            self.task, self.arch
+        );
+        Err(ModelError::File {
+            path: self.dir.join("model.toml"),
+            why,
+        })
+    }
+}
