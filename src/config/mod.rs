@@ -1,1 +1,194 @@
-//! config
+//! What the operator wrote, checked, and turned into each owner's options.
+
+mod docs;
+mod document;
+mod raw;
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use docs::markdown;
+pub use resolve::{default_behaviour, default_policy};
+
+use crate::behaviour::BehaviourOptions;
+use crate::data::{CameraId, Redactor, Snapshots};
+use crate::ingest::CameraOptions;
+use crate::nn::ModelOptions;
+use crate::policy::PolicyOptions;
+use crate::publish::MqttOptions;
+use crate::store::StoreOptions;
+use document::Document;
+
+/// Everything, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub site: String,
+    pub box_name: String,
+    pub mqtt: MqttOptions,
+    pub store: StoreOptions,
+    pub models: ModelOptions,
+    pub http: Option<SocketAddr>,
+    pub cameras: Vec<CameraConfig>,
+    /// Cameras that are switched off or wrong, with the reason.
+    pub disabled: BTreeMap<CameraId, String>,
+    pub redactor: Redactor,
+}
+
+/// One camera, resolved.
+#[derive(Clone, Debug)]
+pub struct CameraConfig {
+    pub ingest: CameraOptions,
+    pub detect: Vec<Arc<str>>,
+    pub behaviour: BehaviourOptions,
+    pub policy: PolicyOptions,
+    pub snapshots: Snapshots,
+}
+
+impl CameraConfig {
+    /// Equal for two cameras that are configured alike, secrets included.
+    pub fn fingerprint(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let password = match &self.ingest.source {
+            crate::ingest::Source::Rtsp { password: Some(p), .. } => p.expose(),
+            _ => "",
+        };
+        let hash = Sha256::digest(format!("{self:?}|{password}").as_bytes());
+        hash.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Something wrong (or doubtful), where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub file: PathBuf,
+    /// 1-based; 0 when the whole file is meant.
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+    /// Set when only this camera is affected: the others run.
+    pub camera: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file.display(),
+            self.line,
+            self.column,
+            self.message
+        )
+    }
+}
+
+/// A configuration that can run, and what is doubtful about it.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<Diagnostic>,
+    /// Of cameras that do not run for it.
+    pub camera_errors: Vec<Diagnostic>,
+    /// The texts, for the last good configuration.
+    pub texts: Vec<(PathBuf, String)>,
+}
+
+/// What the resolver needs of the world; tests bring their own.
+pub struct Surroundings {
+    pub env: fn(&str) -> Option<String>,
+    pub host_name: String,
+    /// Frames a second that the detector needs.
+    pub needs_fps: f32,
+}
+
+impl Surroundings {
+    /// This machine.
+    pub fn real() -> Self {
+        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self {
+            env: |name| std::env::var(name).ok(),
+            host_name: host_name.trim().to_lowercase(),
+            needs_fps: 2.0,
+        }
+    }
+}
+
+/// Reads `path` and `cameras.d/*.toml` beside it.
+///
+/// # Errors
+/// Every error that keeps the whole configuration from running, at once. A wrong camera is no such error: it is in
+/// [`Loaded::camera_errors`].
+pub fn load(path: &Path, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut paths = vec![path.to_owned()];
+    let folder = path.parent().unwrap_or(Path::new(".")).join("cameras.d");
+    let mut more: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
+    more.retain(|p| p.extension().is_some_and(|e| e == "toml"));
+    more.sort();
+    paths.extend(more);
+    let mut texts = Vec::new();
+    for path in paths {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => texts.push((path, text)),
+            Err(e) => {
+                let message = format!("cannot be read ({e})");
+                return Err(vec![Diagnostic {
+                    file: path,
+                    line: 0,
+                    column: 0,
+                    message,
+                    camera: None,
+                }]);
+            }
+        }
+    }
+    load_texts(texts, around)
+}
+
+/// As [`load`], from texts.
+pub fn load_texts(texts: Vec<(PathBuf, String)>, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
+    let documents: Vec<Document> = texts.iter().map(|(path, text)| Document::parse(path, text)).collect();
+    resolve::resolve(documents, around).map(|mut loaded| {
+        loaded.texts = texts;
+        loaded
+    })
+}
+
+/// Keeps the texts of a configuration that runs, so that a wrong one later does not stop the box.
+///
+/// # Errors
+/// `state.dir` cannot be written.
+pub fn keep_last_good(loaded: &Loaded) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let json = serde_json::to_vec(&loaded.texts)?;
+    let path = last_good_path(&loaded.config.store.dir);
+    std::fs::create_dir_all(&loaded.config.store.dir)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    std::io::Write::write_all(&mut file, &json)
+}
+
+/// The last configuration that ran, if there is one in `dir`.
+pub fn last_good(dir: &Path, around: &Surroundings) -> Option<Loaded> {
+    let json = std::fs::read(last_good_path(dir)).ok()?;
+    load_texts(serde_json::from_slice(&json).ok()?, around).ok()
+}
+
+fn last_good_path(dir: &Path) -> PathBuf {
+    dir.join("last-good-config.json")
+}
+
+#[cfg(test)]
+mod tests;

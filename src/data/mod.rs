@@ -16,4 +16,4 @@ pub use report::{
     Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
-pub use status::{AudioInfo, CameraState, CameraStatus, StateReason, VideoInfo};
+pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 /// Takes known secrets, and anything that looks like `scheme://user:password@`, out of a text that leaves the process.
 ///
 /// Clones share the list: what the configuration loads is known to every log line from then on.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Debug)]
 pub struct Redactor {
     known: Arc<RwLock<Vec<Secret>>>,
 }

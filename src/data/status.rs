@@ -68,3 +68,14 @@ pub struct CameraStatus {
     pub video: Option<VideoInfo>,
     pub audio: Option<AudioInfo>,
 }
+
+/// Where a camera's snapshots go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Snapshots {
+    Off,
+    /// Files below `state.dir`.
+    #[default]
+    Store,
+    /// Published too.
+    Mqtt,
+}

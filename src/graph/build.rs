@@ -191,6 +191,14 @@ impl Graph {
         }
     }
 
+    /// A camera is gone or changes: its alerts end with the reason `reload`.
+    pub fn forget(&self, camera: &CameraId) {
+        let _ = self.reports.push(FuseInput::Over {
+            camera: camera.clone(),
+            reason: EndReason::Reload,
+        });
+    }
+
     pub fn health(&self) -> &Health {
         &self.health
     }

@@ -1,10 +1,12 @@
 //! What leaves over MQTT.
 
 mod mqtt;
+mod mqtt_subscribe;
 pub mod payload;
 mod topics;
 
 pub use mqtt::{Publisher, PublisherState};
+pub use mqtt_subscribe::subscribe;
 pub use topics::Topics;
 
 use std::path::PathBuf;

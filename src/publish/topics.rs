@@ -4,6 +4,7 @@
 #[derive(Clone, Debug)]
 pub struct Topics {
     prefix: String,
+    site: String,
     box_name: String,
 }
 
@@ -11,8 +12,17 @@ impl Topics {
     pub fn new(site: &str, box_name: &str) -> Self {
         Self {
             prefix: format!("watchfire/{site}"),
+            site: site.into(),
             box_name: box_name.into(),
         }
+    }
+
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    pub fn box_name(&self) -> &str {
+        &self.box_name
     }
 
     pub fn available(&self) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Job, Stage};
 use crate::behaviour::Behaviour;
-use crate::data::{Alert, EndReason, HearingReport, Report, ReportBody, VisionReport, Window};
+use crate::data::{Alert, EndReason, HearingReport, Report, ReportBody, Snapshots, VisionReport, Window};
 use crate::error::StageError;
 use crate::policy::AlertLife;
 
@@ -38,6 +38,7 @@ pub struct Verdict {
     pub vision: Option<Report>,
     pub hearing: Option<Report>,
     pub alerts: Vec<Alert>,
+    pub snapshots: Snapshots,
 }
 
 impl Verdict {
@@ -106,6 +107,7 @@ impl Fuse {
                     vision: None,
                     hearing: None,
                     alerts,
+                    snapshots: Snapshots::Off,
                 });
             }
         }
@@ -153,6 +155,7 @@ impl CameraMind {
             vision: Some(vision),
             hearing: Some(hearing),
             alerts,
+            snapshots: self.profile.snapshots,
         }
     }
 }
@@ -180,8 +183,8 @@ impl Stage for Fuse {
             }
             FuseInput::Over { camera, reason } => {
                 self.over(&camera, reason, out);
-                // A removed camera leaves nothing behind; one that comes back starts with fresh rules.
-                if matches!(reason, EndReason::Reload) {
+                // A removed camera, or the end of a recording, leaves nothing behind.
+                if matches!(reason, EndReason::Reload | EndReason::Eof) {
                     self.cameras.remove(&camera);
                 }
             }

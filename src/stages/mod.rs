@@ -5,6 +5,7 @@ mod fuse;
 mod gate;
 mod hearing;
 mod join;
+mod models;
 mod vision;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
 
 use crate::behaviour::BehaviourOptions;
-use crate::data::{CameraId, Window};
+use crate::data::{CameraId, Snapshots, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
 
@@ -26,6 +27,7 @@ pub struct CameraProfile {
     pub detect: Vec<Arc<str>>,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
+    pub snapshots: Snapshots,
 }
 
 /// A window on its way, with its camera's wishes.

@@ -49,9 +49,11 @@ impl Vision {
                 tracker: Tracker::new(TrackerOptions::default()),
                 profile: job.profile.clone(),
             });
-        if window.discontinuity || !Arc::ptr_eq(&state.profile, &job.profile) {
-            state.tracker.reset();
+        if !Arc::ptr_eq(&state.profile, &job.profile) {
+            state.tracker = Tracker::new(TrackerOptions::default());
             state.profile = job.profile.clone();
+        } else if window.discontinuity {
+            state.tracker.reset();
         }
         if window.frames.is_empty() {
             return Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Empty);

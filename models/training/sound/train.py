@@ -1,6 +1,7 @@
 """Trains the sound model: python train.py --data DATA --cache CACHE --out DIR --minutes 15 [--resume CKPT]
 
-Writes DIR/checkpoint.pt as it goes, and at the end DIR/weights.safetensors and DIR/figures.json.
+Writes DIR/checkpoint.pt as it goes, and at the end DIR/weights.safetensors (f16) and DIR/trained.json. Thresholds and
+figures are evaluate.py's.
 """
 import argparse
 import json

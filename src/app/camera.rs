@@ -1,0 +1,150 @@
+//! The cameras of the running daemon.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Board, fill_thresholds};
+use crate::clock::Clock;
+use crate::config::{CameraConfig, Config};
+use crate::data::{CameraId, CameraState, CameraStatus, EndReason, StateReason, Window};
+use crate::graph::{CameraInlet, Graph};
+use crate::ingest::{Camera, CameraSink};
+use crate::nn::Manifest;
+use crate::publish::payload::CameraStatusPayload;
+use crate::publish::{Publisher, Topics};
+use crate::stages::CameraProfile;
+
+/// Everything that a reload may change.
+pub(super) struct Running {
+    pub config: Config,
+    /// Of detector and sound model.
+    pub manifests: (Manifest, Manifest),
+    pub clock: Arc<dyn Clock>,
+    pub board: Arc<Board>,
+    pub publisher: Publisher,
+    pub topics: Topics,
+    /// With the fingerprint of the configuration that each runs.
+    pub cameras: BTreeMap<CameraId, (Camera, String)>,
+}
+
+impl Running {
+    pub fn start_all(&mut self, graph: &Graph) -> std::io::Result<()> {
+        for camera in self.config.cameras.clone() {
+            self.start(graph, &camera)?;
+        }
+        for (camera, why) in self.config.disabled.clone() {
+            self.tell_disabled(&camera, &why);
+        }
+        Ok(())
+    }
+
+    pub fn start(&mut self, graph: &Graph, config: &CameraConfig) -> std::io::Result<()> {
+        let id = config.ingest.id.clone();
+        let mut behaviour = config.behaviour.clone();
+        fill_thresholds(&mut behaviour, &self.manifests.0, &self.manifests.1);
+        let profile = CameraProfile {
+            detect: config.detect.clone(),
+            behaviour,
+            policy: config.policy.clone(),
+            snapshots: config.snapshots,
+        };
+        let metrics = {
+            let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
+            all.cameras.entry(id.clone()).or_default().clone()
+        };
+        // Nothing is open yet: subscribers that still see ON from before learn it.
+        for policy in &config.policy.kinds {
+            self.publisher
+                .retain(self.topics.active(id.as_str(), policy.kind.as_str()), b"OFF".to_vec());
+        }
+        let sink = Box::new(ToGraph {
+            inlet: graph.camera(id.clone(), profile, metrics),
+            board: self.board.clone(),
+            publisher: self.publisher.clone(),
+            topics: self.topics.clone(),
+            box_name: self.config.box_name.clone(),
+        });
+        let camera = Camera::spawn(
+            config.ingest.clone(),
+            self.clock.clone(),
+            self.config.redactor.clone(),
+            sink,
+        )?;
+        self.cameras.insert(id, (camera, config.fingerprint()));
+        Ok(())
+    }
+
+    /// Ends a camera and waits for its thread; its alerts end with the reason `reload`.
+    pub fn stop(&mut self, id: &CameraId) {
+        if let Some((camera, _)) = self.cameras.remove(id) {
+            let _ = camera.stop().join();
+        }
+    }
+
+    pub fn stop_all(&mut self) {
+        let threads: Vec<_> = std::mem::take(&mut self.cameras)
+            .into_values()
+            .map(|(c, _)| c.stop())
+            .collect();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    pub fn tell_disabled(&self, camera: &CameraId, why: &str) {
+        let wrong = !why.starts_with("switched off");
+        let status = CameraStatus {
+            camera: camera.clone(),
+            state: CameraState::Disabled,
+            since_utc_ns: self.clock.utc_ns(),
+            reason: wrong.then_some(StateReason::Config),
+            detail: Some(self.config.redactor.clean(why)),
+            attempts: 0,
+            retry_at_utc_ns: None,
+            clock_offset_ms: None,
+            video: None,
+            audio: None,
+        };
+        tell(
+            &self.publisher,
+            &self.topics,
+            &self.config.box_name,
+            &self.board,
+            status,
+        );
+    }
+}
+
+/// A camera's way into the graph.
+struct ToGraph {
+    inlet: CameraInlet,
+    board: Arc<Board>,
+    publisher: Publisher,
+    topics: Topics,
+    box_name: String,
+}
+
+impl CameraSink for ToGraph {
+    fn window(&mut self, window: Window) {
+        self.inlet.push(window);
+    }
+
+    fn status(&mut self, status: CameraStatus) {
+        tell(&self.publisher, &self.topics, &self.box_name, &self.board, status);
+    }
+
+    fn lost(&mut self) {
+        self.inlet.over(EndReason::CameraLost);
+    }
+}
+
+fn tell(publisher: &Publisher, topics: &Topics, box_name: &str, board: &Board, status: CameraStatus) {
+    let payload = CameraStatusPayload::new(&status, box_name);
+    let topic = topics.camera_status(status.camera.as_str());
+    publisher.retain(topic, serde_json::to_vec(&payload).unwrap_or_default());
+    board
+        .cameras
+        .write()
+        .unwrap_or_else(|e| e.into_inner())
+        .insert(status.camera.clone(), status);
+}

@@ -1,0 +1,322 @@
+//! The composition root: builds everything, is ready, waits for signals, and stops in order.
+
+pub mod annotate;
+mod camera;
+pub mod log;
+mod record;
+mod reload;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::behaviour::BehaviourOptions;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, Loaded, Surroundings};
+use crate::console;
+use crate::data::{CameraId, CameraStatus};
+use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
+use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
+use crate::publish::payload::{AlertPayload, BoxStatusPayload};
+use crate::publish::{Publisher, Topics};
+use crate::service::Service;
+use crate::store::{Message, Store};
+use camera::Running;
+use record::Recorder;
+
+/// How long an ordered stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// A stage that has not beaten for so long hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
+
+/// What many threads read: cameras' states and counters. Not on the data path.
+#[derive(Default)]
+pub(crate) struct Board {
+    pub metrics: RwLock<Metrics>,
+    pub cameras: RwLock<BTreeMap<CameraId, CameraStatus>>,
+    pub problems: RwLock<Vec<String>>,
+    pub evicted: std::sync::atomic::AtomicU64,
+}
+
+/// The models' own thresholds, where the configuration names none.
+pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest) {
+    let of = |manifest: &Manifest, name: &str| manifest.labels.iter().find(|l| &*l.name == name).map(|l| l.threshold);
+    for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == 0.0) {
+        rule.threshold = of(sound, rule.kind.as_str()).unwrap_or(0.5);
+    }
+    for zone in &mut behaviour.zones {
+        for class in &zone.classes {
+            if let (Some(threshold), false) = (of(detector, class), zone.min_score.iter().any(|(c, _)| c == class)) {
+                zone.min_score.push((class.clone(), threshold));
+            }
+        }
+    }
+}
+
+/// Loads the two models of `options`.
+///
+/// # Errors
+/// A model is missing or damaged.
+pub fn load_models(options: &ModelOptions) -> anyhow::Result<(Detector, SoundModel)> {
+    let detector = Detector::load(&options.dir.join(&options.detector), options.device, options.threads)?;
+    let sound = SoundModel::load(&options.dir.join(&options.sound), options.device, options.threads)?;
+    Ok((detector, sound))
+}
+
+/// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
+fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded> {
+    let around = Surroundings::real();
+    let errors = match config::load(path, &around) {
+        Ok(loaded) => return Ok(loaded),
+        Err(errors) => errors,
+    };
+    for error in &errors {
+        tracing::error!("{error}");
+    }
+    let state = std::env::var("STATE_DIRECTORY").unwrap_or_else(|_| "/var/lib/watchfire".into());
+    match config::last_good(&PathBuf::from(state), &around) {
+        Some(loaded) => {
+            problems.push(format!(
+                "the configuration is wrong ({}); running the last good one",
+                errors[0]
+            ));
+            Ok(loaded)
+        }
+        None => bail!(
+            "the configuration is wrong, and there is no earlier one to run: {}",
+            errors[0]
+        ),
+    }
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// It could not start, a stage gave up, or it did not stop in time.
+pub fn run(path: &Path) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    let loaded = load_config(path, &mut problems)?;
+    for diagnostic in loaded.warnings.iter().chain(&loaded.camera_errors) {
+        tracing::warn!("{diagnostic}");
+    }
+    problems.extend(loaded.camera_errors.iter().map(ToString::to_string));
+    if let Err(error) = config::keep_last_good(&loaded) {
+        problems.push(format!(
+            "the configuration could not be kept as the last good one ({error})"
+        ));
+    }
+    let config = loaded.config;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (detector, sound) = load_models(&config.models)?;
+    let manifests = (detector.manifest().clone(), sound.manifest().clone());
+    let board: Arc<Board> = Arc::default();
+    *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
+
+    let mut store = Store::open(&config.store)?;
+    end_what_a_crash_left_open(&mut store, &config, clock.as_ref())?;
+    let (publisher, publisher_thread) = Publisher::spawn(config.mqtt.clone(), &config.store).map_err(|e| anyhow!(e))?;
+    let topics = Topics::new(&config.site, &config.box_name);
+    clear_gone_cameras(&store, &config, &topics, &publisher);
+
+    let mut metrics = Metrics::default();
+    let models = Models {
+        detector: Box::new(detector),
+        sound: Box::new(sound),
+    };
+    let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
+    *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
+    let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
+    let recorder = recorder.spawn(verdicts)?;
+
+    if let Some(listen) = config.http {
+        let address = console::serve(listen, answers(&board, &graph, &clock, &publisher)).map_err(|e| anyhow!(e))?;
+        tracing::info!(%address, "console");
+    }
+    let mut running = Running {
+        config,
+        manifests,
+        clock: clock.clone(),
+        board,
+        publisher,
+        topics,
+        cameras: BTreeMap::new(),
+    };
+    running.start_all(&graph)?;
+    let end = serve(path, &mut running, &graph);
+
+    // Ordered stop: sources, graph, store, broker.
+    Service::new().stopping();
+    running.stop_all();
+    let stopped = graph.stop(STOP_WITHIN);
+    if stopped.is_ok() && recorder.join().is_err() {
+        tracing::error!("the recorder panicked");
+    }
+    running.publisher.stop(Duration::from_secs(3));
+    let _ = publisher_thread.join();
+    match stopped {
+        Err(stages) => bail!("still running at the deadline: {}", stages.join(", ")),
+        Ok(()) => end,
+    }
+}
+
+/// Waits for signals; meanwhile feeds the watchdog and tells the box's status.
+fn serve(path: &Path, running: &mut Running, graph: &Graph) -> anyhow::Result<()> {
+    let (signals, received) = crossbeam_channel::bounded(4);
+    let mut caught = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).context("signals")?;
+    std::thread::Builder::new().name("wf-signals".into()).spawn(move || {
+        let mut ends = 0;
+        for signal in caught.forever() {
+            ends += i32::from(signal != SIGHUP);
+            if ends > 1 {
+                // A second wish to end is granted at once; what is committed goes out after the next start.
+                std::process::exit(1);
+            }
+            let _ = signals.send(signal);
+        }
+    })?;
+    let service = Service::new();
+    service.ready();
+    tracing::info!(cameras = running.cameras.len(), "ready");
+    let started_ns = running.clock.monotonic_ns();
+    let mut told_ns = None;
+    loop {
+        let now_ns = running.clock.monotonic_ns();
+        if told_ns.is_none_or(|t| now_ns - t > 30_000_000_000) {
+            told_ns = Some(now_ns);
+            running.tell_box_status((now_ns - started_ns) / 1_000_000_000);
+        }
+        let stuck = graph.health().stuck(now_ns, HANGS_AFTER);
+        if stuck.is_empty() {
+            service.alive();
+        } else {
+            tracing::error!("no heartbeat from {}", stuck.join(", "));
+        }
+        if graph.health().is_fatal() {
+            bail!("a stage panicked again and again; see the log");
+        }
+        match received.recv_timeout(Duration::from_secs(1)) {
+            Ok(SIGHUP) => {
+                service.reloading();
+                running.reload(path, graph);
+                service.ready();
+                told_ns = None;
+            }
+            Ok(signal) => {
+                tracing::info!("signal {signal}: stopping");
+                return Ok(());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher: &Publisher) -> console::Answers {
+    let (metrics_board, publisher) = (board.clone(), publisher.clone());
+    let (health, clock, health_board) = (graph.health().clone(), clock.clone(), board.clone());
+    console::Answers {
+        metrics: Arc::new(move || {
+            let mut text = Text::default();
+            metrics_board
+                .metrics
+                .read()
+                .unwrap_or_else(|e| e.into_inner())
+                .write(&mut text);
+            let state = publisher.state();
+            text.family("mqtt_connected", "gauge", "1 while the broker is connected.");
+            text.sample(
+                "mqtt_connected",
+                &[],
+                f64::from(u8::from(state.connected.load(Relaxed))),
+            );
+            text.family(
+                "mqtt_alerts_acknowledged_total",
+                "counter",
+                "Alert messages that the broker has taken.",
+            );
+            text.sample(
+                "mqtt_alerts_acknowledged_total",
+                &[],
+                state.acknowledged.load(Relaxed) as f64,
+            );
+            text.finish()
+        }),
+        health: Arc::new(move || {
+            let stuck = health.stuck(clock.monotonic_ns(), HANGS_AFTER);
+            let problems = health_board.problems.read().unwrap_or_else(|e| e.into_inner()).clone();
+            let body = serde_json::json!({"ok": stuck.is_empty(), "stuck": stuck, "problems": problems});
+            (stuck.is_empty(), body.to_string() + "\n")
+        }),
+    }
+}
+
+/// Alerts that were open when the process was killed end now, with reason `restart`.
+fn end_what_a_crash_left_open(store: &mut Store, config: &Config, clock: &dyn Clock) -> anyhow::Result<()> {
+    let mut messages = Vec::new();
+    for (topic, payload) in store.open_alerts()? {
+        let Ok(alert) = serde_json::from_str::<AlertPayload>(&payload) else {
+            continue;
+        };
+        let alert = alert.ended_by_restart(clock.utc_ns());
+        messages.push(Message {
+            alert_id: alert.id.clone(),
+            camera: alert.camera.clone(),
+            kind: alert.kind.clone(),
+            phase: alert.phase.clone(),
+            started_utc_ms: 0,
+            topic,
+            payload: serde_json::to_string(&alert)?,
+        });
+    }
+    if !messages.is_empty() {
+        tracing::warn!(site = %config.site, "ending {} alerts that were open when the process ended", messages.len());
+        store.commit(&messages, clock.utc_ns() / 1_000_000)?;
+    }
+    Ok(())
+}
+
+/// Retained topics of cameras that are no longer configured are cleared.
+fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher: &Publisher) {
+    let known = |camera: &str| {
+        config.cameras.iter().any(|c| c.ingest.id.as_str() == camera)
+            || config.disabled.keys().any(|c| c.as_str() == camera)
+    };
+    for topic in store.retained().unwrap_or_default() {
+        if topics.camera_of(&topic).is_some_and(|camera| !known(camera)) {
+            publisher.retain(topic, Vec::new());
+        }
+    }
+}
+
+impl Running {
+    fn tell_box_status(&self, uptime_s: u64) {
+        let mut cameras = BTreeMap::new();
+        for status in self.board.cameras.read().unwrap_or_else(|e| e.into_inner()).values() {
+            *cameras.entry(status.state.to_string()).or_insert(0) += 1;
+        }
+        let shed = {
+            let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
+            metrics.edges.values().map(|e| e.dropped.load(Relaxed)).sum()
+        };
+        let status = BoxStatusPayload {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s,
+            device: crate::nn::describe(self.config.models.device),
+            cameras,
+            outbox: Store::open(&self.config.store)
+                .and_then(|s| s.outbox_depth())
+                .unwrap_or(0),
+            shed,
+            evicted: self.board.evicted.load(Relaxed),
+            problems: self.board.problems.read().unwrap_or_else(|e| e.into_inner()).clone(),
+        };
+        self.publisher.retain(
+            self.topics.box_status(),
+            serde_json::to_vec(&status).unwrap_or_default(),
+        );
+    }
+}

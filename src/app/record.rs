@@ -1,0 +1,225 @@
+//! Behind the graph: verdicts → snapshots, store, MQTT, counters.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Board;
+use crate::clock::Clock;
+use crate::data::{Alert, CameraId, Kind, Phase, Picture, Snapshots, Status};
+use crate::graph::{EdgeOut, Next};
+use crate::publish::payload::{AlertPayload, LevelsPayload, rounded, utc};
+use crate::publish::{Publisher, Topics};
+use crate::stages::Verdict;
+use crate::store::{Message, Store, write_snapshot};
+
+/// Messages kept while the disk does not take them.
+const MEMORY: usize = 1_000;
+
+/// Takes what the graph decided and makes it last.
+pub(super) struct Recorder {
+    store: Store,
+    publisher: Publisher,
+    topics: Topics,
+    clock: Arc<dyn Clock>,
+    board: Arc<Board>,
+    /// What the disk has not taken yet, oldest first.
+    pending: VecDeque<Message>,
+    /// Open alerts by camera and kind.
+    open: HashMap<(CameraId, Kind), Vec<String>>,
+    levels_ns: HashMap<CameraId, u64>,
+    expired_ns: u64,
+}
+
+impl Recorder {
+    pub fn new(store: Store, publisher: Publisher, topics: Topics, clock: Arc<dyn Clock>, board: Arc<Board>) -> Self {
+        Self {
+            store,
+            publisher,
+            topics,
+            clock,
+            board,
+            pending: VecDeque::new(),
+            open: HashMap::new(),
+            levels_ns: HashMap::new(),
+            expired_ns: 0,
+        }
+    }
+
+    /// Runs until the edge closes.
+    pub fn spawn(mut self, verdicts: EdgeOut<Verdict>) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("wf-record".into()).spawn(move || {
+            loop {
+                match verdicts.next(Duration::from_secs(1)) {
+                    Next::Item(verdict) => self.take(verdict),
+                    Next::Idle => {
+                        self.flush();
+                        self.expire();
+                    }
+                    Next::Closed => break self.flush(),
+                }
+            }
+        })
+    }
+
+    fn take(&mut self, verdict: Verdict) {
+        self.count(&verdict);
+        for alert in &verdict.alerts {
+            let mut alert = alert.clone();
+            self.snapshot(&verdict, &mut alert);
+            self.note_open(&alert);
+            tracing::info!(
+                camera = %alert.camera, kind = %alert.kind, phase = %alert.phase, id = %alert.id, zone = ?alert.zone,
+                score = alert.score, "alert"
+            );
+            let payload = AlertPayload::new(&alert, self.topics.site(), self.topics.box_name());
+            self.pending.push_back(Message {
+                alert_id: alert.id.clone(),
+                camera: alert.camera.to_string(),
+                kind: alert.kind.to_string(),
+                phase: alert.phase.to_string(),
+                started_utc_ms: alert.started_utc_ns / 1_000_000,
+                topic: self.topics.alert(alert.camera.as_str(), alert.kind.as_str()),
+                payload: serde_json::to_string(&payload).unwrap_or_default(),
+            });
+        }
+        if !verdict.alerts.is_empty() {
+            self.flush();
+        }
+        self.levels(&verdict);
+    }
+
+    /// Commits what is pending; a disk that does not take it is survived with a bounded queue.
+    fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        match self
+            .store
+            .commit(self.pending.make_contiguous(), self.clock.utc_ns() / 1_000_000)
+        {
+            Ok(evicted) => {
+                self.pending.clear();
+                self.board.evicted.fetch_add(evicted as u64, Relaxed);
+                self.publisher.wake();
+            }
+            Err(error) => {
+                tracing::error!(%error, waiting = self.pending.len(), "alerts wait in memory");
+                while self.pending.len() > MEMORY {
+                    self.pending.pop_front();
+                    self.board.evicted.fetch_add(1, Relaxed);
+                }
+                let mut problems = self.board.problems.write().unwrap_or_else(|e| e.into_inner());
+                let text = error.to_string();
+                if !problems.contains(&text) {
+                    problems.push(text);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        if now_ns.saturating_sub(self.expired_ns) > 3_600_000_000_000 {
+            self.expired_ns = now_ns;
+            if let Err(error) = self.store.expire(self.clock.utc_ns() / 1_000_000) {
+                tracing::warn!(%error, "old events could not be removed");
+            }
+        }
+    }
+
+    fn note_open(&mut self, alert: &Alert) {
+        let ids = self.open.entry((alert.camera.clone(), alert.kind)).or_default();
+        let was = !ids.is_empty();
+        match alert.phase {
+            Phase::Start => ids.push(alert.id.clone()),
+            Phase::Update => {}
+            Phase::End => ids.retain(|id| *id != alert.id),
+        }
+        let is = !ids.is_empty();
+        if was != is {
+            let topic = self.topics.active(alert.camera.as_str(), alert.kind.as_str());
+            self.publisher
+                .retain(topic, if is { b"ON".to_vec() } else { b"OFF".to_vec() });
+        }
+    }
+
+    fn snapshot(&self, verdict: &Verdict, alert: &mut Alert) {
+        if alert.phase != Phase::Start || verdict.snapshots == Snapshots::Off {
+            return;
+        }
+        let Some(picture) = picture_of(verdict) else { return };
+        match write_snapshot(self.store.dir(), alert, picture) {
+            Ok((name, bytes)) => {
+                alert.snapshot = Some(name);
+                if verdict.snapshots == Snapshots::Mqtt {
+                    let topic = self.topics.snapshot(alert.camera.as_str(), alert.kind.as_str());
+                    self.publisher.send(topic, bytes);
+                }
+            }
+            Err(error) => tracing::warn!(camera = %alert.camera, error, "no snapshot"),
+        }
+    }
+
+    fn count(&self, verdict: &Verdict) {
+        let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
+        let Some(camera) = metrics.cameras.get(&verdict.camera) else {
+            return;
+        };
+        for report in [&verdict.vision, &verdict.hearing].into_iter().flatten() {
+            camera.report(report.branch, report.status);
+        }
+        let now_ns = self.clock.monotonic_ns();
+        if let Some(window) = &verdict.window {
+            camera.latency.observe_ns(now_ns.saturating_sub(window.arrived_ns));
+        }
+        if verdict.vision.as_ref().is_some_and(|v| v.status == Status::Ok) {
+            camera.last_ok_ns.store(now_ns, Relaxed);
+        }
+        let starts = verdict.alerts.iter().filter(|a| a.phase == Phase::Start).count();
+        camera.alerts.fetch_add(starts as u64, Relaxed);
+    }
+
+    /// Once a second of stream.
+    fn levels(&mut self, verdict: &Verdict) {
+        let Some(window) = &verdict.window else { return };
+        let told_ns = self.levels_ns.entry(verdict.camera.clone()).or_default();
+        if window.end_ns.saturating_sub(*told_ns) < 1_000_000_000 {
+            return;
+        }
+        *told_ns = window.end_ns;
+        let mut tracks = BTreeMap::new();
+        if let Some(frame) = verdict.seen().and_then(|s| s.frames.last()) {
+            for track in &frame.tracks {
+                *tracks.entry(track.class.to_string()).or_insert(0) += 1;
+            }
+        }
+        let heard = verdict.heard();
+        let mut sounds: Vec<(String, f64)> = heard
+            .and_then(|h| Some(h.labels.iter().zip(&h.patches.last()?.scores)))
+            .into_iter()
+            .flatten()
+            .map(|(label, score)| (label.to_string(), rounded(*score)))
+            .collect();
+        sounds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let seconds = (window.end_ns - window.start_ns) as f64 / 1e9;
+        let levels = LevelsPayload {
+            at: utc(window.utc_ns(window.end_ns)),
+            dbfs: heard.map(|h| rounded(h.level_dbfs)),
+            sounds: sounds.into_iter().take(5).collect(),
+            tracks,
+            fps: (window.frames.len() as f64 / seconds * 10.0).round() / 10.0,
+            latency_ms: self.clock.monotonic_ns().saturating_sub(window.arrived_ns) / 1_000_000,
+        };
+        let topic = self.topics.levels(verdict.camera.as_str());
+        self.publisher
+            .send(topic, serde_json::to_vec(&levels).unwrap_or_default());
+    }
+}
+
+/// The newest picture of the verdict's window.
+fn picture_of(verdict: &Verdict) -> Option<&Picture> {
+    verdict.window.as_ref()?.frames.last().map(|f| &*f.picture)
+}

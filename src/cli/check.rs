@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Surroundings};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[arg(long, default_value = "/etc/watchfire/watchfire.toml")]
+    config: PathBuf,
+    /// Prints what the configuration comes to, secrets masked.
+    #[arg(long)]
+    print: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match config::load(&args.config, &Surroundings::real()) {
+        Err(errors) => {
+            errors.iter().for_each(|e| eprintln!("{e}"));
+            Ok(ExitCode::FAILURE)
+        }
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+            loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));
+            if args.print {
+                println!("{:#?}", loaded.config);
+            }
+            let well = loaded.camera_errors.is_empty();
+            if well {
+                println!("{} cameras, all well", loaded.config.cameras.len());
+            }
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A broker of yours, mqtt://host:port, instead of the embedded one.
+    #[arg(long)]
+    broker: Option<String>,
+    /// Runs on until Ctrl-C.
+    #[arg(long = "loop")]
+    looped: bool,
+    /// Real footage of pedestrians (`scripts/media.sh` fetches Debian's vtest.avi).
+    #[arg(long, default_value = ".cache/media/vtest.avi")]
+    footage: PathBuf,
+    /// Where clips, configuration and state go.
+    #[arg(long, default_value = ".cache/demo")]
+    dir: PathBuf,
+    /// Folder of the models.
+    #[arg(long, default_value = "models")]
+    models: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::demo::run(&crate::demo::Options {
+        broker: args.broker.clone(),
+        looped: args.looped,
+        footage: args.footage.clone(),
+        dir: args.dir.clone(),
+        models: args.models.clone(),
+    })
+}

@@ -1,0 +1,68 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::data::Picture;
+use crate::nn::{Detector, DeviceChoice, Manifest, SoundModel};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder of the models.
+    #[arg(long, global = true, default_value = "/usr/share/watchfire/models")]
+    dir: PathBuf,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Name, version, task, labels, and milliseconds a call on one thread.
+    List,
+    /// sha256 and shapes of every model.
+    Verify,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)?.flatten().map(|e| e.path()).collect();
+    folders.retain(|f| f.join("model.toml").exists());
+    folders.sort();
+    let mut well = true;
+    for folder in folders {
+        match load(&folder) {
+            Ok((manifest, ms)) => {
+                let labels = manifest.labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ");
+                match args.command {
+                    Command::List => println!("{:18} {:9} {ms:6.1} ms  {labels}", manifest.id(), manifest.task),
+                    Command::Verify => println!("{}: well", manifest.id()),
+                }
+            }
+            Err(error) => {
+                well = false;
+                eprintln!("{error}");
+            }
+        }
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Loads a model (which checks sha256 and shapes) and times its second call.
+fn load(folder: &std::path::Path) -> anyhow::Result<(Manifest, f64)> {
+    let manifest = Manifest::read(folder)?;
+    let call: Box<dyn Fn() -> anyhow::Result<()>> = if manifest.task == "detector" {
+        let model = Detector::load(folder, DeviceChoice::Auto, 1)?;
+        let grey = Picture {
+            width: 640,
+            height: 360,
+            rgb: vec![114; 640 * 360 * 3],
+        };
+        Box::new(move || Ok(model.detect(&[&grey], 0.5).map(|_| ())?))
+    } else {
+        let model = SoundModel::load(folder, DeviceChoice::Auto, 1)?;
+        let silence = vec![0f32; model.manifest().input.patch_samples];
+        Box::new(move || Ok(model.classify(&[&silence]).map(|_| ())?))
+    };
+    call()?;
+    let start = Instant::now();
+    call()?;
+    Ok((manifest, start.elapsed().as_secs_f64() * 1e3))
+}

@@ -1,0 +1,232 @@
+//! A TOML file with its places: finds every unknown key and every value of the wrong type, not only the first.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Diagnostic;
+use super::raw::Raw;
+
+/// A parsed file.
+pub(super) struct Document {
+    pub path: PathBuf,
+    text: String,
+    pub raw: Raw,
+    pub errors: Vec<Diagnostic>,
+}
+
+/// A step down the tree.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+impl Document {
+    pub fn parse(path: &Path, text: &str) -> Self {
+        let mut document = Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            raw: Raw::default(),
+            errors: Vec::new(),
+        };
+        let (mut tree, syntax) = DeTable::parse_recoverable(text);
+        for error in &syntax {
+            document.error(error.span(), error.message().to_owned(), None);
+        }
+        let schema = serde_json::to_value(schemars::schema_for!(Raw)).unwrap_or_default();
+        let mut unknown = Vec::new();
+        check_keys(tree.get_mut(), &schema, &schema, "the file", &mut unknown);
+        for (span, message) in unknown {
+            let camera = document.camera_at(span.start);
+            document.error(Some(span), message, camera);
+        }
+        // Each wrong value is told and taken out, until what is left fits.
+        for _ in 0..100 {
+            match Raw::deserialize(tree.clone().into_deserializer()) {
+                Ok(raw) => {
+                    document.raw = raw;
+                    break;
+                }
+                Err(error) => {
+                    let camera = error.span().and_then(|s| document.camera_at(s.start));
+                    document.error(error.span(), error.message().to_owned(), camera);
+                    let Some(span) = error.span() else { break };
+                    if !remove(tree.get_mut(), &span) {
+                        break;
+                    }
+                }
+            }
+        }
+        document
+    }
+
+    /// Where a value stands: line and column, from 1. The nearest part that exists, when it does not.
+    pub fn place(&self, steps: &[Step]) -> (usize, usize) {
+        let (tree, _) = DeTable::parse_recoverable(&self.text);
+        let mut span = tree.span();
+        let mut here: Option<&DeValue> = None;
+        for (i, step) in steps.iter().enumerate() {
+            let next = match (step, here) {
+                (Step::Key(key), None) if i == 0 => tree.get_ref().get(*key),
+                (Step::Key(key), Some(DeValue::Table(table))) => table.get(*key),
+                (Step::Index(n), Some(DeValue::Array(array))) => array.get(*n),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            span = next.span();
+            here = Some(next.get_ref());
+        }
+        self.line_column(span.start)
+    }
+
+    pub fn error(&mut self, span: Option<Range<usize>>, message: String, camera: Option<String>) {
+        let (line, column) = span.map_or((0, 0), |s| self.line_column(s.start));
+        let message = message.trim().replace('\n', "; ");
+        self.errors.push(Diagnostic {
+            file: self.path.clone(),
+            line,
+            column,
+            message,
+            camera,
+        });
+    }
+
+    fn line_column(&self, at: usize) -> (usize, usize) {
+        let before = &self.text[..at.min(self.text.len())];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// The id of the camera whose table holds this byte.
+    fn camera_at(&self, at: usize) -> Option<String> {
+        let start = self.text[..at.min(self.text.len())].rfind("[[camera]]")?;
+        let table = self.text[start + 10..].split("[[camera]]").next()?;
+        let section = self.text[start..at.min(self.text.len())]
+            .lines()
+            .rev()
+            .find(|l| l.trim_start().starts_with('['))?;
+        if !section.contains("camera") {
+            return None;
+        }
+        let line = table
+            .lines()
+            .find(|l| l.split('=').next().is_some_and(|k| k.trim() == "id"))?;
+        Some(
+            line.split('=')
+                .nth(1)?
+                .split('#')
+                .next()?
+                .trim()
+                .trim_matches('"')
+                .to_owned(),
+        )
+    }
+}
+
+/// Takes unknown keys out and says so, with the nearest known one.
+fn check_keys(table: &mut DeTable, schema: &Value, root: &Value, place: &str, found: &mut Vec<(Range<usize>, String)>) {
+    let schema = deref(schema, root);
+    let Some(known) = schema.get("properties").and_then(Value::as_object) else {
+        return;
+    };
+    let mut strangers = Vec::new();
+    for (key, value) in table.iter_mut() {
+        let Some(sub) = known.get(key.get_ref().as_ref()) else {
+            let near = known
+                .keys()
+                .map(|k| (strsim::damerau_levenshtein(k, key.get_ref()), k))
+                .filter(|(d, _)| *d <= 3)
+                .min();
+            let hint = match near {
+                Some((_, k)) => format!("did you mean `{k}`?"),
+                None => format!("known are {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
+            };
+            found.push((
+                key.span(),
+                format!("unknown key `{}` in {place}; {hint}", key.get_ref()),
+            ));
+            strangers.push(key.clone());
+            continue;
+        };
+        let sub = deref(sub, root);
+        match value.get_mut() {
+            DeValue::Table(t) => check_keys(t, sub, root, &format!("[{}]", key.get_ref()), found),
+            DeValue::Array(items) => {
+                let item_schema = sub.get("items").map(|i| deref(i, root)).unwrap_or(&Value::Null);
+                let place = if place.starts_with("[[") {
+                    format!("[[{}.{}]]", place.trim_matches(['[', ']']), key.get_ref())
+                } else {
+                    format!("[[{}]]", key.get_ref())
+                };
+                for item in items.iter_mut() {
+                    if let DeValue::Table(t) = item.get_mut() {
+                        check_keys(t, item_schema, root, &place, found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    for key in strangers {
+        table.remove(&key);
+    }
+}
+
+/// Follows `$ref`, and the one real branch of an optional value.
+fn deref<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    if let Some(name) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|r| r.strip_prefix("#/$defs/"))
+    {
+        return root
+            .get("$defs")
+            .and_then(|d| d.get(name))
+            .map_or(schema, |s| deref(s, root));
+    }
+    match schema.get("anyOf").and_then(Value::as_array) {
+        Some(branches) if branches.len() == 2 => branches
+            .iter()
+            .find(|b| b.get("type").and_then(Value::as_str) != Some("null"))
+            .map_or(schema, |b| deref(b, root)),
+        _ => schema,
+    }
+}
+
+/// Takes the smallest value that holds the span out of the tree.
+fn remove(table: &mut DeTable, span: &Range<usize>) -> bool {
+    let holds = |v: &Spanned<DeValue>| v.span().start <= span.start && span.end <= v.span().end;
+    let mut deeper = false;
+    let key = table.iter_mut().find_map(|(key, value)| {
+        if key.span() == *span {
+            return Some(key.clone());
+        }
+        if !holds(value) {
+            return None;
+        }
+        deeper = value.span() != *span
+            && match value.get_mut() {
+                DeValue::Table(t) => remove(t, span),
+                DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
+                    DeValue::Table(t) => remove(t, span),
+                    _ => false,
+                }),
+                _ => false,
+            };
+        Some(key.clone())
+    });
+    match key {
+        Some(_) if deeper => true,
+        Some(key) => table.remove(&key).is_some(),
+        None => false,
+    }
+}

@@ -1,0 +1,268 @@
+//! The configuration as the user types it. The doc comments are the reference: docs/configuration.md is made of them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `/etc/watchfire/watchfire.toml`, and the files of `cameras.d` beside it, which hold cameras only.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Raw {
+    /// Where this is.
+    pub site: Site,
+    /// This machine.
+    #[serde(rename = "box")]
+    pub machine: Machine,
+    /// The broker.
+    pub mqtt: Mqtt,
+    /// What models run on.
+    pub inference: Inference,
+    /// Which models.
+    pub models: Models,
+    /// How streams are cut.
+    pub graph: Graph,
+    /// What is kept on disk.
+    pub state: State,
+    /// Metrics and health.
+    pub http: Http,
+    /// Taken by every camera that does not say otherwise.
+    pub camera_defaults: CameraDefaults,
+    /// One table a camera.
+    pub camera: Vec<Camera>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Site {
+    /// Part of every topic: `watchfire/<name>/…`. Letters a to z, digits, `_` and `-`. Default: `home`.
+    pub name: Option<String>,
+    /// Time zone of the site, such as `Europe/Berlin`. Default: UTC.
+    pub timezone: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Machine {
+    /// Default: the host name.
+    pub name: Option<String>,
+}
+
+/// A secret: a string, or where to find it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawSecret {
+    Plain(String),
+    /// Name of an environment variable.
+    Env {
+        env: String,
+    },
+    /// Path of a file; the newline at its end is left away.
+    File {
+        file: String,
+    },
+    /// Name of a systemd credential (`LoadCredential=`).
+    Credential {
+        credential: String,
+    },
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Mqtt {
+    /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS. Default: `mqtt://127.0.0.1:1883`.
+    pub url: Option<String>,
+    pub username: Option<String>,
+    /// A string, `{ env = "NAME" }`, `{ file = "/path" }` or `{ credential = "name" }`.
+    pub password: Option<RawSecret>,
+    /// CA certificate (PEM) for `mqtts`. Default: the system's.
+    pub ca: Option<String>,
+    /// Client certificate (PEM).
+    pub cert: Option<String>,
+    /// The client certificate's key (PEM).
+    pub key: Option<String>,
+    /// Seconds between signs of life. Default: 20.
+    pub keep_alive_s: Option<u16>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Inference {
+    /// `auto`, `cpu` or `cuda:N`. Default: `auto`.
+    pub device: Option<String>,
+    /// Threads for a model's arithmetic on the CPU. Default: 0, all cores.
+    pub threads: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Models {
+    /// Folder of the models. Default: `/usr/share/watchfire/models`.
+    pub dir: Option<String>,
+    /// Folder of the detector within it. Default: `detector`.
+    pub detector: Option<String>,
+    /// Folder of the sound model within it. Default: `sound`.
+    pub sound: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Graph {
+    /// Length of a window in milliseconds, 200 to 2000. Default: 500.
+    pub window_ms: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct State {
+    /// Store and snapshots. Default: systemd's `STATE_DIRECTORY`, else `/var/lib/watchfire`.
+    pub dir: Option<String>,
+    /// Days that events and snapshots are kept. Default: 30.
+    pub keep_days: Option<f64>,
+    /// Most alerts that wait for the broker. Default: 10000.
+    pub outbox_max: Option<usize>,
+    /// Hours that an alert waits for the broker. Default: 72.
+    pub outbox_max_age_h: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Http {
+    /// Address of `/metrics` and `/healthz`, or `off`. Default: `127.0.0.1:9464`.
+    pub listen: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CameraDefaults {
+    /// Frames analysed a second, 1 to 30. Default: 5.
+    pub analysis_fps: Option<f32>,
+    /// Longest side of the analysed picture in pixels, 160 to 1920. Default: 640.
+    pub analysis_px: Option<u32>,
+    /// `tcp` or `udp`. Default: `tcp`.
+    pub transport: Option<String>,
+    /// `auto` (hardware where it works) or a decoder element's name. Default: `auto`.
+    pub decoder: Option<String>,
+    /// Seconds without a picture after which the camera is rebuilt. Default: 10.
+    pub stall_s: Option<f32>,
+    /// Kinds that may alert. Default: intrusion, line_crossing and the sounds gunshot, explosion, glass_break, siren.
+    pub kinds: Option<Vec<String>>,
+    /// Classes that are tracked. Default: person.
+    pub detect: Option<Vec<String>>,
+    /// `off`, `store` (files) or `mqtt` (published too). Default: `store`.
+    pub snapshots: Option<String>,
+    /// `host` (this machine's clock gives UTC) or `camera`. Default: `host`.
+    pub clock: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Camera {
+    /// Part of the camera's topics. Letters a to z, digits, `_` and `-`.
+    pub id: Option<String>,
+    /// Default: true.
+    pub enabled: Option<bool>,
+    /// `rtsp://host/path`, `rtsps://host/path`, or `file:///path`, which plays in real time and loops.
+    pub url: Option<String>,
+    pub username: Option<String>,
+    /// A string, `{ env = "NAME" }`, `{ file = "/path" }` or `{ credential = "name" }`.
+    pub password: Option<RawSecret>,
+    /// CA certificate (PEM) for `rtsps`. Default: the system's.
+    pub ca: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub analysis_fps: Option<f32>,
+    /// As in `[camera_defaults]`.
+    pub analysis_px: Option<u32>,
+    /// As in `[camera_defaults]`.
+    pub transport: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub decoder: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub stall_s: Option<f32>,
+    /// As in `[camera_defaults]`.
+    pub kinds: Option<Vec<String>>,
+    /// As in `[camera_defaults]`.
+    pub detect: Option<Vec<String>>,
+    /// As in `[camera_defaults]`.
+    pub snapshots: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub clock: Option<String>,
+    /// Emotion is not available in this version: only `false`.
+    pub emotion: Option<bool>,
+    /// Gating is not available in this version: only `always`.
+    pub gating: Option<String>,
+    /// Parts of the picture in which presence counts. A camera without zones has none.
+    pub zone: Vec<Zone>,
+    /// Lines whose crossing counts.
+    pub line: Vec<Line>,
+    /// Parts of the picture that are black before anything looks at them.
+    pub mask: Vec<Mask>,
+    /// What a kind needs, for this camera.
+    pub rule: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Zone {
+    /// Letters a to z, digits, `_` and `-`.
+    pub name: Option<String>,
+    /// Corners [x, y] in fractions of the picture, at least three.
+    pub polygon: Vec<[f32; 2]>,
+    /// `intrusion`, `loitering`, `crowd`. Default: intrusion.
+    pub kinds: Option<Vec<String>>,
+    /// Classes that count. Default: person.
+    pub classes: Option<Vec<String>>,
+    /// Where a box stands: `bottom` (its feet) or `centre`. Default: `bottom`.
+    pub anchor: Option<String>,
+    /// Seconds inside before `loitering`. Default: 60.
+    pub loiter_s: Option<f32>,
+    /// Tracks inside at once for `crowd`. Default: 8.
+    pub crowd_size: Option<u32>,
+    /// Frames inside before a track counts. Default: 3.
+    pub min_frames: Option<u32>,
+    /// Least height of a box in fractions of the picture. Default: 0.
+    pub min_height: Option<f32>,
+    /// Greatest height of a box. Default: 1.
+    pub max_height: Option<f32>,
+    /// Least detector score. Default: the model's threshold.
+    pub min_score: Option<f32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Line {
+    /// Letters a to z, digits, `_` and `-`.
+    pub name: Option<String>,
+    /// [x, y] in fractions of the picture. Left and right are seen looking from `from` to `to`.
+    pub from: Option<[f32; 2]>,
+    pub to: Option<[f32; 2]>,
+    /// `both`, `left_to_right` or `right_to_left`. Default: `both`.
+    pub direction: Option<String>,
+    /// Classes that count. Default: person.
+    pub classes: Option<Vec<String>>,
+    /// `bottom` or `centre`. Default: `bottom`.
+    pub anchor: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Mask {
+    /// For you; it appears nowhere.
+    pub name: Option<String>,
+    /// Corners [x, y] in fractions of the picture, at least three.
+    pub polygon: Vec<[f32; 2]>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rule {
+    pub kind: Option<String>,
+    /// Least probability of a patch of sound. Default: the model's threshold.
+    pub threshold: Option<f32>,
+    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1.
+    pub min_windows: Option<u32>,
+    /// Seconds without evidence after which the alert ends.
+    pub hold_s: Option<f32>,
+    /// Seconds after an end before the next alert of the same kind and zone.
+    pub cooldown_s: Option<f32>,
+    /// `info`, `warning` or `critical`.
+    pub severity: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! The models as the stages ask them.
+
+use std::sync::Arc;
+
+use super::{Detect, Listen, SoundScores};
+use crate::data::{Detection, Picture};
+use crate::nn::{Detector, SoundModel};
+
+/// Detections below this are of no use, not even to carry a track on.
+const DETECTION_FLOOR: f32 = 0.1;
+
+impl Detect for Detector {
+    fn id(&self) -> Arc<str> {
+        Detector::id(self)
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Detector::labels(self)
+    }
+
+    fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
+        Detector::detect(self, pictures, DETECTION_FLOOR).map_err(|e| e.to_string())
+    }
+}
+
+impl Listen for SoundModel {
+    fn id(&self) -> Arc<str> {
+        SoundModel::id(self)
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        SoundModel::labels(self)
+    }
+
+    fn patch_and_hop(&self) -> (usize, usize) {
+        let input = &self.manifest().input;
+        (input.patch_samples, input.hop_samples)
+    }
+
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        let heard = SoundModel::classify(self, patches).map_err(|e| e.to_string())?;
+        Ok(heard
+            .into_iter()
+            .map(|(scores, embedding)| SoundScores { scores, embedding })
+            .collect())
+    }
+}
