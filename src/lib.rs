@@ -14,6 +14,7 @@ pub mod data;
 pub mod error;
 // 1: pure maths
 pub mod colour;
+pub mod draw;
 pub mod geometry;
 pub mod mel;
 // 2: pure decisions, and the models

@@ -24,6 +24,10 @@ impl Default for WindowOptions {
 
 /// Silence of a stream longer than this many windows moves the grid instead of giving empty windows.
 const MAX_EMPTY: u64 = 4;
+/// Sound alone closes a window when it is so far beyond it: decoders hold pictures back for a while.
+const VIDEO_WAIT_NS: u64 = 2_000_000_000;
+/// A frame older than the window at hand by less than this is late; by more, the stream has jumped back.
+const JUMP_BACK_NS: u64 = 3_000_000_000;
 
 /// Takes frames and samples in the order of their arrival and gives windows in the order of time. Every frame lands
 /// in exactly one window, sound is split at the edges sample by sample, and `seq` counts up by one.
@@ -44,6 +48,7 @@ pub struct Windower {
     arrived_ns: u64,
     utc_offset_ns: i64,
     late_samples: u64,
+    late_frames: u64,
 }
 
 impl Windower {
@@ -64,6 +69,7 @@ impl Windower {
             arrived_ns: 0,
             utc_offset_ns: 0,
             late_samples: 0,
+            late_frames: 0,
         }
     }
 
@@ -77,7 +83,19 @@ impl Windower {
         self.late_samples
     }
 
+    /// Frames that came after their window had gone.
+    pub fn late_frames(&self) -> u64 {
+        self.late_frames
+    }
+
     pub fn push_frame(&mut self, frame: Frame, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
+        if self
+            .start_ns
+            .is_some_and(|s| frame.pts_ns < s && frame.pts_ns + JUMP_BACK_NS >= s)
+        {
+            self.late_frames += 1;
+            return Vec::new();
+        }
         let mut out = self.anchor(frame.pts_ns);
         self.note(arrived_ns, utc_offset_ns);
         self.video_to_ns = self.video_to_ns.max(frame.pts_ns);
@@ -147,7 +165,7 @@ impl Windower {
             let heard = self.audio_to_ns >= end_ns;
             let closes = if self.has_audio {
                 let video_waited = self.video_to_ns >= end_ns + self.audio_wait_ns;
-                let audio_waited = self.audio_to_ns >= end_ns + self.audio_wait_ns;
+                let audio_waited = self.audio_to_ns >= end_ns + VIDEO_WAIT_NS;
                 (seen && heard) || video_waited || audio_waited
             } else {
                 seen
@@ -334,7 +352,7 @@ mod tests {
     fn windows_go_on_while_only_sound_comes() {
         let mut w = windower();
         let _ = w.push_frame(frame(0), 0, 0);
-        let out: Vec<_> = (0..20).flat_map(|i| w.push_audio(sound(i * 100, 1600), 0, 0)).collect();
+        let out: Vec<_> = (0..50).flat_map(|i| w.push_audio(sound(i * 100, 1600), 0, 0)).collect();
         assert!(out.len() >= 3, "{}", out.len());
     }
 
@@ -360,7 +378,10 @@ mod tests {
             out.extend(w.flush());
             let mut got = frames_in(&out);
             got.sort_unstable();
-            prop_assert_eq!(got, frames);
+            prop_assert_eq!(got.len() + w.late_frames() as usize, frames.len());
+            got.dedup();
+            prop_assert!(got.iter().all(|t| frames.contains(t)));
+            prop_assert!(w.late_frames() > 0 || got == frames);
             let heard: usize = out.iter().flat_map(|w| w.audio.iter().map(|c| c.samples.len())).sum();
             prop_assert_eq!(heard + w.late_samples() as usize, samples);
             for pair in out.windows(2) {

@@ -1,1 +1,70 @@
-//! The only place that imports GStreamer.
+//! The only place that imports GStreamer, with the files of the folder beside it.
+
+mod branch;
+mod codec;
+mod file;
+pub mod record;
+mod session;
+#[cfg(feature = "demo")]
+pub mod sim;
+
+use gstreamer as gst;
+
+use super::template::TemplateError;
+use crate::data::StateReason;
+
+pub use file::{Datum, MediaReader, read_sound};
+pub(super) use session::{Event, Session};
+
+/// Makes the library ready; cheap after the first time.
+///
+/// # Errors
+/// GStreamer is not installed properly.
+pub fn init() -> Result<(), GstError> {
+    gst::init().map_err(|e| GstError::Setup(format!("GStreamer does not start: {e}")))
+}
+
+/// Why a pipeline does not run. Texts are not redacted yet.
+#[derive(Debug, thiserror::Error)]
+pub enum GstError {
+    #[error("{0}")]
+    Setup(String),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("{detail}")]
+    Stream { reason: StateReason, detail: String },
+}
+
+fn element(name: &str) -> Result<gst::Element, GstError> {
+    gst::ElementFactory::make(name).build().map_err(|_| {
+        GstError::Setup(format!(
+            "GStreamer element {name} is missing; is its plugin package installed?"
+        ))
+    })
+}
+
+/// An error message of a pipeline in our words.
+fn classify(message: &gst::message::Error) -> (StateReason, String) {
+    let (error, debug) = (message.error(), message.debug().unwrap_or_default());
+    let text = format!("{error} ({})", debug.lines().last().unwrap_or_default());
+    let status = message.details().and_then(|d| d.get::<u32>("rtsp-status-code").ok());
+    let lower = format!("{error} {debug}").to_lowercase();
+    let reason = match (status, error.kind::<gst::ResourceError>()) {
+        (Some(401 | 403), _) | (_, Some(gst::ResourceError::NotAuthorized)) => StateReason::AuthFailed,
+        (Some(404), _) | (_, Some(gst::ResourceError::NotFound)) => StateReason::NotFound,
+        _ if lower.contains("certificate") || lower.contains("tls") => StateReason::Tls,
+        _ if lower.contains("refused") => StateReason::Refused,
+        _ if error.kind::<gst::ResourceError>().is_some() => StateReason::Unreachable,
+        _ if matches!(
+            error.kind::<gst::StreamError>(),
+            Some(gst::StreamError::CodecNotFound | gst::StreamError::WrongType)
+        ) =>
+        {
+            StateReason::UnsupportedCodec
+        }
+        // A chain that no longer fits its stream: the camera changed its codec.
+        _ if lower.contains("not-linked") || lower.contains("not-negotiated") => StateReason::UnsupportedCodec,
+        _ => StateReason::Stalled,
+    };
+    (reason, text)
+}

@@ -1,9 +1,18 @@
 //! Cameras: from a URL to windows, under a supervisor.
 
+mod backoff;
 pub mod gst;
+mod mask;
+mod replay;
+mod stream_clock;
+mod supervisor;
+mod template;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use replay::{ReplayError, replay};
+pub use supervisor::{Camera, CameraCounters, CameraSink};
 
 use crate::data::{CameraId, Point, Secret};
 use crate::window::WindowOptions;
@@ -62,4 +71,25 @@ pub struct CameraOptions {
     /// Folder with templates that replace the built-in ones.
     pub pipelines_dir: Option<PathBuf>,
     pub window: WindowOptions,
+}
+
+impl CameraOptions {
+    /// A camera with the defaults of the configuration.
+    pub fn new(id: CameraId, source: Source) -> Self {
+        Self {
+            id,
+            source,
+            analysis_fps: 5.0,
+            analysis_px: 640,
+            masks: Vec::new(),
+            clock: ClockSource::Host,
+            stall_after: Duration::from_secs(10),
+            max_lag: Duration::from_secs(2),
+            backoff_first: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(60),
+            decoder: "auto".into(),
+            pipelines_dir: None,
+            window: WindowOptions::default(),
+        }
+    }
 }

@@ -1,16 +1,16 @@
 //! What leaves over MQTT.
 
+mod mqtt;
+pub mod payload;
+mod topics;
+
+pub use mqtt::{Publisher, PublisherState};
+pub use topics::Topics;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::data::Secret;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum MqttVersion {
-    #[default]
-    V5,
-    V311,
-}
 
 /// How the broker is reached, and under which names.
 #[derive(Clone, Debug)]
@@ -18,7 +18,6 @@ pub struct MqttOptions {
     pub host: String,
     pub port: u16,
     pub tls: bool,
-    pub version: MqttVersion,
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub ca: Option<PathBuf>,

@@ -1,7 +1,16 @@
 //! Events and outbox in one transaction; snapshots; retention.
+//!
+//! An alert that [`Store::commit`] returned for is on disk and will reach the broker, whatever is killed. Every thread
+//! that needs the store opens it for itself: SQLite's write-ahead log lets one write while others read.
 
-use std::path::PathBuf;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub use snapshot::{jpeg, write_snapshot};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreOptions {
@@ -13,4 +22,313 @@ pub struct StoreOptions {
     pub outbox_max: usize,
     /// Alerts that waited longer are dropped, counted.
     pub outbox_max_age: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("store {}: {why}", path.display())]
+pub struct StoreError {
+    path: PathBuf,
+    why: String,
+}
+
+/// One message of an alert's life, as it is stored and sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub alert_id: String,
+    pub camera: String,
+    pub kind: String,
+    /// `start`, `update` or `end`.
+    pub phase: String,
+    pub started_utc_ms: i64,
+    pub topic: String,
+    pub payload: String,
+}
+
+/// A message that waits for the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub row: i64,
+    pub topic: String,
+    pub payload: String,
+    pub since_utc_ms: i64,
+}
+
+/// `state.dir/watchfire.db`
+pub struct Store {
+    db: Connection,
+    options: StoreOptions,
+}
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS event (
+    id TEXT PRIMARY KEY, camera TEXT NOT NULL, kind TEXT NOT NULL, started_ms INTEGER NOT NULL,
+    open INTEGER NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS event_started ON event (started_ms);
+CREATE TABLE IF NOT EXISTS outbox (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, phase TEXT NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL,
+    since_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY);
+PRAGMA user_version = 1;
+";
+
+impl Store {
+    /// Opens or makes the store.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or the file is no store of ours.
+    pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let path = options.dir.join("watchfire.db");
+        let fail = |why: String| StoreError {
+            path: path.clone(),
+            why,
+        };
+        std::fs::create_dir_all(&options.dir).map_err(|e| fail(e.to_string()))?;
+        let db = Connection::open(&path).map_err(|e| fail(e.to_string()))?;
+        let version: i64 = db
+            .query_row("PRAGMA user_version", [], |r| r.get(0))
+            .map_err(|e| fail(e.to_string()))?;
+        if version > 1 {
+            return Err(fail(format!("version {version} was written by a newer Watchfire")));
+        }
+        // FULL: a commit survives a power cut too, and alerts are rare.
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
+            .and_then(|()| db.execute_batch(SCHEMA))
+            .map_err(|e| fail(e.to_string()))?;
+        Ok(Self {
+            db,
+            options: options.clone(),
+        })
+    }
+
+    fn fail(&self, error: rusqlite::Error) -> StoreError {
+        StoreError {
+            path: self.options.dir.join("watchfire.db"),
+            why: error.to_string(),
+        }
+    }
+
+    /// Events and outbox in one transaction. Returns how many waiting messages were evicted to keep the outbox bounded.
+    ///
+    /// # Errors
+    /// The disk is full or broken; nothing of `messages` is stored then.
+    pub fn commit(&mut self, messages: &[Message], now_utc_ms: i64) -> Result<usize, StoreError> {
+        self.commit_inner(messages, now_utc_ms).map_err(|e| self.fail(e))
+    }
+
+    fn commit_inner(&mut self, messages: &[Message], now_utc_ms: i64) -> rusqlite::Result<usize> {
+        let transaction = self.db.transaction()?;
+        for m in messages {
+            transaction.execute(
+                "INSERT INTO event (id, camera, kind, started_ms, open, topic, payload) VALUES (?1,?2,?3,?4,?5,?6,?7)
+                 ON CONFLICT (id) DO UPDATE SET open = ?5, payload = ?7",
+                params![
+                    m.alert_id,
+                    m.camera,
+                    m.kind,
+                    m.started_utc_ms,
+                    m.phase != "end",
+                    m.topic,
+                    m.payload
+                ],
+            )?;
+            transaction.execute(
+                "INSERT INTO outbox (phase, topic, payload, since_ms) VALUES (?1, ?2, ?3, ?4)",
+                params![m.phase, m.topic, m.payload, now_utc_ms],
+            )?;
+        }
+        let oldest_ms = now_utc_ms - self.options.outbox_max_age.as_millis() as i64;
+        let mut evicted = transaction.execute("DELETE FROM outbox WHERE since_ms < ?1", [oldest_ms])?;
+        let over = |t: &rusqlite::Transaction| -> rusqlite::Result<i64> {
+            let depth: i64 = t.query_row("SELECT COUNT(*) FROM outbox", [], |r| r.get(0))?;
+            Ok((depth - self.options.outbox_max as i64).max(0))
+        };
+        for which in ["WHERE phase = 'update'", ""] {
+            evicted += transaction.execute(
+                &format!("DELETE FROM outbox WHERE row IN (SELECT row FROM outbox {which} ORDER BY row LIMIT ?1)"),
+                [over(&transaction)?],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(evicted)
+    }
+
+    /// The oldest waiting messages after `after`, in order.
+    pub fn waiting(&self, after: i64, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let query = || -> rusqlite::Result<Vec<Waiting>> {
+            self.db
+                .prepare_cached(
+                    "SELECT row, topic, payload, since_ms FROM outbox WHERE row > ?1 ORDER BY row LIMIT ?2",
+                )?
+                .query_map(params![after, limit as i64], |r| {
+                    Ok(Waiting {
+                        row: r.get(0)?,
+                        topic: r.get(1)?,
+                        payload: r.get(2)?,
+                        since_utc_ms: r.get(3)?,
+                    })
+                })?
+                .collect()
+        };
+        query().map_err(|e| self.fail(e))
+    }
+
+    /// The broker has it.
+    pub fn acknowledge(&self, row: i64) -> Result<(), StoreError> {
+        self.db
+            .execute("DELETE FROM outbox WHERE row = ?1", [row])
+            .map(|_| ())
+            .map_err(|e| self.fail(e))
+    }
+
+    pub fn outbox_depth(&self) -> Result<u64, StoreError> {
+        let depth = self
+            .db
+            .query_row("SELECT COUNT(*) FROM outbox", [], |r| r.get::<_, i64>(0));
+        depth.map(|n| n as u64).map_err(|e| self.fail(e))
+    }
+
+    /// Payloads of the alerts that were open when the process ended without ending them.
+    pub fn open_alerts(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let query = || -> rusqlite::Result<Vec<(String, String)>> {
+            self.db
+                .prepare("SELECT topic, payload FROM event WHERE open = 1 ORDER BY started_ms")?
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect()
+        };
+        query().map_err(|e| self.fail(e))
+    }
+
+    /// Payloads of events from `since_utc_ms` on, oldest first.
+    pub fn events(
+        &self,
+        since_utc_ms: i64,
+        camera: Option<&str>,
+        kind: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
+        let query = || -> rusqlite::Result<Vec<String>> {
+            self.db
+                .prepare(
+                    "SELECT payload FROM event WHERE started_ms >= ?1 AND (?2 IS NULL OR camera = ?2)
+                     AND (?3 IS NULL OR kind = ?3) ORDER BY started_ms",
+                )?
+                .query_map(params![since_utc_ms, camera, kind], |r| r.get(0))?
+                .collect()
+        };
+        query().map_err(|e| self.fail(e))
+    }
+
+    /// Removes events and snapshots that are older than `keep_for`.
+    pub fn expire(&self, now_utc_ms: i64) -> Result<(), StoreError> {
+        let oldest_ms = now_utc_ms - self.options.keep_for.as_millis() as i64;
+        self.db
+            .execute("DELETE FROM event WHERE started_ms < ?1 AND open = 0", [oldest_ms])
+            .map_err(|e| self.fail(e))?;
+        snapshot::expire(&self.options.dir.join("snapshots"), self.options.keep_for);
+        Ok(())
+    }
+
+    /// Remembers that a topic is retained at the broker, so that it can be cleared when its camera is gone.
+    pub fn remember_retained(&self, topic: &str) -> Result<(), StoreError> {
+        let insert = self
+            .db
+            .execute("INSERT OR IGNORE INTO retained (topic) VALUES (?1)", [topic]);
+        insert.map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    pub fn forget_retained(&self, topic: &str) -> Result<(), StoreError> {
+        self.db
+            .execute("DELETE FROM retained WHERE topic = ?1", [topic])
+            .map(|_| ())
+            .map_err(|e| self.fail(e))
+    }
+
+    pub fn retained(&self) -> Result<Vec<String>, StoreError> {
+        let query = || -> rusqlite::Result<Vec<String>> {
+            self.db
+                .prepare("SELECT topic FROM retained")?
+                .query_map([], |r| r.get(0))?
+                .collect()
+        };
+        query().map_err(|e| self.fail(e))
+    }
+
+    /// The event with this id.
+    pub fn event(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let row = self
+            .db
+            .query_row("SELECT payload FROM event WHERE id = ?1", [id], |r| r.get(0))
+            .optional();
+        row.map_err(|e| self.fail(e))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(dir: &Path, outbox_max: usize) -> Store {
+        Store::open(&StoreOptions {
+            dir: dir.to_owned(),
+            keep_for: Duration::from_secs(3600),
+            outbox_max,
+            outbox_max_age: Duration::from_secs(3600),
+        })
+        .unwrap()
+    }
+
+    fn message(id: &str, phase: &str) -> Message {
+        Message {
+            alert_id: id.into(),
+            camera: "yard".into(),
+            kind: "intrusion".into(),
+            phase: phase.into(),
+            started_utc_ms: 1000,
+            topic: "t".into(),
+            payload: format!("{id} {phase}"),
+        }
+    }
+
+    fn payloads(store: &Store) -> Vec<String> {
+        store.waiting(0, 100).unwrap().into_iter().map(|w| w.payload).collect()
+    }
+
+    #[test]
+    fn what_is_committed_is_there_after_a_reopen_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        store(dir.path(), 100)
+            .commit(&[message("a", "start"), message("b", "start")], 1000)
+            .unwrap();
+        let again = store(dir.path(), 100);
+        assert_eq!(payloads(&again), ["a start", "b start"]);
+        again.acknowledge(again.waiting(0, 1).unwrap()[0].row).unwrap();
+        assert_eq!(payloads(&again), ["b start"]);
+        assert_eq!(again.events(0, Some("yard"), None).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn open_alerts_are_those_without_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut s = store(dir.path(), 100);
+        s.commit(
+            &[message("a", "start"), message("b", "start"), message("a", "end")],
+            1000,
+        )
+        .unwrap();
+        assert_eq!(s.open_alerts().unwrap(), [("t".to_owned(), "b start".to_owned())]);
+    }
+
+    #[test]
+    fn a_full_outbox_gives_up_updates_first_and_then_the_oldest() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut s = store(dir.path(), 3);
+        let many = ["start", "update", "update", "end"].map(|phase| message("a", phase));
+        assert_eq!(s.commit(&many, 1000).unwrap(), 1);
+        assert_eq!(payloads(&s), ["a start", "a update", "a end"]);
+        s.commit(&[message("b", "start"), message("c", "start")], 1000).unwrap();
+        assert_eq!(payloads(&s), ["a end", "b start", "c start"]);
+    }
 }

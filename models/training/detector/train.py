@@ -1,0 +1,131 @@
+"""Trains the detector: python train.py --data DATA --cache CACHE --out DIR --minutes 60 [--resume CKPT]
+
+Writes DIR/checkpoint.pt every few minutes and at the end, with DIR/weights.safetensors (f16) and DIR/log.jsonl. The
+rate falls with time along a cosine; the last `--calm` share of the time is single pictures of 416 pixels.
+"""
+import argparse
+import copy
+import json
+import math
+import random
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import data as packs
+from augment import Mixer
+from evaluate import CLASSES, measure
+from loss import loss
+from yolox import YOLOX, pictures
+
+
+class Batches(torch.utils.data.IterableDataset):
+    """(pictures [N, S, S, 3], targets [n, 8]); `calm` is shared with the trainer and switches the mosaics off."""
+
+    def __init__(self, items, batch, seed, calm):
+        self.items, self.batch, self.seed, self.calm = items, batch, seed, calm
+
+    def __iter__(self):
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        mixer = Mixer(self.items, random.Random(self.seed))
+        while True:
+            calm = bool(self.calm[0])
+            drawn = [mixer.draw(416 if calm else 320, not calm) for _ in range(self.batch)]
+            rows = [np.column_stack([np.full(len(r), i, np.float32), r]) for i, (_, r) in enumerate(drawn)]
+            yield torch.from_numpy(np.stack([x for x, _ in drawn])), torch.from_numpy(np.concatenate(rows))
+
+
+def load_state(path):
+    state = load_file(path) if path.endswith(".safetensors") else torch.load(path)["model"]
+    return {k: v.float() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+
+
+def rate(done, step, top):
+    """Warm-up over 100 steps, then a cosine from `top` to 2 % of it."""
+    return top * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1, done))))
+
+
+def save(out, model, steps):
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    torch.save(dict(model=state, steps=steps), out / "checkpoint.pt")
+    save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
+
+
+def brief(figures):
+    return {f"{pack} {c}": round(figures[pack][c]["ap50"], 3) for pack in figures for c in ("person", "car")
+            if c in figures[pack]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "cache", "out"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--calm", type=float, default=0.2)
+    parser.add_argument("--average", type=float, default=0.999, help="decay of the averaged weights, a step")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save-every", type=float, default=4, help="minutes")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    items = packs.load(args.data, args.cache)
+    model = YOLOX(len(CLASSES))
+    if args.resume:
+        missing, extra = model.load_state_dict(load_state(args.resume), strict=False)
+        if extra or any(not k.endswith("num_batches_tracked") for k in missing):
+            raise SystemExit(f"{args.resume} is no checkpoint of this network")
+    model = model.to(memory_format=torch.channels_last).train()
+    average = copy.deepcopy(model).eval()
+    params = list(model.parameters())
+    optimiser = torch.optim.AdamW([dict(params=[p for p in params if p.ndim > 1], weight_decay=0.05),
+                                   dict(params=[p for p in params if p.ndim <= 1], weight_decay=0)])
+    calm = torch.zeros(1, dtype=torch.int32).share_memory_()
+    calm[0] = args.calm >= 1
+    stream = Batches([p for p in items if not p["val"]], args.batch, args.seed, calm)
+    batches = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
+    start, step, total, saved, said = time.time(), 0, args.minutes * 60, 0.0, 0.0
+    while (spent := time.time() - start) < total:
+        calm[0] = spent / total >= 1 - args.calm
+        for group in optimiser.param_groups:
+            group["lr"] = rate(spent / total, step, args.rate)
+        x, targets = next(batches)
+        with torch.autocast("cpu", torch.bfloat16):
+            raw = model(pictures(x))
+        value, parts = loss(raw.float(), targets, x.shape[1])
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(params, 10.0)
+        optimiser.step()
+        step += 1
+        decay = min(args.average, 1 - 1 / (1 + step / 10)) if not args.resume else args.average
+        with torch.no_grad():
+            for a, b in zip(average.state_dict().values(), model.state_dict().values()):
+                a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
+        if spent - said > 30:
+            said = spent
+            line = dict(minutes=round(spent / 60, 1), step=step, size=x.shape[1], **{k: round(v, 3) for k, v in parts.items()})
+            print(json.dumps(line), flush=True)
+        if spent - saved > args.save_every * 60:
+            saved = spent
+            save(out, average, step)
+    save(out, average, step)
+    figures = measure(average, [p for p in items if p["val"]], resamples=0)
+    line = dict(minutes=args.minutes, steps=step, pictures=step * args.batch, **brief(figures))
+    with open(out / "log.jsonl", "a") as f:
+        f.write(json.dumps(line) + "\n")
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Small reference results for the Rust tests: python golden.py [seeded|shipped ...] --out tests/data/golden
+
+`seeded` writes tiny networks with random weights beside their inputs and outputs, and features of a signal; `shipped`
+writes inputs and outputs of the weights under models/. Weights are f16; inputs and results are computed in f32 from
+the rounded weights.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "detector"), str(HERE / "sound")]
+
+from mel import PATCH, log_mel  # noqa: E402
+from model import MEAN, SCALE, MelCnn  # noqa: E402
+from yolox import YOLOX, exported  # noqa: E402
+
+
+def seeded(model, seed):
+    """Random weights that keep activations near 1, norms with statistics of their own, all rounded to f16."""
+    g = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, value in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        noise = torch.randn(value.shape, generator=g)
+        if value.ndim > 1:
+            value = noise / value[0].numel() ** 0.5 * 1.2
+        elif name.endswith("running_var"):
+            value = 0.5 + torch.rand(value.shape, generator=g)
+        elif name.endswith("bn.weight"):
+            value = 1 + 0.2 * noise
+        else:
+            value = 0.2 * noise
+        state[name] = value.half()
+    return fitted(model, state), state
+
+
+def fitted(model, state):
+    model.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    return model.eval()
+
+
+def signal(seed, n=PATCH):
+    """Chirps, tones, clicks and noise in [-1, 1]."""
+    rng, t = np.random.default_rng(seed), np.arange(n) / 16_000
+    x = 0.3 * np.sin(2 * np.pi * (200 + 1500 * t) * t) + 0.1 * np.sin(2 * np.pi * 3100 * t) * (t > 0.4)
+    x += 0.05 * rng.standard_normal(n) * np.exp(-3 * t)
+    x[rng.integers(0, n, 12)] += 0.5
+    return np.clip(x, -1, 1).astype(np.float32)
+
+
+def picture(seed, size=160):
+    """[1, 3, size, size] whole values of 0 to 255: rectangles, a gradient and noise."""
+    rng = np.random.default_rng(seed)
+    x = np.add.outer(np.linspace(40, 160, size), np.linspace(0, 60, size))[..., None] + rng.normal(0, 6, (size, size, 3))
+    for _ in range(9):
+        a, b = rng.integers(0, size - 20, 2)
+        h, w = rng.integers(8, 70, 2)
+        x[a: a + h, b: b + w] = rng.integers(0, 256, 3) + rng.normal(0, 8, x[a: a + h, b: b + w].shape)
+    return torch.from_numpy(np.clip(np.round(x), 0, 255).astype(np.float32).transpose(2, 0, 1)[None].copy())
+
+
+def save(folder, name, tensors):
+    path = folder / f"{name}.safetensors"
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
+    print(path, path.stat().st_size)
+
+
+@torch.no_grad()
+def write_seeded(folder):
+    for name, depthwise, seed in (("yolox_tiny_seeded", False, 1), ("yolox_nano_seeded", True, 2)):
+        model, state = seeded(YOLOX(3, 0.0625, 0.33, depthwise), seed)
+        x = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(seed)).half().float()
+        save(folder, name, {**state, "golden.input": x.half(), "golden.output": exported(model(x))})
+    model, state = seeded(MelCnn([8, 12, 16], [0, 1], 4), 3)
+    x = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(3))
+    save(folder, "mel_cnn_seeded", {**state, "golden.input": x, "golden.output": model(x).sigmoid(),
+                                    "golden.embedding": model.embed(x)})
+    x = signal(4)
+    save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
+
+
+@torch.no_grad()
+def write_shipped(folder):
+    models = HERE.parent
+    net = fitted(YOLOX(6), load_file(models / "detector/weights.safetensors"))
+    x = picture(5)
+    save(folder, "detector_shipped", {"golden.input": x.half(), "golden.output": exported(net((x - 114) / 64))})
+    weights = models / "sound/weights.safetensors"
+    if weights.exists():
+        net = fitted(MelCnn(), load_file(weights))
+        x = np.stack([signal(6), 0.1 * signal(7)[::-1]])
+        mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
+        save(folder, "sound_shipped", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
+                                       "golden.embedding": net.embed(mel)})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["seeded", "shipped"])
+    parser.add_argument("--out", default=str(HERE.parents[1] / "tests/data/golden"))
+    args = parser.parse_args()
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for what in args.what:
+        {"seeded": write_seeded, "shipped": write_shipped}[what](folder)
+
+
+if __name__ == "__main__":
+    main()

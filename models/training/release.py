@@ -1,0 +1,25 @@
+"""Puts weights into a model folder and their sha256 into its manifest: python release.py WEIGHTS MODEL_DIR"""
+import hashlib
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+
+def release(weights, folder):
+    folder = Path(folder)
+    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    manifest = folder / "model.toml"
+    text, n = re.subn(r'sha256 = "[^"]*"', f'sha256 = "{digest}"', manifest.read_text())
+    if n != 1:
+        raise SystemExit(f"{manifest} needs one sha256 line")
+    shutil.copyfile(weights, folder / "weights.new")
+    (folder / "model.new").write_text(text)
+    os.replace(folder / "weights.new", folder / "weights.safetensors")
+    os.replace(folder / "model.new", manifest)
+    print(folder, digest)
+
+
+if __name__ == "__main__":
+    release(*sys.argv[1:])

@@ -1,0 +1,163 @@
+//! A bin from a template, and what its appsink gives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use gst::prelude::*;
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+
+use super::GstError;
+use crate::data::Picture;
+
+/// Parses a filled template into a bin with a `sink` pad, which ends in the appsink `out`.
+pub(super) fn bin(launch: &str) -> Result<(gst::Bin, gst_app::AppSink), GstError> {
+    let setup = |why: String| GstError::Setup(format!("the pipeline cannot be built: {why}"));
+    let bin = gst::parse::bin_from_description(launch, false).map_err(|e| setup(e.to_string()))?;
+    let entry = bin
+        .by_name("in")
+        .and_then(|e| e.static_pad("sink"))
+        .ok_or_else(|| setup("no element `in`".into()))?;
+    let ghost = gst::GhostPad::builder_with_target(&entry)
+        .map_err(|e| setup(e.to_string()))?
+        .name("sink")
+        .build();
+    bin.add_pad(&ghost).map_err(|e| setup(e.to_string()))?;
+    let out = bin
+        .by_name("out")
+        .and_then(|e| e.downcast::<gst_app::AppSink>().ok())
+        .ok_or_else(|| setup("no appsink `out`".into()))?;
+    Ok((bin, out))
+}
+
+/// Sets the size of the analysed picture as soon as the source's is known: the longest side at most `longest_px`, the
+/// shape kept, never enlarged.
+pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>) -> Result<(), GstError> {
+    let part = |name: &str| {
+        bin.by_name(name)
+            .ok_or_else(|| GstError::Setup(format!("the template lacks `{name}`")))
+    };
+    let (scale, size) = (part("scale")?, part("size")?.downgrade());
+    let Some(pad) = scale.static_pad("sink") else {
+        return Ok(());
+    };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
+            if let Some(s) = caps.caps().structure(0) {
+                let (w, h) = (
+                    s.get::<i32>("width").unwrap_or(0).max(1),
+                    s.get::<i32>("height").unwrap_or(0).max(1),
+                );
+                source.store(w as u32, h as u32, s.get::<gst::Fraction>("framerate").ok());
+                let shrink = (f64::from(longest_px) / f64::from(w.max(h))).min(1.0);
+                let even = |side: i32| ((f64::from(side) * shrink / 2.0).round() as i32 * 2).max(2);
+                let wanted = gst::Caps::builder("video/x-raw")
+                    .field("format", "RGB")
+                    .field("width", even(w))
+                    .field("height", even(h))
+                    .build();
+                if let Some(size) = size.upgrade() {
+                    size.set_property("caps", &wanted);
+                }
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// The source's picture size and rate, for the status topic.
+#[derive(Default)]
+pub(super) struct SourceSize {
+    width: AtomicU64,
+    height: AtomicU64,
+    millifps: AtomicU64,
+}
+
+impl SourceSize {
+    fn store(&self, width: u32, height: u32, fps: Option<gst::Fraction>) {
+        self.width.store(width.into(), Relaxed);
+        self.height.store(height.into(), Relaxed);
+        let fps = fps
+            .filter(|f| f.denom() > 0)
+            .map_or(0.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
+        self.millifps.store((fps * 1000.0) as u64, Relaxed);
+    }
+
+    pub fn get(&self) -> (u32, u32, f32) {
+        let fps = self.millifps.load(Relaxed) as f32 / 1000.0;
+        (self.width.load(Relaxed) as u32, self.height.load(Relaxed) as u32, fps)
+    }
+}
+
+/// Under overload, drops what is not a key frame until the next one, ahead of the decoder: the only place where
+/// dropping saves work without damaging pictures.
+pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<AtomicU64>) {
+    let Some(pad) = bin.by_name("gate").and_then(|e| e.static_pad("src")) else {
+        return;
+    };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(buffer) = info.buffer() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if !shed.load(Relaxed) {
+            return gst::PadProbeReturn::Ok;
+        }
+        if buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            dropped.fetch_add(1, Relaxed);
+            return gst::PadProbeReturn::Drop;
+        }
+        shed.store(false, Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Packed RGB of a sample; GStreamer's rows are padded to four bytes.
+pub(super) fn picture(sample: &gst::Sample) -> Option<Picture> {
+    let s = sample.caps()?.structure(0)?;
+    let (w, h) = (
+        usize::try_from(s.get::<i32>("width").ok()?).ok()?,
+        usize::try_from(s.get::<i32>("height").ok()?).ok()?,
+    );
+    let map = sample.buffer()?.map_readable().ok()?;
+    let stride = (w * 3).next_multiple_of(4);
+    if map.len() < stride * (h - 1) + w * 3 {
+        return None;
+    }
+    let rgb = map
+        .chunks(stride)
+        .take(h)
+        .flat_map(|row| &row[..w * 3])
+        .copied()
+        .collect();
+    Some(Picture {
+        width: w as u32,
+        height: h as u32,
+        rgb,
+    })
+}
+
+/// f32 samples of a mono sample buffer.
+pub(super) fn samples(sample: &gst::Sample) -> Option<Arc<[f32]>> {
+    let map = sample.buffer()?.map_readable().ok()?;
+    Some(map.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+}
+
+/// Running time, and the camera's UTC where RTCP told it (NTP counts from 1900).
+pub(super) fn times(sample: &gst::Sample) -> Option<(u64, Option<i64>)> {
+    const NTP_TO_UNIX_NS: i64 = 2_208_988_800_000_000_000;
+    let buffer = sample.buffer()?;
+    let running = sample
+        .segment()?
+        .downcast_ref::<gst::ClockTime>()?
+        .to_running_time(buffer.pts()?)?;
+    let ntp = buffer
+        .iter_meta::<gst::ReferenceTimestampMeta>()
+        .find(|m| {
+            m.reference()
+                .structure(0)
+                .is_some_and(|s| s.name() == "timestamp/x-ntp")
+        })
+        .map(|m| m.timestamp().nseconds() as i64 - NTP_TO_UNIX_NS);
+    Some((running.nseconds(), ntp))
+}

@@ -1,0 +1,158 @@
+//! One clock for a camera's picture and sound (design, invariant 5). Pure.
+
+/// Times of one buffer as the pipeline gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Running time of the pipeline.
+    pub running_ns: u64,
+    /// The camera's UTC from RTCP sender reports, in nanoseconds since 1970, once known.
+    pub camera_utc_ns: Option<i64>,
+    /// The host's monotonic and UTC clocks when it came.
+    pub arrived_ns: u64,
+    pub arrived_utc_ns: i64,
+}
+
+/// Jumps of a stream's time against the host's larger than this are a new time base.
+const JUMP_NS: i64 = 5_000_000_000;
+
+/// Maps both streams of a camera onto one monotonic clock that lives over rebuilds and jumps.
+#[derive(Default)]
+pub struct StreamClock {
+    /// Added to the picture's running time.
+    base_ns: Option<i64>,
+    /// Camera UTC minus running time, of picture and sound.
+    video_report_ns: Option<i64>,
+    audio_report_ns: Option<i64>,
+    last_video_ns: u64,
+    /// Least (arrival - time on this clock): what the network cannot be faster than.
+    least_delay_ns: Option<i64>,
+    least_utc_delay_ns: Option<i64>,
+    camera_offset_ns: Option<i64>,
+}
+
+impl StreamClock {
+    /// The pipeline was rebuilt: running times start anew.
+    pub fn rebuilt(&mut self) {
+        (self.base_ns, self.video_report_ns, self.audio_report_ns) = (None, None, None);
+        (self.least_delay_ns, self.least_utc_delay_ns) = (None, None);
+    }
+
+    /// A frame's time; later than every frame's before it.
+    pub fn video(&mut self, stamp: Stamp) -> u64 {
+        if let Some(utc) = stamp.camera_utc_ns {
+            self.video_report_ns = Some(utc - stamp.running_ns as i64);
+            self.camera_offset_ns = Some(utc - stamp.arrived_utc_ns);
+        }
+        let pts = self.place(stamp, stamp.running_ns as i64);
+        self.last_video_ns = pts.max(self.last_video_ns + 1);
+        self.note_delay(stamp, self.last_video_ns);
+        self.last_video_ns
+    }
+
+    /// The time of a block's first sample: by the sender reports where both streams have them, by running time before.
+    pub fn audio(&mut self, stamp: Stamp) -> u64 {
+        if let Some(utc) = stamp.camera_utc_ns {
+            self.audio_report_ns = Some(utc - stamp.running_ns as i64);
+        }
+        let shift = match (self.video_report_ns, self.audio_report_ns) {
+            (Some(video), Some(audio)) if (audio - video).abs() < JUMP_NS => audio - video,
+            _ => 0,
+        };
+        self.place(stamp, stamp.running_ns as i64 + shift)
+    }
+
+    /// Adds to a time on this clock to give UTC by the host's clock, anchored at the least arrival delay.
+    pub fn utc_offset_ns(&self) -> i64 {
+        self.least_utc_delay_ns.unwrap_or(0)
+    }
+
+    /// How much later than at best frames come now.
+    pub fn lag_ns(&self, stamp: Stamp) -> i64 {
+        let delay = stamp.arrived_ns as i64 - self.last_video_ns as i64;
+        self.least_delay_ns.map_or(0, |least| delay - least)
+    }
+
+    /// The camera's clock minus the host's.
+    pub fn camera_offset_ms(&self) -> Option<i64> {
+        self.camera_offset_ns.map(|ns| ns / 1_000_000)
+    }
+
+    fn place(&mut self, stamp: Stamp, running_ns: i64) -> u64 {
+        let fresh = stamp.arrived_ns as i64 - running_ns;
+        let base = *self.base_ns.get_or_insert(fresh);
+        // A camera that lags keeps its base; one whose time jumps back, or ahead of the host, gets a new one.
+        let jumped = fresh < base - JUMP_NS || (running_ns + base) < self.last_video_ns as i64 - JUMP_NS;
+        if jumped {
+            self.base_ns = Some(fresh);
+            (self.least_delay_ns, self.least_utc_delay_ns) = (None, None);
+        }
+        (running_ns + self.base_ns.unwrap_or(fresh)).max(0) as u64
+    }
+
+    fn note_delay(&mut self, stamp: Stamp, pts_ns: u64) {
+        let least = |old: Option<i64>, new: i64| Some(old.map_or(new, |o| o.min(new)));
+        self.least_delay_ns = least(self.least_delay_ns, stamp.arrived_ns as i64 - pts_ns as i64);
+        self.least_utc_delay_ns = least(self.least_utc_delay_ns, stamp.arrived_utc_ns - pts_ns as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const UTC0: i64 = 1_700_000_000_000_000_000;
+
+    fn stamp(running_ms: u64, arrived_ms: u64) -> Stamp {
+        Stamp {
+            running_ns: running_ms * MS,
+            camera_utc_ns: None,
+            arrived_ns: arrived_ms * MS,
+            arrived_utc_ns: UTC0 + (arrived_ms * MS) as i64,
+        }
+    }
+
+    #[test]
+    fn times_go_on_over_a_rebuild() {
+        let mut clock = StreamClock::default();
+        let first = clock.video(stamp(0, 1000));
+        let second = clock.video(stamp(200, 1200));
+        assert_eq!(second - first, 200 * MS);
+        clock.rebuilt();
+        let third = clock.video(stamp(0, 9000));
+        assert_eq!(third - second, 7800 * MS);
+    }
+
+    #[test]
+    fn utc_is_the_hosts_at_the_least_delay() {
+        let mut clock = StreamClock::default();
+        let mut pts = 0;
+        for (running, arrived) in [(0, 1300), (200, 1410), (400, 1700)] {
+            pts = clock.video(stamp(running, arrived));
+        }
+        // At best a frame comes 110 ms before its first estimate: the third was captured at 1210 + 400.
+        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 1610 * MS as i64);
+        assert_eq!(clock.lag_ns(stamp(400, 1700)), 90 * MS as i64);
+    }
+
+    #[test]
+    fn sender_reports_align_sound_with_picture() {
+        let mut clock = StreamClock::default();
+        let report = |s: Stamp, utc_ms: i64| Stamp {
+            camera_utc_ns: Some(utc_ms * MS as i64),
+            ..s
+        };
+        let picture = clock.video(report(stamp(1000, 2000), 50_000));
+        let sound = clock.audio(report(stamp(1150, 2000), 50_000));
+        assert_eq!(picture, sound);
+        assert!(clock.camera_offset_ms().is_some());
+    }
+
+    #[test]
+    fn a_stream_that_wraps_is_rebased_and_stays_monotonic() {
+        let mut clock = StreamClock::default();
+        let before = clock.video(stamp(95_443_000, 100_000));
+        let after = clock.video(stamp(10, 100_200));
+        assert!(after > before && after - before < 1000 * MS, "{before} {after}");
+    }
+}

@@ -1,0 +1,303 @@
+//! Keeps a camera alive: one thread that builds its pipeline, feeds windows from it, and rebuilds it whole whatever
+//! goes wrong, while its state says why.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
+use super::gst::{self, Event, Session};
+use super::mask::Masker;
+use super::stream_clock::{Stamp, StreamClock};
+use super::{CameraOptions, ClockSource, Source};
+use crate::clock::Clock;
+use crate::data::{AudioChunk, CameraState, CameraStatus, Frame, Picture, Redactor, StateReason, Window};
+use crate::window::Windower;
+
+/// What a camera did so far.
+#[derive(Default)]
+pub struct CameraCounters {
+    pub frames: AtomicU64,
+    /// Access units and frames left out because the camera lagged.
+    pub dropped: Arc<AtomicU64>,
+    pub rebuilds: AtomicU64,
+    pub lag_ms: AtomicU64,
+}
+
+/// Who is told of a camera's windows and state. Called from the camera's thread.
+pub trait CameraSink: Send {
+    fn window(&mut self, window: Window);
+    fn status(&mut self, status: CameraStatus);
+    /// The stream is interrupted: what was open ends.
+    fn lost(&mut self);
+}
+
+/// A running camera.
+pub struct Camera {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+    counters: Arc<CameraCounters>,
+}
+
+impl Camera {
+    /// Starts the camera's thread.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn spawn(
+        options: CameraOptions,
+        clock: Arc<dyn Clock>,
+        redactor: Redactor,
+        sink: Box<dyn CameraSink>,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = bounded(1);
+        let counters: Arc<CameraCounters> = Arc::default();
+        let supervisor = Supervisor::new(options, clock, redactor, sink, stopped, counters.clone());
+        let name = format!("cam-{}", supervisor.options.id);
+        let thread = std::thread::Builder::new().name(name).spawn(move || supervisor.run())?;
+        Ok(Self { stop, thread, counters })
+    }
+
+    pub fn counters(&self) -> &Arc<CameraCounters> {
+        &self.counters
+    }
+
+    /// Asks the camera to end; it does so within moments, also out of a backoff.
+    pub fn stop(self) -> JoinHandle<()> {
+        drop(self.stop);
+        self.thread
+    }
+}
+
+struct Supervisor {
+    options: CameraOptions,
+    clock: Arc<dyn Clock>,
+    redactor: Redactor,
+    sink: Box<dyn CameraSink>,
+    stopped: Receiver<()>,
+    counters: Arc<CameraCounters>,
+    windower: Windower,
+    stream: StreamClock,
+    masker: Masker,
+    backoff: Backoff,
+    status: CameraStatus,
+}
+
+/// Why a session is over.
+enum End {
+    Stopped,
+    Broken(StateReason, String),
+}
+
+impl Supervisor {
+    fn new(
+        options: CameraOptions,
+        clock: Arc<dyn Clock>,
+        redactor: Redactor,
+        sink: Box<dyn CameraSink>,
+        stopped: Receiver<()>,
+        counters: Arc<CameraCounters>,
+    ) -> Self {
+        let seed = options
+            .id
+            .as_str()
+            .bytes()
+            .fold(clock.utc_ns() as u64, |h, b| h.rotate_left(7) ^ u64::from(b));
+        Self {
+            windower: Windower::new(options.id.clone(), &options.window, 0),
+            stream: StreamClock::default(),
+            masker: Masker::new(options.masks.clone()),
+            backoff: Backoff::new(options.backoff_first, options.backoff_cap, seed),
+            status: CameraStatus {
+                camera: options.id.clone(),
+                state: CameraState::Starting,
+                since_utc_ns: clock.utc_ns(),
+                reason: None,
+                detail: None,
+                attempts: 0,
+                retry_at_utc_ns: None,
+                clock_offset_ms: None,
+                video: None,
+                audio: None,
+            },
+            options,
+            clock,
+            redactor,
+            sink,
+            stopped,
+            counters,
+        }
+    }
+
+    fn run(mut self) {
+        self.sink.status(self.status.clone());
+        loop {
+            let (reason, detail) = match self.stream() {
+                End::Stopped => break,
+                End::Broken(reason, detail) => (reason, detail),
+            };
+            let was_streaming = self.status.state == CameraState::Streaming;
+            self.counters.rebuilds.fetch_add(1, Relaxed);
+            for window in self.windower.interrupt() {
+                self.sink.window(window);
+            }
+            if was_streaming {
+                self.sink.lost();
+            }
+            let looped = reason == StateReason::Eos && matches!(self.options.source, Source::File { .. });
+            let wait = match reason {
+                _ if looped && was_streaming => Duration::ZERO,
+                StateReason::AuthFailed => AFTER_REFUSED_LOGIN.max(self.backoff.next_wait()),
+                _ => self.backoff.next_wait(),
+            };
+            if !looped {
+                self.tell_failure(reason, &detail, wait);
+            }
+            // An event, not a sleep: a stop ends the wait at once.
+            if self.stopped.recv_timeout(wait) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+        for window in self.windower.flush() {
+            self.sink.window(window);
+        }
+    }
+
+    /// One session, from its start to its end.
+    fn stream(&mut self) -> End {
+        self.stream.rebuilt();
+        let session = match gst::init()
+            .and_then(|()| Session::start(&self.options, self.clock.clone(), self.counters.dropped.clone()))
+        {
+            Ok(session) => session,
+            Err(error) => return End::Broken(StateReason::Config, error.to_string()),
+        };
+        let mut last_frame_ns = self.clock.monotonic_ns();
+        let mut streaming = false;
+        loop {
+            if self.stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
+                return End::Stopped;
+            }
+            match session.next(Duration::from_millis(100)) {
+                Some(Event::Frame(picture, stamp)) => {
+                    last_frame_ns = self.clock.monotonic_ns();
+                    self.frame(picture, stamp, &session);
+                    if !streaming {
+                        streaming = true;
+                        self.backoff.reset();
+                        self.tell_streaming(&session);
+                    }
+                }
+                Some(Event::Sound(samples, stamp)) => {
+                    let chunk = AudioChunk {
+                        pts_ns: self.stream.audio(stamp),
+                        samples,
+                    };
+                    let offset_ns = self.utc_offset_ns();
+                    for window in self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns) {
+                        self.sink.window(window);
+                    }
+                }
+                Some(Event::Connected { audio }) => self.windower.set_has_audio(audio),
+                Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
+                None => {}
+            }
+            let silent_ns = self.clock.monotonic_ns().saturating_sub(last_frame_ns);
+            if silent_ns > self.options.stall_after.as_nanos() as u64 {
+                let detail = format!(
+                    "no picture for {:.1} s with the connection open",
+                    silent_ns as f64 / 1e9
+                );
+                return End::Broken(StateReason::Stalled, detail);
+            }
+        }
+    }
+
+    fn frame(&mut self, mut picture: Picture, stamp: Stamp, session: &Session) {
+        self.masker.apply(&mut picture);
+        let frame = Frame {
+            pts_ns: self.stream.video(stamp),
+            picture: Arc::new(picture),
+        };
+        let lag_ns = self.stream.lag_ns(stamp).max(0);
+        self.counters.frames.fetch_add(1, Relaxed);
+        self.counters.lag_ms.store(lag_ns as u64 / 1_000_000, Relaxed);
+        if lag_ns > self.options.max_lag.as_nanos() as i64 {
+            session.shed();
+        }
+        let offset_ns = self.utc_offset_ns();
+        for window in self.windower.push_frame(frame, stamp.arrived_ns, offset_ns) {
+            self.sink.window(window);
+        }
+    }
+
+    fn utc_offset_ns(&self) -> i64 {
+        let camera_ns = match self.options.clock {
+            ClockSource::Host => 0,
+            ClockSource::Camera => self.stream.camera_offset_ms().unwrap_or(0) * 1_000_000,
+        };
+        self.stream.utc_offset_ns() + camera_ns
+    }
+
+    fn tell_streaming(&mut self, session: &Session) {
+        self.status = CameraStatus {
+            state: CameraState::Streaming,
+            since_utc_ns: self.clock.utc_ns(),
+            reason: None,
+            detail: None,
+            attempts: 0,
+            retry_at_utc_ns: None,
+            clock_offset_ms: self.stream.camera_offset_ms(),
+            video: session.video_info(),
+            audio: session.audio_info(),
+            ..self.status.clone()
+        };
+        tracing::info!(camera = %self.options.id, video = ?self.status.video, audio = ?self.status.audio, "streaming");
+        self.sink.status(self.status.clone());
+    }
+
+    fn tell_failure(&mut self, reason: StateReason, detail: &str, wait: Duration) {
+        let state = match reason {
+            StateReason::Stalled => CameraState::Stalled,
+            StateReason::Config | StateReason::UnsupportedCodec | StateReason::AuthFailed => CameraState::Error,
+            _ => CameraState::Offline,
+        };
+        let detail = self.redactor.clean(&format!("{detail}{}", advice(reason)));
+        let retry_at = self.clock.utc_ns() + wait.as_nanos() as i64;
+        tracing::warn!(
+            camera = %self.options.id, reason = reason.as_str(), %detail,
+            "camera is {state}; next try in {:.1} s", wait.as_secs_f64()
+        );
+        self.status = CameraStatus {
+            since_utc_ns: if self.status.state == state {
+                self.status.since_utc_ns
+            } else {
+                self.clock.utc_ns()
+            },
+            state,
+            reason: Some(reason),
+            detail: Some(detail),
+            attempts: self.backoff.tries(),
+            retry_at_utc_ns: Some(retry_at),
+            ..self.status.clone()
+        };
+        self.sink.status(self.status.clone());
+    }
+}
+
+/// What the operator can do about it.
+fn advice(reason: StateReason) -> &'static str {
+    match reason {
+        StateReason::AuthFailed => {
+            "; check `username` and `password`; the next try waits, because cameras lock accounts; reload to try at once"
+        }
+        StateReason::NotFound => "; check the path of `url`",
+        StateReason::Refused => "; nothing listens at that address and port",
+        StateReason::Unreachable => "; check the address, the cable and the network",
+        StateReason::Tls => "; check `ca` and the camera's certificate",
+        _ => "",
+    }
+}

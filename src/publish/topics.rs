@@ -1,0 +1,68 @@
+//! The names of the topics (docs/mqtt.md).
+
+/// Names below `watchfire/<site>`.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    prefix: String,
+    box_name: String,
+}
+
+impl Topics {
+    pub fn new(site: &str, box_name: &str) -> Self {
+        Self {
+            prefix: format!("watchfire/{site}"),
+            box_name: box_name.into(),
+        }
+    }
+
+    pub fn available(&self) -> String {
+        format!("{}/box/{}/available", self.prefix, self.box_name)
+    }
+
+    pub fn box_status(&self) -> String {
+        format!("{}/box/{}/status", self.prefix, self.box_name)
+    }
+
+    pub fn camera_status(&self, camera: &str) -> String {
+        format!("{}/camera/{camera}/status", self.prefix)
+    }
+
+    pub fn alert(&self, camera: &str, kind: &str) -> String {
+        format!("{}/camera/{camera}/alert/{kind}", self.prefix)
+    }
+
+    pub fn active(&self, camera: &str, kind: &str) -> String {
+        format!("{}/camera/{camera}/active/{kind}", self.prefix)
+    }
+
+    pub fn levels(&self, camera: &str) -> String {
+        format!("{}/camera/{camera}/levels", self.prefix)
+    }
+
+    pub fn snapshot(&self, camera: &str, kind: &str) -> String {
+        format!("{}/camera/{camera}/snapshot/{kind}", self.prefix)
+    }
+
+    /// The camera that a topic of ours is about.
+    pub fn camera_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        topic
+            .strip_prefix(&self.prefix)?
+            .strip_prefix("/camera/")?
+            .split('/')
+            .next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        let t = Topics::new("gatehouse", "edge-1");
+        assert_eq!(t.available(), "watchfire/gatehouse/box/edge-1/available");
+        assert_eq!(t.alert("yard", "siren"), "watchfire/gatehouse/camera/yard/alert/siren");
+        assert_eq!(t.camera_of(&t.active("yard", "siren")), Some("yard"));
+        assert_eq!(t.camera_of(&t.available()), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Snapshots: JPEG files with the tracks of the alert drawn in.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use jpeg_encoder::{ColorType, Encoder};
+
+use crate::colour;
+use crate::data::{Alert, Picture};
+use crate::draw;
+
+/// JPEG of a picture, quality 85.
+///
+/// # Errors
+/// The picture is larger than JPEG allows (65,535 a side).
+pub fn jpeg(picture: &Picture) -> Result<Vec<u8>, String> {
+    let side = |px: u32| u16::try_from(px).map_err(|_| format!("{px} pixels are too many for a JPEG"));
+    let (w, h) = (side(picture.width)?, side(picture.height)?);
+    let mut bytes = Vec::new();
+    Encoder::new(&mut bytes, 85)
+        .encode(&picture.rgb, w, h, ColorType::Rgb)
+        .map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// The picture with the alert drawn in, as JPEG, and written below `dir/snapshots`. Returns the name within that folder
+/// and the bytes. A file is there whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_snapshot(dir: &Path, alert: &Alert, picture: &Picture) -> Result<(String, Vec<u8>), String> {
+    let mut drawn = picture.clone();
+    for track in &alert.tracks {
+        let label = format!("{} {:.2}", track.class, track.score);
+        draw::boxed(&mut drawn, &track.bbox, colour::of_track(track.id), &label);
+    }
+    let title = match &alert.zone {
+        Some(zone) => format!("{} {zone} {:.2}", alert.kind, alert.score),
+        None => format!("{} {:.2}", alert.kind, alert.score),
+    };
+    draw::text(&mut drawn, 2, 2, colour::ALERT, &title);
+    let bytes = jpeg(&drawn)?;
+    let name = format!("{}/{}.jpg", alert.camera, alert.id);
+    let path = dir.join("snapshots").join(&name);
+    let half = path.with_extension("part");
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
+        std::fs::write(&half, &bytes)?;
+        std::fs::rename(&half, &path)
+    };
+    write().map_err(|e: std::io::Error| format!("{}: {e}", path.display()))?;
+    Ok((name, bytes))
+}
+
+/// Removes files that are older than `keep_for`. What cannot be removed is left for the next time.
+pub(super) fn expire(dir: &Path, keep_for: Duration) {
+    let old = |path: &Path| {
+        let modified = std::fs::metadata(path).and_then(|m| m.modified());
+        modified.is_ok_and(|m| SystemTime::now().duration_since(m).is_ok_and(|age| age > keep_for))
+    };
+    for camera in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(camera.path()).into_iter().flatten().flatten() {
+            if old(&file.path()) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+}
