@@ -1,0 +1,41 @@
+# The front door. `make` alone lists what there is.
+#
+#   make demo              set up, build, and watch alerts arrive from simulated cameras
+#   LOOP=1 make demo       runs on until Ctrl-C
+#   BROKER=mqtt://H:P make demo    through a broker of yours instead of the embedded one
+#   REPORT=FILE make demo  writes the summary as JSON too
+
+CARGO      ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+DEMO_FLAGS  = --cache-dir .cache/demo --models-dir models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup media demo test lint bench eval
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the Debian packages that are missing
+	@scripts/setup.sh
+
+media: setup ## fetch the sample footage into .cache/media
+	@scripts/media.sh
+
+demo: media ## simulated cameras, a broker, the daemon, and its alerts on the screen
+	$(CARGO) build --release --locked
+	@$(TARGET_DIR)/release/watchfire demo --footage .cache/media/vtest.avi $(DEMO_FLAGS)
+
+lint: setup ## format, clippy, licences of the dependencies (where cargo-deny is installed)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level error check; else echo "cargo-deny is not installed: licences not checked"; fi
+
+test: media lint ## everything that proves the product
+	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --locked
+
+bench: media ## what this machine carries, beside bare decode
+	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) bench --locked
+
+eval: setup ## measure the shipped models; DATA=folder of the data packs
+	$(CARGO) build --release --locked
+	scripts/eval.sh "$(DATA)" $(TARGET_DIR)/release/watchfire
