@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde_json::Value;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Diagnostic;
@@ -202,31 +201,27 @@ fn deref<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     }
 }
 
-/// Takes the smallest value that holds the span out of the tree.
+/// Takes the entry whose value holds the span out of the tree. A table's own span is its header only, so that every
+/// table is looked into.
 fn remove(table: &mut DeTable, span: &Range<usize>) -> bool {
-    let holds = |v: &Spanned<DeValue>| v.span().start <= span.start && span.end <= v.span().end;
-    let mut deeper = false;
-    let key = table.iter_mut().find_map(|(key, value)| {
-        if key.span() == *span {
-            return Some(key.clone());
-        }
-        if !holds(value) {
-            return None;
-        }
-        deeper = value.span() != *span
-            && match value.get_mut() {
+    let mut culprit = None;
+    for (key, value) in table.iter_mut() {
+        let holds = value.span().start <= span.start && span.end <= value.span().end;
+        let deeper = match value.get_mut() {
+            DeValue::Table(t) => remove(t, span),
+            DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
                 DeValue::Table(t) => remove(t, span),
-                DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
-                    DeValue::Table(t) => remove(t, span),
-                    _ => false,
-                }),
                 _ => false,
-            };
-        Some(key.clone())
-    });
-    match key {
-        Some(_) if deeper => true,
-        Some(key) => table.remove(&key).is_some(),
-        None => false,
+            }),
+            _ => false,
+        };
+        if deeper {
+            return true;
+        }
+        if holds || key.span() == *span {
+            culprit = Some(key.clone());
+            break;
+        }
     }
+    culprit.is_some_and(|key| table.remove(&key).is_some())
 }
