@@ -1,9 +1,12 @@
 //! What the operator wrote, checked, and turned into each owner's options.
 
+mod camera;
 mod docs;
 mod document;
+mod judge;
 mod raw;
 mod resolve;
+mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +14,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use camera::{default_behaviour, default_policy};
 pub use docs::markdown;
-pub use resolve::{default_behaviour, default_policy};
 
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, Redactor, Snapshots};

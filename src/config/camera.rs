@@ -1,0 +1,305 @@
+//! One camera's table → the options of its owners.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CameraConfig;
+use super::document::Step::{self, Index, Key};
+use super::judge::Judge;
+use super::raw::{Camera, CameraDefaults, RawSecret, Rule};
+use super::url::url;
+use crate::behaviour::{Anchor, BehaviourOptions, Line, SoundRule, Zone};
+use crate::data::{CameraId, Direction, Kind, Severity, Snapshots};
+use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
+use crate::policy::{KindPolicy, PolicyOptions};
+use crate::window::WindowOptions;
+
+const DEFAULT_KINDS: [Kind; 6] = [
+    Kind::Intrusion,
+    Kind::LineCrossing,
+    Kind::Gunshot,
+    Kind::Explosion,
+    Kind::GlassBreak,
+    Kind::Siren,
+];
+/// Below any threshold of a model: it takes the model's own.
+const MODEL_THRESHOLD: f32 = 0.0;
+
+/// Sound rules of these kinds with the models' thresholds.
+pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
+    let sounds = kinds.iter().filter(|k| k.is_sound()).map(|kind| SoundRule {
+        kind: *kind,
+        threshold: MODEL_THRESHOLD,
+        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak) {
+            1
+        } else {
+            2
+        },
+    });
+    BehaviourOptions {
+        zones: Vec::new(),
+        lines: Vec::new(),
+        sounds: sounds.collect(),
+    }
+}
+
+pub fn default_policy(kinds: &[Kind]) -> PolicyOptions {
+    PolicyOptions {
+        kinds: kinds.iter().map(|k| KindPolicy::default_for(*k)).collect(),
+    }
+}
+
+pub(super) fn camera(
+    judge: &mut Judge,
+    i: usize,
+    raw: &Camera,
+    defaults: &CameraDefaults,
+    window: &WindowOptions,
+) -> CameraConfig {
+    let at = |key| [Key("camera"), Index(i), Key(key)];
+    let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
+    let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
+    let least = judge.around.needs_fps.max(1.0);
+    let fps = raw.analysis_fps.or(defaults.analysis_fps);
+    if fps.is_some_and(|f| f < least) {
+        judge.error(
+            &at("analysis_fps"),
+            format!("the detector needs {least} frames a second at least"),
+        );
+    }
+    ingest.analysis_fps = judge.number(&at("analysis_fps"), fps.map(|f| f.max(least)), 1.0, 30.0, 5.0);
+    let px = raw.analysis_px.or(defaults.analysis_px).map(|p| p as f32);
+    ingest.analysis_px = judge.number(&at("analysis_px"), px, 160.0, 1920.0, 640.0) as u32;
+    let stall_s = judge.number(&at("stall_s"), raw.stall_s.or(defaults.stall_s), 1.0, 600.0, 10.0);
+    ingest.stall_after = Duration::from_secs_f32(stall_s);
+    let clocks = [("host", ClockSource::Host), ("camera", ClockSource::Camera)];
+    let clock = raw.clock.as_ref().or(defaults.clock.as_ref());
+    ingest.clock = judge.word(&at("clock"), clock.map(String::as_str), &clocks, ClockSource::Host);
+    ingest.decoder = raw
+        .decoder
+        .clone()
+        .or_else(|| defaults.decoder.clone())
+        .unwrap_or_else(|| "auto".into());
+    ingest.window = window.clone();
+    let etc = PathBuf::from("/etc/watchfire/pipelines");
+    ingest.pipelines_dir = etc.is_dir().then_some(etc);
+    for (m, mask) in raw.mask.iter().enumerate() {
+        let place = [Key("camera"), Index(i), Key("mask"), Index(m), Key("polygon")];
+        ingest.masks.push(judge.polygon(&place, &mask.polygon));
+    }
+    if raw.emotion == Some(true) {
+        judge.error(
+            &at("emotion"),
+            "emotion is not available in this version; leave it false",
+        );
+    }
+    if raw.gating.as_deref().is_some_and(|g| g != "always") {
+        judge.error(
+            &at("gating"),
+            "gating is not available in this version; leave it \"always\"",
+        );
+    }
+    let kinds = judge
+        .kinds(&at("kinds"), raw.kinds.as_ref().or(defaults.kinds.as_ref()))
+        .unwrap_or_else(|| DEFAULT_KINDS.to_vec());
+    let detect: Vec<Arc<str>> = match raw.detect.as_ref().or(defaults.detect.as_ref()) {
+        Some(classes) => classes.iter().map(|c| c.as_str().into()).collect(),
+        None => vec!["person".into()],
+    };
+    let snapshots = [
+        ("off", Snapshots::Off),
+        ("store", Snapshots::Store),
+        ("mqtt", Snapshots::Mqtt),
+    ];
+    let wanted = raw.snapshots.as_ref().or(defaults.snapshots.as_ref());
+    let snapshots = judge.word(
+        &at("snapshots"),
+        wanted.map(String::as_str),
+        &snapshots,
+        Snapshots::Store,
+    );
+    let mut behaviour = default_behaviour(&kinds);
+    zones(judge, i, raw, &mut behaviour);
+    lines(judge, i, raw, &mut behaviour);
+    let mut policy = default_policy(&kinds);
+    for (r, rule) in raw.rule.iter().enumerate() {
+        self::rule(
+            judge,
+            &[Key("camera"), Index(i), Key("rule"), Index(r)],
+            rule,
+            &mut behaviour,
+            &mut policy,
+        );
+    }
+    CameraConfig {
+        ingest,
+        detect,
+        behaviour,
+        policy,
+        snapshots,
+    }
+}
+
+fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) -> Source {
+    let place = [Key("camera"), Index(i), Key("url")];
+    let text = raw.url.clone().unwrap_or_default();
+    let secret_place = [Key("camera"), Index(i), Key("password")];
+    let mut password = raw.password.as_ref().and_then(|p| judge.secret(&secret_place, p));
+    let transports = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
+    let given = raw.transport.as_ref().or(defaults.transport.as_ref());
+    let transport = judge.word(
+        &[Key("camera"), Index(i), Key("transport")],
+        given.map(String::as_str),
+        &transports,
+        Transport::Tcp,
+    );
+    let parsed = url(&text);
+    match parsed {
+        Some(u) if u.scheme == "file" => {
+            let path = PathBuf::from(u.rest);
+            if !path.exists() {
+                judge.error(&place, format!("{} is not there", path.display()));
+            }
+            Source::File { path }
+        }
+        Some(u) if matches!(u.scheme, "rtsp" | "rtsps") && !u.host.is_empty() => {
+            let mut username = raw.username.clone();
+            if let Some((user, secret)) = u.user {
+                username.get_or_insert(user);
+                if let Some(secret) = secret {
+                    let message = "a password in the url is easily shown; use `password`".to_owned();
+                    let warning = judge.at(&place, message);
+                    judge.warnings.push(warning);
+                    let secret = judge.secret(&place, &RawSecret::Plain(secret));
+                    password = password.or(secret);
+                }
+            }
+            let url = format!("{}://{}{}", u.scheme, u.host, u.rest);
+            Source::Rtsp {
+                url,
+                username,
+                password,
+                transport,
+                ca: raw.ca.clone().map(Into::into),
+            }
+        }
+        _ => {
+            judge.error(
+                &place,
+                "the url must be rtsp://host/path, rtsps://host/path or file:///path",
+            );
+            Source::File { path: PathBuf::new() }
+        }
+    }
+}
+
+const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
+
+fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {
+    given.map_or_else(
+        || vec!["person".into()],
+        |c| c.iter().map(|c| c.as_str().into()).collect(),
+    )
+}
+
+fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOptions) {
+    for (z, given) in raw.zone.iter().enumerate() {
+        let at = |key| [Key("camera"), Index(i), Key("zone"), Index(z), Key(key)];
+        let name = judge.name(&at("name"), "zone.name", given.name.as_deref());
+        let mut zone = Zone::new(&name, judge.polygon(&at("polygon"), &given.polygon));
+        if let Some(kinds) = judge.kinds(&at("kinds"), given.kinds.as_ref()) {
+            zone.kinds = kinds;
+        }
+        zone.classes = classes(given.classes.as_ref());
+        zone.anchor = judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom);
+        zone.loiter_s = judge.number(&at("loiter_s"), given.loiter_s, 1.0, 86_400.0, zone.loiter_s);
+        zone.crowd_size = given.crowd_size.unwrap_or(zone.crowd_size).max(2);
+        zone.min_frames = given.min_frames.unwrap_or(zone.min_frames).max(1);
+        zone.min_height = judge.number(&at("min_height"), given.min_height, 0.0, 1.0, 0.0);
+        zone.max_height = judge.number(&at("max_height"), given.max_height, 0.0, 1.0, 1.0);
+        if let Some(score) = given.min_score {
+            let score = judge.number(&at("min_score"), Some(score), 0.0, 1.0, 0.0);
+            zone.min_score = zone.classes.iter().map(|c| (c.clone(), score)).collect();
+        }
+        behaviour.zones.push(zone);
+    }
+}
+
+fn lines(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOptions) {
+    let ways = [
+        ("both", None),
+        ("left_to_right", Some(Direction::LeftToRight)),
+        ("right_to_left", Some(Direction::RightToLeft)),
+    ];
+    for (l, given) in raw.line.iter().enumerate() {
+        let at = |key| [Key("camera"), Index(i), Key("line"), Index(l), Key(key)];
+        let name = judge.name(&at("name"), "line.name", given.name.as_deref());
+        let (Some(from), Some(to)) = (given.from, given.to) else {
+            judge.error(&at("name"), "a line needs `from` and `to`");
+            continue;
+        };
+        let (from, to) = (judge.point(&at("from"), from), judge.point(&at("to"), to));
+        if from == to {
+            judge.error(&at("to"), "`from` and `to` are the same point");
+        }
+        behaviour.lines.push(Line {
+            name: name.as_str().into(),
+            from,
+            to,
+            direction: judge.word(&at("direction"), given.direction.as_deref(), &ways, None),
+            classes: classes(given.classes.as_ref()),
+            anchor: judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom),
+        });
+    }
+}
+
+fn rule(
+    judge: &mut Judge,
+    place: &[Step; 4],
+    raw: &Rule,
+    behaviour: &mut BehaviourOptions,
+    policy: &mut PolicyOptions,
+) {
+    let at = |key| {
+        [
+            place[0].clone(),
+            place[1].clone(),
+            place[2].clone(),
+            place[3].clone(),
+            Key(key),
+        ]
+    };
+    let Some(kind) = judge
+        .kinds(&at("kind"), raw.kind.clone().map(|k| vec![k]).as_ref())
+        .and_then(|k| k.first().copied())
+    else {
+        if raw.kind.is_none() {
+            judge.error(&at("kind"), "a rule needs its `kind`");
+        }
+        return;
+    };
+    let Some(own) = policy.kinds.iter_mut().find(|p| p.kind == kind) else {
+        let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
+        let warning = judge.at(&at("kind"), message);
+        judge.warnings.push(warning);
+        return;
+    };
+    let severities = Severity::ALL.iter().map(|s| (s.as_str(), *s)).collect::<Vec<_>>();
+    own.hold_s = judge.number(&at("hold_s"), raw.hold_s, 0.0, 3600.0, own.hold_s);
+    own.cooldown_s = judge.number(&at("cooldown_s"), raw.cooldown_s, 0.0, 86_400.0, own.cooldown_s);
+    own.severity = judge.word(&at("severity"), raw.severity.as_deref(), &severities, own.severity);
+    match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
+        Some(sound) => {
+            sound.threshold = judge.number(&at("threshold"), raw.threshold, 0.0, 1.0, sound.threshold);
+            sound.min_windows = raw.min_windows.unwrap_or(sound.min_windows).max(1);
+        }
+        None if raw.threshold.is_some() || raw.min_windows.is_some() => {
+            judge.error(
+                &at("kind"),
+                format!("threshold and min_windows are for sounds; {kind} takes its zone's min_score"),
+            );
+        }
+        None => {}
+    }
+}

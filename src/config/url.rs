@@ -1,0 +1,43 @@
+//! Takes a url apart, without a copy of the password in any error.
+
+/// `scheme`, user info, host and port, and what follows.
+pub(super) struct Url<'a> {
+    pub scheme: &'a str,
+    pub user: Option<(String, Option<String>)>,
+    pub host: &'a str,
+    pub rest: &'a str,
+}
+
+pub(super) fn url(text: &str) -> Option<Url<'_>> {
+    let (scheme, after) = text.split_once("://")?;
+    let end = after.find('/').unwrap_or(after.len());
+    let (authority, rest) = after.split_at(end);
+    let (user, host) = match authority.rsplit_once('@') {
+        None => (None, authority),
+        Some((info, host)) => {
+            let (user, password) = info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p)));
+            (Some((percent_decoded(user), password.map(percent_decoded))), host)
+        }
+    };
+    Some(Url {
+        scheme,
+        user,
+        host,
+        rest,
+    })
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        let mut ahead = rest.clone();
+        let pair = (b == b'%').then(|| Some([ahead.next()?, ahead.next()?])).flatten();
+        let decoded = pair.and_then(|p| u8::from_str_radix(std::str::from_utf8(&p).ok()?, 16).ok());
+        if decoded.is_some() {
+            rest = ahead;
+        }
+        bytes.push(decoded.unwrap_or(b));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
