@@ -7,7 +7,7 @@
 
 CARGO      ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-DEMO_FLAGS  = --cache-dir .cache/demo --models-dir models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
+DEMO_FLAGS  = --dir .cache/demo --models models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup media demo test lint bench eval

@@ -64,9 +64,9 @@ impl LogMel {
         let mut out = Vec::with_capacity(FRAMES * BANDS);
         for frame in 0..FRAMES {
             time.fill(0.0);
-            for n in 0..WINDOW {
+            for (n, (at, hann)) in time.iter_mut().zip(&self.hann).enumerate() {
                 if let Some(s) = (frame * HOP + n).checked_sub(LEAD).and_then(|i| samples.get(i)) {
-                    time[n] = s * self.hann[n];
+                    *at = s * hann;
                 }
             }
             // The buffers come from the plan itself, so their lengths fit.

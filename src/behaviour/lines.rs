@@ -46,10 +46,10 @@ impl LineRule {
             if !track.seen || !counts(&self.line.classes, track) {
                 continue;
             }
-            if let Some((direction, at_ns)) = self.step(track, now_ns) {
-                if self.line.direction.is_none_or(|wanted| wanted == direction) {
-                    found.push(finding(&self.line, track, direction, at_ns, model));
-                }
+            if let Some((direction, at_ns)) = self.step(track, now_ns)
+                && self.line.direction.is_none_or(|wanted| wanted == direction)
+            {
+                found.push(finding(&self.line, track, direction, at_ns, model));
             }
         }
         self.walkers.retain(|_, w| now_ns.saturating_sub(w.last.2) < FORGET_NS);

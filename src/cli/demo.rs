@@ -18,6 +18,9 @@ pub struct Args {
     /// Folder of the models.
     #[arg(long, default_value = "models")]
     models: PathBuf,
+    /// Writes the figures as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -27,5 +30,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         footage: args.footage.clone(),
         dir: args.dir.clone(),
         models: args.models.clone(),
+        report: args.report.clone(),
     })
 }

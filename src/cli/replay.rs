@@ -75,10 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let bar = indicatif::ProgressBar::new(args.files.len() as u64);
     let mut well = true;
     for file in &args.files {
-        let annotator = match &args.annotate {
-            Some(path) => Some(Annotator::new(path, &camera)),
-            None => None,
-        };
+        let annotator = args.annotate.as_ref().map(|path| Annotator::new(path, &camera));
         let one = Job {
             graph: &graph,
             verdicts: &verdicts,

@@ -38,10 +38,10 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         "site.name",
         Some(raw.site.name.as_deref().unwrap_or("home")),
     );
-    if let Some(zone) = &raw.site.timezone {
-        if jiff::tz::TimeZone::get(zone).is_err() {
-            judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
-        }
+    if let Some(zone) = &raw.site.timezone
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
     }
     let box_name = match &raw.machine.name {
         Some(name) => judge.name(&[Key("box"), Key("name")], "box.name", Some(name)),

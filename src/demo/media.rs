@@ -11,7 +11,7 @@ use crate::ingest::gst::record::Mp4Writer;
 use crate::ingest::gst::{Datum, MediaReader, read_sound};
 
 /// Where in the siren clip the siren sounds, in seconds.
-pub const SIREN_S: (f32, f32) = (10.0, 20.0);
+pub const SIREN_S: (f32, f32) = (12.0, 20.0);
 /// Length of a clip.
 pub const CLIP_S: f32 = 30.0;
 
@@ -63,13 +63,14 @@ fn speech(dir: &Path) -> Vec<f32> {
     }
 }
 
-/// Makes the two clips of the demo once: `walk.mp4` (pedestrians, with speech) and `siren.mp4` (with the siren).
+/// Makes the two clips of the demo once: `square.mp4` (pedestrians crossing, speech) and `lawn.mp4` (one of them on
+/// the lawn, a siren).
 ///
 /// # Errors
 /// The footage cannot be read, or a clip cannot be written.
 pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf; 2]> {
     std::fs::create_dir_all(dir)?;
-    let clips = [dir.join("walk.mp4"), dir.join("siren.mp4")];
+    let clips = [dir.join("square.mp4"), dir.join("lawn.mp4")];
     if clips.iter().all(|c| c.exists()) {
         return Ok(clips);
     }
@@ -83,7 +84,7 @@ pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf
     mix(&mut walk, &speech(dir), 4.0);
     let mut wail = street(CLIP_S);
     mix(&mut wail, &siren(SIREN_S.1 - SIREN_S.0), SIREN_S.0);
-    for (clip, sound, from_s) in [(&clips[0], walk, 0.0), (&clips[1], wail, 35.0)] {
+    for (clip, sound, from_s) in [(&clips[0], walk, 0.0), (&clips[1], wail, 48.5)] {
         let half = clip.with_extension("part.mp4");
         make(footage, from_s, &sound, &half).with_context(|| clip.display().to_string())?;
         std::fs::rename(&half, clip)?;
@@ -104,7 +105,7 @@ fn make(footage: &Path, from_s: f32, sound: &[f32], out: &Path) -> anyhow::Resul
     let from_ns = (from_s * 1e9) as u64;
     let mut writer = None;
     let mut heard = 0;
-    while let Some(datum) = reader.next()? {
+    while let Some(datum) = reader.next_datum()? {
         let Datum::Frame(picture, pts_ns) = datum else { continue };
         let Some(at_ns) = pts_ns.checked_sub(from_ns) else {
             continue;

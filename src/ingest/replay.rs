@@ -40,7 +40,7 @@ pub fn replay(
         windows.into_iter().for_each(&mut on_window);
     };
     let result = loop {
-        match reader.next() {
+        match reader.next_datum() {
             Ok(Some(Datum::Frame(mut picture, pts_ns))) => {
                 masker.apply(&mut picture);
                 give(windower.push_frame(

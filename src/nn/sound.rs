@@ -10,6 +10,9 @@ use super::weights::Weights;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::mel::{BANDS, FRAMES, LogMel};
 
+/// What a patch sounds like: independent probabilities by label, and the pooled embedding.
+pub type Heard = (Vec<f32>, Arc<[f32]>);
+
 /// A log-mel network with its labels.
 pub struct SoundModel {
     manifest: Manifest,
@@ -64,11 +67,11 @@ impl SoundModel {
         &self.manifest
     }
 
-    /// For each patch (16 kHz mono, 15,360 samples): independent probabilities by label, and the pooled embedding.
+    /// For each patch of 16 kHz mono, 15,360 samples.
     ///
     /// # Errors
     /// A patch has another length; the network failed or answered with NaN.
-    pub fn classify(&self, patches: &[&[f32]]) -> Result<Vec<(Vec<f32>, Arc<[f32]>)>, ModelError> {
+    pub fn classify(&self, patches: &[&[f32]]) -> Result<Vec<Heard>, ModelError> {
         if patches.is_empty() {
             return Ok(Vec::new());
         }

@@ -9,11 +9,14 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::{Manifest, ModelError};
 
+/// Shape and values.
+type Named = (Vec<usize>, Vec<f32>);
+
 /// A model's tensors. Names are taken out as the architecture is built; what is left at the end is an error.
 pub(super) struct Weights {
     path: PathBuf,
     device: Device,
-    tensors: RefCell<BTreeMap<String, (Vec<usize>, Vec<f32>)>>,
+    tensors: RefCell<BTreeMap<String, Named>>,
 }
 
 impl Weights {

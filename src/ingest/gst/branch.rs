@@ -42,23 +42,23 @@ pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>)
         return Ok(());
     };
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
-            if let Some(s) = caps.caps().structure(0) {
-                let (w, h) = (
-                    s.get::<i32>("width").unwrap_or(0).max(1),
-                    s.get::<i32>("height").unwrap_or(0).max(1),
-                );
-                source.store(w as u32, h as u32, s.get::<gst::Fraction>("framerate").ok());
-                let shrink = (f64::from(longest_px) / f64::from(w.max(h))).min(1.0);
-                let even = |side: i32| ((f64::from(side) * shrink / 2.0).round() as i32 * 2).max(2);
-                let wanted = gst::Caps::builder("video/x-raw")
-                    .field("format", "RGB")
-                    .field("width", even(w))
-                    .field("height", even(h))
-                    .build();
-                if let Some(size) = size.upgrade() {
-                    size.set_property("caps", &wanted);
-                }
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view())
+            && let Some(s) = caps.caps().structure(0)
+        {
+            let (w, h) = (
+                s.get::<i32>("width").unwrap_or(0).max(1),
+                s.get::<i32>("height").unwrap_or(0).max(1),
+            );
+            source.store(w as u32, h as u32, s.get::<gst::Fraction>("framerate").ok());
+            let shrink = (f64::from(longest_px) / f64::from(w.max(h))).min(1.0);
+            let even = |side: i32| ((f64::from(side) * shrink / 2.0).round() as i32 * 2).max(2);
+            let wanted = gst::Caps::builder("video/x-raw")
+                .field("format", "RGB")
+                .field("width", even(w))
+                .field("height", even(h))
+                .build();
+            if let Some(size) = size.upgrade() {
+                size.set_property("caps", &wanted);
             }
         }
         gst::PadProbeReturn::Ok

@@ -92,7 +92,7 @@ impl MediaReader {
     ///
     /// # Errors
     /// The file breaks off or cannot be decoded further.
-    pub fn next(&mut self) -> Result<Option<Datum>, GstError> {
+    pub fn next_datum(&mut self) -> Result<Option<Datum>, GstError> {
         self.video.fill();
         self.audio.fill();
         let lane = match (&self.video.next, &self.audio.next) {
@@ -187,7 +187,7 @@ pub fn read_sound(path: &Path) -> Result<Vec<f32>, GstError> {
         return Err(GstError::Setup("the file has no sound".into()));
     }
     let mut out = Vec::new();
-    while let Some(datum) = reader.next()? {
+    while let Some(datum) = reader.next_datum()? {
         if let Datum::Sound(samples, _) = datum {
             out.extend_from_slice(&samples);
         }

@@ -1,0 +1,67 @@
+//! The daemon as a process of its own, as an operator runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A running daemon. Its process ends with this value.
+pub(super) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts this very binary with `run --config`. Its log goes to `log`.
+    pub fn start(config: &Path, log: &Path) -> anyhow::Result<Self> {
+        let file = std::fs::File::create(log).with_context(|| log.display().to_string())?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .context("the daemon does not start")?;
+        let log = log.to_owned();
+        Ok(Self { child, log })
+    }
+
+    /// # Errors
+    /// It has ended by itself.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the daemon ended by itself ({status}); see {}", self.log.display()),
+        }
+    }
+
+    /// Asks it to stop (SIGTERM) and waits.
+    ///
+    /// # Errors
+    /// It ended with an error.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        self.terminate();
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the daemon ended with {status}; see {}", self.log.display());
+        }
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        // Fails only when it has ended already.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.terminate();
+            let _ = self.child.wait();
+        }
+    }
+}

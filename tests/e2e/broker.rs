@@ -1,0 +1,91 @@
+//! Alerts survive a broker that goes away and a daemon that is killed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use watchfire::demo::media::siren;
+use watchfire::ingest::gst::record::Mp4Writer;
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::publish::subscribe;
+
+use super::house::{House, mosquitto};
+
+/// Five seconds of siren and five of silence before a grey wall, as H.264 and AAC.
+fn siren_clip(dir: &std::path::Path) -> PathBuf {
+    let path = dir.join("siren.mp4");
+    let mut writer = Mp4Writer::create(&path, 320, 240, 10, true).unwrap();
+    let mut sound = siren(5.0);
+    sound.resize(160_000, 0.0);
+    let picture = watchfire::data::Picture {
+        width: 320,
+        height: 240,
+        rgb: vec![90; 320 * 240 * 3],
+    };
+    for i in 0..100u64 {
+        writer.picture(&picture, i * 100_000_000).unwrap();
+        let block = &sound[i as usize * 1600..][..1600];
+        writer.sound(block, i * 100_000_000).unwrap();
+    }
+    writer.finish().unwrap();
+    path
+}
+
+#[test]
+fn no_committed_alert_is_lost_without_a_broker_or_by_a_kill() {
+    let mut house = House::new();
+    let clip = siren_clip(house.dir.path());
+    let mount = Mount {
+        name: "gate".into(),
+        show: Show::Clip {
+            path: clip,
+            looped: true,
+        },
+    };
+    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    house.configure(&format!(
+        "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n\
+         [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",
+        cameras.url("gate")
+    ));
+    house.start();
+    house.wait_alert("gate", "siren", "start", 60);
+    house.wait_alert("gate", "siren", "end", 60);
+
+    // The broker goes. Alerts go on, into the store: its log says so.
+    house.broker.take();
+    let before = started(&house.log());
+    house.wait_log("two more alerts", 60, |log| started(log) >= before + 2);
+    // Killed in the middle of it.
+    house.daemon().signal(Signal::SIGKILL);
+    assert!(house.daemon().ended(Duration::from_secs(10)).is_some());
+    let committed = started(&house.log());
+
+    house.broker = Some(mosquitto(house.dir.path(), house.mqtt_port));
+    house.messages = subscribe("127.0.0.1", house.mqtt_port, "#").unwrap();
+    house.start();
+    // Whatever was committed comes, in order, before the alerts of the new life.
+    let mut lives: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    house.wait("the alerts that waited", 60, |topic, payload| {
+        if !topic.contains("/alert/") {
+            return None;
+        }
+        let alert: Value = serde_json::from_slice(payload).unwrap();
+        lives.entry(alert["id"].as_str().unwrap().into()).or_default().push(alert);
+        let over = |life: &Vec<Value>| life.last().is_some_and(|a| a["phase"] == "end");
+        (lives.values().filter(|l| over(l)).count() >= committed - before).then_some(())
+    });
+    for life in lives.values().filter(|l| l[0]["phase"] == "start") {
+        let mut seqs: Vec<u64> = life.iter().map(|a| a["seq"].as_u64().unwrap()).collect();
+        seqs.dedup();
+        assert!(seqs.is_sorted(), "{life:?}");
+    }
+    let ids: Vec<&String> = lives.keys().collect();
+    assert!(ids.is_sorted(), "ids carry their start, and come in order");
+}
+
+fn started(log: &str) -> usize {
+    log.lines().filter(|l| l.contains("kind=siren") && l.contains("phase=start")).count()
+}

@@ -1,0 +1,122 @@
+//! What cameras do wrong, and what Watchfire says of it.
+
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+
+use super::house::{House, free_port, wait_for_port};
+
+fn test_camera(name: &str, video: &'static str, audio: &'static str) -> Mount {
+    Mount {
+        name: name.into(),
+        show: Show::Test { video, audio },
+    }
+}
+
+fn camera(id: &str, url: &str) -> String {
+    format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\nstall_s = 2.0\n")
+}
+
+#[test]
+fn every_codec_of_the_list_streams_with_or_without_sound() {
+    let kinds = [
+        ("a", "h264", "aac"),
+        ("b", "h265", "pcmu"),
+        ("c", "mjpeg", "pcma"),
+        ("d", "h264", "opus"),
+        ("e", "h264", ""),
+    ];
+    let mounts: Vec<Mount> = kinds.iter().map(|(n, v, a)| test_camera(n, v, a)).collect();
+    let cameras = SimServer::start(&mounts, None, None).unwrap();
+    let mut house = House::new();
+    let text: String = kinds.iter().map(|(id, ..)| camera(id, &cameras.url(id))).collect();
+    house.configure(&text);
+    house.start();
+    let mut waiting: Vec<_> = kinds.to_vec();
+    house.wait("all five cameras streaming with sound levels", 60, |topic, payload| {
+        let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        waiting.retain(|(id, video, audio)| {
+            if topic == format!("watchfire/t/camera/{id}/status") && value["state"] == "streaming" {
+                assert_eq!(value["video"]["codec"], *video, "{value}");
+                match *audio {
+                    "" => assert!(value["audio"].is_null(), "{value}"),
+                    audio => assert_eq!(value["audio"]["codec"], audio, "{value}"),
+                }
+            }
+            // Levels tell that pictures and, where there is one, the tone really went through.
+            let told = topic == format!("watchfire/t/camera/{id}/levels")
+                && value["fps"].as_f64() > Some(0.0)
+                && value["dbfs"].is_null() == audio.is_empty();
+            !told
+        });
+        waiting.is_empty().then_some(())
+    });
+}
+
+#[test]
+fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
+    let mut house = House::new();
+    let mount = [test_camera("yard", "h264", "aac")];
+    let server = SimServer::start(&mount, None, None).unwrap();
+    let (port, url) = (server.port(), server.url("yard"));
+    house.configure(&camera("yard", &url));
+    house.start();
+    house.wait_state("yard", "streaming", None, 30);
+
+    server.freeze(true);
+    let stalled = house.wait_state("yard", "stalled", Some("stalled"), 30);
+    assert!(stalled["detail"].as_str().unwrap().contains("no picture"), "{stalled}");
+    server.freeze(false);
+    house.wait_state("yard", "streaming", None, 60);
+
+    drop(server);
+    let gone = house.wait_state("yard", "offline", None, 30);
+    assert!(gone["retry_at"].is_string(), "{gone}");
+    house.wait_state("yard", "offline", Some("refused"), 30);
+
+    let server = SimServer::start(&[test_camera("yard", "h265", "opus")], Some(port), None).unwrap();
+    wait_for_port(port);
+    let back = house.wait_state("yard", "streaming", None, 60);
+    assert_eq!((&back["video"]["codec"], &back["audio"]["codec"]), (&"h265".into(), &"opus".into()));
+    assert_eq!(back["attempts"], 0);
+    drop(server);
+    let server = SimServer::start(&[test_camera("yard", "mjpeg", "")], Some(port), None).unwrap();
+    let back = house.wait("mjpeg without sound", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).ok()?;
+        (topic.ends_with("yard/status") && status["state"] == "streaming").then_some(status)
+    });
+    assert_eq!(back["video"]["codec"], "mjpeg");
+    assert!(back["audio"].is_null());
+    drop(server);
+}
+
+#[test]
+fn each_trouble_has_its_own_reason() {
+    let mounts = [test_camera("good", "h264", "aac"), test_camera("deaf", "", "aac")];
+    let server = SimServer::start(&mounts, None, Some(("viewer", "right"))).unwrap();
+    let login = |id: &str, password: &str| format!("username = \"viewer\"\npassword = \"{password}\"\n# {id}\n");
+    let dead = free_port();
+    let text = [
+        camera("good", &server.url("good")) + &login("good", "right"),
+        camera("wrong", &server.url("good")) + &login("wrong", "left"),
+        camera("nowhere", &server.url("nowhere")) + &login("nowhere", "right"),
+        camera("dead", &format!("rtsp://127.0.0.1:{dead}/x")),
+        camera("deaf", &server.url("deaf")) + &login("deaf", "right"),
+    ]
+    .concat();
+    let mut house = House::new();
+    house.configure(&text);
+    house.start();
+    let mut waiting = vec![
+        ("good", "streaming", serde_json::Value::Null),
+        ("wrong", "error", "auth_failed".into()),
+        ("nowhere", "offline", "not_found".into()),
+        ("dead", "offline", "refused".into()),
+        ("deaf", "offline", "no_video".into()),
+    ];
+    house.wait("the five states", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        waiting.retain(|(id, state, reason)| {
+            !(topic == format!("watchfire/t/camera/{id}/status") && status["state"] == *state && status["reason"] == *reason)
+        });
+        waiting.is_empty().then_some(())
+    });
+}

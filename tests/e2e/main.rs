@@ -1,0 +1,11 @@
+//! The daemon as a process, real RTSP cameras, a real Mosquitto: what an operator and an integrator see.
+//! Every wait is for an event, with a deadline.
+
+mod alerts;
+mod broker;
+mod cameras;
+mod house;
+mod reload;
+mod secrets;
+mod sixteen;
+mod stop;

@@ -1,0 +1,54 @@
+//! SIGHUP changes what changed, and nothing else.
+
+use nix::sys::signal::Signal;
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+
+use super::house::House;
+
+#[test]
+fn a_reload_touches_only_the_cameras_that_changed() {
+    let mounts = ["a", "b", "c"].map(|name| Mount {
+        name: name.into(),
+        show: Show::Test {
+            video: "h264",
+            audio: "aac",
+        },
+    });
+    let cameras = SimServer::start(&mounts, None, None).unwrap();
+    let camera = |id: &str, more: &str| format!("[[camera]]\nid = \"{id}\"\nurl = \"{}\"\n{more}", cameras.url(id));
+    let mut house = House::new();
+    house.configure(&(camera("a", "") + &camera("b", "")));
+    house.start();
+    let mut left = vec!["a", "b"];
+    house.wait("a and b streaming", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        left.retain(|id| !(topic == format!("watchfire/t/camera/{id}/status") && status["state"] == "streaming"));
+        left.is_empty().then_some(())
+    });
+
+    // b changes, c is new, a stays.
+    let heard_before = house.heard.len();
+    house.configure(&(camera("a", "") + &camera("b", "analysis_fps = 3.0\n") + &camera("c", "")));
+    house.daemon().signal(Signal::SIGHUP);
+    let mut left = vec!["b", "c"];
+    house.wait("b and c streaming", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        left.retain(|id| !(topic == format!("watchfire/t/camera/{id}/status") && status["state"] == "streaming"));
+        left.is_empty().then_some(())
+    });
+    let after = &house.heard[heard_before..];
+    assert!(!after.iter().any(|(t, _)| t.ends_with("camera/a/status")), "a was not touched");
+
+    // A wrong file changes nothing, and the box says so.
+    house.configure("[graph]\nwindow_ms = 1\n");
+    house.daemon().signal(Signal::SIGHUP);
+    house.wait("the problem in the box's status", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        (topic.ends_with("box/b/status") && status["problems"].to_string().contains("200 to 2000")).then_some(())
+    });
+
+    // b is taken out: its retained state goes.
+    house.configure(&(camera("a", "") + &camera("c", "")));
+    house.daemon().signal(Signal::SIGHUP);
+    house.wait("b's state is cleared", 60, |t, p| (t.ends_with("camera/b/status") && p.is_empty()).then_some(()));
+}
