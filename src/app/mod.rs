@@ -220,7 +220,7 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph) -> anyhow::Result<()
 }
 
 fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher: &Publisher) -> console::Answers {
-    let (metrics_board, publisher) = (board.clone(), publisher.clone());
+    let (metrics_board, publisher, page_clock) = (board.clone(), publisher.clone(), clock.clone());
     let (health, clock, health_board) = (graph.health().clone(), clock.clone(), board.clone());
     console::Answers {
         metrics: Arc::new(move || {
@@ -230,6 +230,20 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 .read()
                 .unwrap_or_else(|e| e.into_inner())
                 .write(&mut text);
+            let now_ns = page_clock.monotonic_ns();
+            text.family(
+                "vision_age_seconds",
+                "gauge",
+                "Since the camera's last picture that was looked at in full.",
+            );
+            let metrics = metrics_board.metrics.read().unwrap_or_else(|e| e.into_inner());
+            for (id, camera) in &metrics.cameras {
+                let last_ns = camera.last_ok_ns.load(Relaxed);
+                if last_ns > 0 {
+                    let age_s = now_ns.saturating_sub(last_ns) as f64 / 1e9;
+                    text.sample("vision_age_seconds", &[("camera", id.as_str())], age_s);
+                }
+            }
             let state = publisher.state();
             text.family("mqtt_connected", "gauge", "1 while the broker is connected.");
             text.sample(

@@ -15,7 +15,7 @@ pub const SIREN_S: (f32, f32) = (12.0, 20.0);
 /// Length of a clip.
 pub const CLIP_S: f32 = 30.0;
 
-/// An electronic siren: a wail between 600 and 1500 Hz every 4 s, with the harmonics of a horn driven hard.
+/// An electronic siren ("yelp"): between 600 and 1500 Hz three times a second, with the harmonics of a horn driven hard.
 /// 16 kHz mono, peak about 0.5.
 pub fn siren(seconds: f32) -> Vec<f32> {
     let n = (seconds * SAMPLE_RATE_HZ as f32) as usize;
@@ -23,7 +23,7 @@ pub fn siren(seconds: f32) -> Vec<f32> {
     (0..n)
         .map(|i| {
             let t = i as f32 / SAMPLE_RATE_HZ as f32;
-            let sweep = 0.5 - 0.5 * (TAU * t / 4.0).cos();
+            let sweep = 0.5 - 0.5 * (TAU * t * 3.0).cos();
             phase = (phase + (600.0 + 900.0 * sweep) / SAMPLE_RATE_HZ as f32).fract();
             let wave: f32 = (1..6).map(|k| (TAU * phase * k as f32).sin() / k as f32).sum();
             let fade = (t / 0.3).min((seconds - t) / 0.3).clamp(0.0, 1.0);
@@ -70,7 +70,7 @@ fn speech(dir: &Path) -> Vec<f32> {
 /// The footage cannot be read, or a clip cannot be written.
 pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf; 2]> {
     std::fs::create_dir_all(dir)?;
-    let clips = [dir.join("square.mp4"), dir.join("lawn.mp4")];
+    let clips = [dir.join("square-2.mp4"), dir.join("lawn-2.mp4")];
     if clips.iter().all(|c| c.exists()) {
         return Ok(clips);
     }

@@ -90,7 +90,7 @@ pub struct CameraMetrics {
     /// Window's last part received → judged.
     pub latency: Histogram,
     pub alerts: AtomicU64,
-    /// Host time (monotonic) of the last `ok` report of vision.
+    /// Host time (monotonic) of the last `ok` report of vision; 0 before the first.
     pub last_ok_ns: AtomicU64,
 }
 

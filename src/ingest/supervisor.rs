@@ -200,6 +200,9 @@ impl Supervisor {
                     for window in self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns) {
                         self.sink.window(window);
                     }
+                    if streaming && self.status.audio.is_none() {
+                        self.tell_audio(&session);
+                    }
                 }
                 Some(Event::Connected { audio }) => self.windower.set_has_audio(audio),
                 Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
@@ -257,6 +260,14 @@ impl Supervisor {
         };
         tracing::info!(camera = %self.options.id, video = ?self.status.video, audio = ?self.status.audio, "streaming");
         self.sink.status(self.status.clone());
+    }
+
+    /// The first sound may come after the first picture: the state is told again with it.
+    fn tell_audio(&mut self, session: &Session) {
+        self.status.audio = session.audio_info();
+        if self.status.audio.is_some() {
+            self.sink.status(self.status.clone());
+        }
     }
 
     fn tell_failure(&mut self, reason: StateReason, detail: &str, wait: Duration) {

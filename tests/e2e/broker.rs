@@ -16,7 +16,7 @@ use super::house::{House, mosquitto};
 /// Five seconds of siren and five of silence before a grey wall, as H.264 and AAC.
 fn siren_clip(dir: &std::path::Path) -> PathBuf {
     let path = dir.join("siren.mp4");
-    let mut writer = Mp4Writer::create(&path, 320, 240, 10, true).unwrap();
+    let writer = Mp4Writer::create(&path, 320, 240, 10, true).unwrap();
     let mut sound = siren(5.0);
     sound.resize(160_000, 0.0);
     let picture = watchfire::data::Picture {
@@ -73,7 +73,10 @@ fn no_committed_alert_is_lost_without_a_broker_or_by_a_kill() {
             return None;
         }
         let alert: Value = serde_json::from_slice(payload).unwrap();
-        lives.entry(alert["id"].as_str().unwrap().into()).or_default().push(alert);
+        lives
+            .entry(alert["id"].as_str().unwrap().into())
+            .or_default()
+            .push(alert);
         let over = |life: &Vec<Value>| life.last().is_some_and(|a| a["phase"] == "end");
         (lives.values().filter(|l| over(l)).count() >= committed - before).then_some(())
     });
@@ -87,5 +90,7 @@ fn no_committed_alert_is_lost_without_a_broker_or_by_a_kill() {
 }
 
 fn started(log: &str) -> usize {
-    log.lines().filter(|l| l.contains("kind=siren") && l.contains("phase=start")).count()
+    log.lines()
+        .filter(|l| l.contains("kind=siren") && l.contains("phase=start"))
+        .count()
 }

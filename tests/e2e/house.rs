@@ -175,8 +175,16 @@ impl House {
                 return found;
             }
         }
-        let topics: Vec<&str> = self.heard.iter().map(|(t, _)| t.as_str()).filter(|t| !t.ends_with("levels")).collect();
-        panic!("{what} did not come within {within_s} s; heard {topics:?}; the daemon's log:\n{}", self.log());
+        let topics: Vec<&str> = self
+            .heard
+            .iter()
+            .map(|(t, _)| t.as_str())
+            .filter(|t| !t.ends_with("levels"))
+            .collect();
+        panic!(
+            "{what} did not come within {within_s} s; heard {topics:?}; the daemon's log:\n{}",
+            self.log()
+        );
     }
 
     /// Waits for a status of the camera with this state (and reason, where one is named).

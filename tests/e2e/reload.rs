@@ -37,7 +37,10 @@ fn a_reload_touches_only_the_cameras_that_changed() {
         left.is_empty().then_some(())
     });
     let after = &house.heard[heard_before..];
-    assert!(!after.iter().any(|(t, _)| t.ends_with("camera/a/status")), "a was not touched");
+    assert!(
+        !after.iter().any(|(t, _)| t.ends_with("camera/a/status")),
+        "a was not touched"
+    );
 
     // A wrong file changes nothing, and the box says so.
     house.configure("[graph]\nwindow_ms = 1\n");
@@ -50,5 +53,7 @@ fn a_reload_touches_only_the_cameras_that_changed() {
     // b is taken out: its retained state goes.
     house.configure(&(camera("a", "") + &camera("c", "")));
     house.daemon().signal(Signal::SIGHUP);
-    house.wait("b's state is cleared", 60, |t, p| (t.ends_with("camera/b/status") && p.is_empty()).then_some(()));
+    house.wait("b's state is cleared", 60, |t, p| {
+        (t.ends_with("camera/b/status") && p.is_empty()).then_some(())
+    });
 }

@@ -29,7 +29,11 @@ fn a_password_is_never_seen_again() {
     ));
     house.start();
     house.wait_state("bad", "error", Some("auth_failed"), 60);
-    if !house.heard.iter().any(|(t, p)| t.ends_with("inline/status") && p.windows(9).any(|w| w == b"streaming")) {
+    if !house
+        .heard
+        .iter()
+        .any(|(t, p)| t.ends_with("inline/status") && p.windows(9).any(|w| w == b"streaming"))
+    {
         house.wait_state("inline", "streaming", None, 60);
     }
     let page = house.get("/metrics") + &house.get("/healthz");

@@ -23,7 +23,12 @@ fn of_sixteen_cameras_none_starves() {
     let server = SimServer::start(&mounts, None, None).unwrap();
     let cameras: String = names
         .iter()
-        .map(|name| format!("[[camera]]\nid = \"{name}\"\nurl = \"{}\"\nanalysis_fps = 2.0\n", server.url(name)))
+        .map(|name| {
+            format!(
+                "[[camera]]\nid = \"{name}\"\nurl = \"{}\"\nanalysis_fps = 2.0\n",
+                server.url(name)
+            )
+        })
         .collect();
     let mut house = House::new();
     house.configure(&cameras);
@@ -53,5 +58,8 @@ fn of_sixteen_cameras_none_starves() {
         }
     }
     assert_eq!(worst.len(), 16, "{worst:?}");
-    assert!(worst.values().all(|age| *age <= 5.0), "seconds since the last look: {worst:?}");
+    assert!(
+        worst.values().all(|age| *age <= 5.0),
+        "seconds since the last look: {worst:?}"
+    );
 }

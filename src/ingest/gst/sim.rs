@@ -20,7 +20,7 @@ use super::GstError;
 pub enum Show {
     /// An MP4 of H.264 and, perhaps, AAC: from its start when the first client comes; once or again and again.
     Clip { path: PathBuf, looped: bool },
-    /// A test picture in a codec (`h264`, `h265`, `mjpeg`) with a tone in another (`aac`, `pcmu`, `pcma`, `opus`, ``).
+    /// A test picture in a codec (`h264`, `h265`, `mjpeg`, ``) with a tone in another (`aac`, `pcmu`, `pcma`, `opus`, ``).
     Test { video: &'static str, audio: &'static str },
 }
 
@@ -131,6 +131,7 @@ fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RT
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=20 ! rtph265pay config-interval=1"
         }
         "mjpeg" => "jpegenc ! rtpjpegpay",
+        "" => "",
         _ => {
             "x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=20 ! rtph264pay config-interval=1"
         }
@@ -142,19 +143,26 @@ fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RT
         "opus" => "audio/x-raw,rate=48000,channels=1 ! opusenc ! rtpopuspay",
         _ => "",
     };
+    let picture = if picture.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 \
+             ! identity name=freeze ! {picture} name=pay0 pt=96"
+        )
+    };
+    // Payloaders are counted from 0.
+    let number = u8::from(!picture.is_empty());
     let sound = if sound.is_empty() {
         String::new()
     } else {
         format!(
             "audiotestsrc is-live=true wave=sine freq=440 volume=0.1 ! identity name=freeze_audio ! audioconvert \
-             ! audioresample ! {sound} name=pay1 pt=97"
+             ! audioresample ! {sound} name=pay{number} pt=97"
         )
     };
     let factory = server::RTSPMediaFactory::new();
-    factory.set_launch(&format!(
-        "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 \
-         ! identity name=freeze ! {picture} name=pay0 pt=96 {sound} )"
-    ));
+    factory.set_launch(&format!("( {picture} {sound} )"));
     factory.set_shared(true);
     factory.connect_media_configure(move |_, media| {
         let element = media.element();
