@@ -1,0 +1,49 @@
+//! `watchfire replay`: the same graph over a recording, and the same bytes every time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn footage() -> PathBuf {
+    let path = std::env::var("WATCHFIRE_FOOTAGE")
+        .map_or_else(|_| Path::new(ROOT).join(".cache/media/vtest.avi"), PathBuf::from);
+    assert!(path.exists(), "{} is not there: run `make media`", path.display());
+    path
+}
+
+fn replay(args: &[&Path]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    command.args(["replay", "--models"]).arg(Path::new(ROOT).join("models"));
+    command.args(args).output().unwrap()
+}
+
+#[test]
+fn twice_gives_the_same_bytes_and_a_broken_file_is_named_while_the_others_are_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = ["1.jsonl", "2.jsonl"].map(|n| dir.path().join(n));
+    let events = Path::new("--events");
+    let output = replay(&[&footage(), events, &first]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let broken = dir.path().join("broken.mp4");
+    std::fs::write(&broken, b"no film").unwrap();
+    let output = replay(&[&broken, &footage(), events, &second]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken.mp4"));
+
+    let (first, second) = (
+        std::fs::read_to_string(first).unwrap(),
+        std::fs::read_to_string(second).unwrap(),
+    );
+    assert_eq!(first, second);
+    let alerts: Vec<serde_json::Value> = first.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    // People walk through the picture from the first second on: one intrusion that ends with the file.
+    let intrusion = alerts.iter().find(|a| a["kind"] == "intrusion").expect("an intrusion");
+    assert!(
+        intrusion["started_at"].as_str().unwrap() < "1970-01-01T00:00:05",
+        "{intrusion}"
+    );
+    assert!(intrusion["source"].as_str().unwrap().ends_with("vtest.avi"));
+    let last = alerts.last().unwrap();
+    assert_eq!((&last["phase"], &last["end_reason"]), (&"end".into(), &"eof".into()));
+}
