@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DEMO_FLAGS  = --dir .cache/demo --models models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup media demo test lint bench eval
+.PHONY: help setup media demo test lint
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,3 @@ lint: setup ## format, clippy, licences of the dependencies (where cargo-deny is
 
 test: media lint ## everything that proves the product
 	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --locked
-
-bench: media ## what this machine carries, beside bare decode
-	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) bench --locked
-
-eval: setup ## measure the shipped models; DATA=folder of the data packs
-	$(CARGO) build --release --locked
-	scripts/eval.sh "$(DATA)" $(TARGET_DIR)/release/watchfire
