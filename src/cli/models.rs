@@ -20,9 +20,28 @@ enum Command {
     List,
     /// sha256 and shapes of every model.
     Verify,
+    /// Brings weights of a known architecture in as a model folder.
+    Import {
+        /// A local .onnx, .pth or .safetensors file.
+        source: PathBuf,
+        /// yolox-nano, yolox-tiny, yolox-s, yolox-m, yolox-l or yolox-x.
+        #[arg(long)]
+        arch: String,
+        /// The folder that is made.
+        #[arg(long)]
+        to: PathBuf,
+    },
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Command::Import { source, arch, to } = &args.command {
+        crate::nn::import(source, arch, to)?;
+        println!(
+            "{}: made; models.detector chooses it by its folder's name",
+            to.display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)?.flatten().map(|e| e.path()).collect();
     folders.retain(|f| f.join("model.toml").exists());
     folders.sort();
@@ -31,9 +50,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         match load(&folder) {
             Ok((manifest, ms)) => {
                 let labels = manifest.labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ");
-                match args.command {
+                match &args.command {
                     Command::List => println!("{:18} {:9} {ms:6.1} ms  {labels}", manifest.id(), manifest.task),
-                    Command::Verify => println!("{}: well", manifest.id()),
+                    _ => println!("{}: well", manifest.id()),
                 }
             }
             Err(error) => {

@@ -89,12 +89,7 @@ impl Detector {
         let (w, h) = (needed(picture.width, input.width), needed(picture.height, input.height));
         let values = letterbox(picture, w, h, scale, input);
         let x = Tensor::from_vec(values, (1, 3, h, w), &self.device)?;
-        let raw: Vec<f32> = self
-            .net
-            .forward(&x)?
-            .to_device(&Device::Cpu)?
-            .flatten_all()?
-            .to_vec1()?;
+        let raw = self.raw(&x)?;
         if raw.iter().any(|v| !v.is_finite()) {
             return Err(ModelError::NotFinite);
         }
@@ -106,6 +101,12 @@ impl Detector {
             (side(picture.width), side(picture.height)),
             floor,
         ))
+    }
+
+    /// The network's answer to `[1, 3, H, W]`, cell by cell.
+    pub(super) fn raw(&self, x: &Tensor) -> Result<Vec<f32>, ModelError> {
+        let raw = self.net.forward(x)?.to_device(&Device::Cpu)?;
+        Ok(raw.flatten_all()?.to_vec1()?)
     }
 }
 

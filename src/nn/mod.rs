@@ -3,6 +3,9 @@
 mod arch;
 mod detector;
 mod device;
+#[cfg(test)]
+mod golden;
+mod import;
 mod kernels;
 mod layers;
 mod manifest;
@@ -13,6 +16,7 @@ use std::path::PathBuf;
 
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
+pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
 

@@ -20,6 +20,58 @@ pub(in crate::nn) struct Config {
     pub classes: usize,
 }
 
+/// The names of every convolution in the order in which an exported network runs them.
+pub(in crate::nn) fn conv_names(config: &Config) -> Vec<String> {
+    let n = ((3.0 * config.depth).round() as usize).max(1);
+    let mut names = Vec::new();
+    let mut conv = |name: String| names.push(format!("{name}.conv"));
+    let conv3 = |conv: &mut dyn FnMut(String), name: String| {
+        if config.depthwise {
+            conv(format!("{name}.dconv"));
+            conv(format!("{name}.pconv"));
+        } else {
+            conv(name);
+        }
+    };
+    let csp = |conv: &mut dyn FnMut(String), name: String, n: usize| {
+        conv(format!("{name}.conv1"));
+        conv(format!("{name}.conv2"));
+        for i in 0..n {
+            conv(format!("{name}.m.{i}.conv1"));
+            conv3(conv, format!("{name}.m.{i}.conv2"));
+        }
+        conv(format!("{name}.conv3"));
+    };
+    let (b, p) = ("backbone.backbone", "backbone");
+    conv(format!("{b}.stem.conv"));
+    for (dark, n) in [("dark2", n), ("dark3", 3 * n), ("dark4", 3 * n)] {
+        conv3(&mut conv, format!("{b}.{dark}.0"));
+        csp(&mut conv, format!("{b}.{dark}.1"), n);
+    }
+    conv3(&mut conv, format!("{b}.dark5.0"));
+    conv(format!("{b}.dark5.1.conv1"));
+    conv(format!("{b}.dark5.1.conv2"));
+    csp(&mut conv, format!("{b}.dark5.2"), n);
+    conv(format!("{p}.lateral_conv0"));
+    csp(&mut conv, format!("{p}.C3_p4"), n);
+    conv(format!("{p}.reduce_conv1"));
+    csp(&mut conv, format!("{p}.C3_p3"), n);
+    conv3(&mut conv, format!("{p}.bu_conv2"));
+    csp(&mut conv, format!("{p}.C3_n3"), n);
+    conv3(&mut conv, format!("{p}.bu_conv1"));
+    csp(&mut conv, format!("{p}.C3_n4"), n);
+    for i in 0..STRIDES.len() {
+        names.push(format!("head.stems.{i}.conv"));
+        for (branch, preds) in [("cls", &["cls"][..]), ("reg", &["reg", "obj"])] {
+            let mut conv = |name: String| names.push(format!("{name}.conv"));
+            conv3(&mut conv, format!("head.{branch}_convs.{i}.0"));
+            conv3(&mut conv, format!("head.{branch}_convs.{i}.1"));
+            names.extend(preds.iter().map(|pred| format!("head.{pred}_preds.{i}")));
+        }
+    }
+    names
+}
+
 /// Builds parts under a name.
 #[derive(Clone, Copy)]
 struct Maker<'a> {

@@ -1,0 +1,142 @@
+//! Our arithmetic against PyTorch's: `tests/data/golden`, written by `models/training/golden.py`.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use super::arch::{mel_cnn, yolox};
+use super::weights::Weights;
+use super::{Detector, DeviceChoice, SoundModel};
+use crate::mel::LogMel;
+
+const TOLERANCE: f32 = 1e-4;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn golden(name: &str) -> Weights {
+    let path = root().join(format!("tests/data/golden/{name}.safetensors"));
+    Weights::parse(&std::fs::read(&path).unwrap(), path, Device::Cpu).unwrap()
+}
+
+/// Off by at most `tolerance` of values around 1, and of their size beyond.
+fn assert_close(ours: &[f32], theirs: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), theirs.len());
+    assert!(theirs.iter().any(|v| *v != theirs[0]), "a reference that says nothing");
+    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * b.abs().max(1.0),
+            "value {i}: {a}, reference {b}"
+        );
+    }
+}
+
+fn flat(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn seeded_yolox(name: &str, depthwise: bool) {
+    let w = golden(name);
+    let x = w.tensor("golden.input", &[1, 3, 96, 96]).unwrap();
+    let theirs = w.take("golden.output", &[1, 189, 8]).unwrap();
+    let config = yolox::Config {
+        width: 0.0625,
+        depth: 0.33,
+        depthwise,
+        classes: 3,
+    };
+    let net = yolox::Yolox::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap()), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_dense_yolox_answers_as_pytorch_does() {
+    seeded_yolox("yolox_tiny_seeded", false);
+}
+
+#[test]
+fn a_depthwise_yolox_answers_as_pytorch_does() {
+    seeded_yolox("yolox_nano_seeded", true);
+}
+
+#[test]
+fn a_mel_cnn_answers_as_pytorch_does() {
+    let w = golden("mel_cnn_seeded");
+    let x = w.tensor("golden.input", &[2, 1, 96, 64]).unwrap();
+    let theirs = w.take("golden.output", &[2, 4]).unwrap();
+    let embedding = w.take("golden.embedding", &[2, 16]).unwrap();
+    let config = mel_cnn::Config {
+        channels: vec![8, 12, 16],
+        pool_after: vec![0, 1],
+        labels: 4,
+    };
+    let net = mel_cnn::MelCnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    let (logits, pooled) = net.forward(&x).unwrap();
+    assert_close(&flat(&candle_nn::ops::sigmoid(&logits).unwrap()), &theirs, TOLERANCE);
+    assert_close(&flat(&pooled), &embedding, TOLERANCE);
+}
+
+#[test]
+fn log_mel_features_are_those_of_the_recipe() {
+    let w = golden("mel");
+    let samples = w.take("golden.input", &[15_360]).unwrap();
+    let theirs = w.take("golden.output", &[96, 64]).unwrap();
+    assert_close(&LogMel::new().patch(&samples).unwrap(), &theirs, 1e-3);
+}
+
+#[test]
+fn the_shipped_detector_answers_as_pytorch_does() {
+    let w = golden("detector_shipped");
+    let x = w.tensor("golden.input", &[1, 3, 160, 160]).unwrap();
+    let theirs = w.take("golden.output", &[1, 525, 11]).unwrap();
+    let detector = Detector::load(&root().join("models/detector"), DeviceChoice::Cpu, 1).unwrap();
+    let input = &detector.manifest().input;
+    let x = x
+        .affine(input.scale.into(), (-input.mean * input.scale).into())
+        .unwrap();
+    assert_close(&detector.raw(&x).unwrap(), &theirs, TOLERANCE);
+}
+
+#[test]
+fn the_shipped_sound_model_answers_as_pytorch_does() {
+    let w = golden("sound_shipped");
+    let samples = w.take("golden.input", &[2, 15_360]).unwrap();
+    let theirs = w.take("golden.output", &[2, 8]).unwrap();
+    let embedding = w.take("golden.embedding", &[2, 128]).unwrap();
+    let model = SoundModel::load(&root().join("models/sound"), DeviceChoice::Cpu, 1).unwrap();
+    let patches: Vec<&[f32]> = samples.chunks_exact(15_360).collect();
+    let heard = model.classify(&patches).unwrap();
+    let scores: Vec<f32> = heard.iter().flat_map(|(s, _)| s.clone()).collect();
+    let pooled: Vec<f32> = heard.iter().flat_map(|(_, e)| e.to_vec()).collect();
+    assert_close(&scores, &theirs, 1e-3);
+    assert_close(&pooled, &embedding, 1e-3);
+}
+
+/// `[1, 3, 416, 416]` of 0 to 255: slanted triangle waves, the same in `models/training/reference.py`.
+fn waves() -> Tensor {
+    let value = |c: i64, y: i64, x: i64| ((x * 3 + y * 5 + c * 40 + x * y / 37) % 510 - 255).abs() as f32;
+    let values = (0..3).flat_map(|c| (0..416).flat_map(move |y| (0..416).map(move |x| value(c, y, x))));
+    Tensor::from_vec(values.collect::<Vec<f32>>(), (1, 3, 416, 416), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn imported_official_weights_answer_as_onnxruntime_does() {
+    let Some(data) = std::env::var_os("WATCHFIRE_DATA") else {
+        eprintln!("skipped: WATCHFIRE_DATA does not name the data folder");
+        return;
+    };
+    let to = tempfile::tempdir().unwrap();
+    let source = PathBuf::from(data).join("reference/yolox_nano.onnx");
+    super::import(&source, "yolox-nano", &to.path().join("yolox-nano")).unwrap();
+    let detector = Detector::load(&to.path().join("yolox-nano"), DeviceChoice::Cpu, 0).unwrap();
+    let ours = detector.raw(&waves()).unwrap();
+    // Every 16th of 3,549 cells is kept.
+    let theirs = golden("yolox_nano_reference")
+        .take("golden.output", &[222, 85])
+        .unwrap();
+    let ours: Vec<f32> = ours.chunks_exact(85).step_by(16).flatten().copied().collect();
+    assert_close(&ours, &theirs, 1e-3);
+}

@@ -1,0 +1,300 @@
+//! Weights from elsewhere → a model folder of ours. Files are only parsed: no code of theirs runs.
+
+mod onnx;
+mod pth;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest, Sha256};
+
+use super::arch::yolox::{Config, conv_names};
+use super::{Detector, DeviceChoice, ModelError};
+
+/// Shape and values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// What may be brought in: name, width, depth, depthwise, input side. The sizes are those of the YOLOX paper.
+const ARCHS: [(&str, f64, f64, bool, usize); 6] = [
+    ("yolox-nano", 0.25, 0.33, true, 416),
+    ("yolox-tiny", 0.375, 0.33, false, 416),
+    ("yolox-s", 0.5, 0.33, false, 640),
+    ("yolox-m", 0.75, 0.67, false, 640),
+    ("yolox-l", 1.0, 1.0, false, 640),
+    ("yolox-x", 1.25, 1.33, false, 640),
+];
+
+/// Larger files are no YOLOX (x has 400 MB).
+const MAX_BYTES: u64 = 2 << 30;
+
+/// Brings `source` (`.onnx`, `.pth` or `.safetensors`) in as a model folder `to` with weights, manifest and card.
+///
+/// # Errors
+/// The file is damaged, too large, or of another architecture; `to` exists. Nothing is left behind then.
+pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
+    let fail = |path: &Path, why: String| ModelError::File {
+        path: path.to_owned(),
+        why,
+    };
+    let Some(&(name, width, depth, depthwise, side)) = ARCHS.iter().find(|a| a.0 == arch) else {
+        let known: Vec<&str> = ARCHS.iter().map(|a| a.0).collect();
+        return Err(fail(
+            source,
+            format!("architecture {arch:?} is not known; there are {}", known.join(", ")),
+        ));
+    };
+    if to.exists() {
+        return Err(fail(to, "is there already; name a folder that is not".into()));
+    }
+    let bytes = read(source).map_err(|why| fail(source, why))?;
+    let config = |classes| Config {
+        width,
+        depth,
+        depthwise,
+        classes,
+    };
+    let extension = source.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let mut tensors = match extension {
+        "onnx" => onnx::tensors(&bytes, &conv_names(&config(1))),
+        "pth" | "pt" => pth::tensors(source, bytes.len()),
+        "safetensors" => plain(&bytes),
+        _ => Err("is none of .onnx, .pth and .safetensors".into()),
+    }
+    .map_err(|why| fail(source, why))?;
+    tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    let classes = tensors.get("head.cls_preds.0.weight").map_or(0, |(shape, _)| shape[0]);
+    if classes == 0 {
+        return Err(fail(source, format!("has no head.cls_preds.0.weight: it is no {name}")));
+    }
+
+    let weights = serialise(&tensors).map_err(|why| fail(source, why))?;
+    let sha256 = |bytes: &[u8]| -> String { Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect() };
+    let files = [
+        (
+            "model.toml",
+            manifest(name, &config(classes), side, &sha256(&weights)).into_bytes(),
+        ),
+        ("card.md", card(name, source, &sha256(&bytes)).into_bytes()),
+        ("weights.safetensors", weights),
+    ];
+    let written = std::fs::create_dir_all(to)
+        .and_then(|()| {
+            files
+                .iter()
+                .try_for_each(|(file, bytes)| std::fs::write(to.join(file), bytes))
+        })
+        .map_err(|e| fail(to, e.to_string()));
+    // Loading it checks every name and shape.
+    let checked = written.and_then(|()| Detector::load(to, DeviceChoice::Cpu, 1).map(|_| ()));
+    if let Err(error) = checked {
+        let _ = std::fs::remove_dir_all(to);
+        return Err(fail(source, format!("does not fit {name}: {error}")));
+    }
+    Ok(())
+}
+
+fn read(source: &Path) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(source)
+        .map_err(|e| format!("cannot be read ({e})"))?
+        .len();
+    if size > MAX_BYTES {
+        return Err(format!("has {size} bytes, more than any known architecture"));
+    }
+    std::fs::read(source).map_err(|e| format!("cannot be read ({e})"))
+}
+
+fn plain(bytes: &[u8]) -> Result<Tensors, String> {
+    let file = safetensors::SafeTensors::deserialize(bytes).map_err(|e| format!("is no safetensors file ({e})"))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.tensors() {
+        let data = view.data();
+        let values = match view.dtype() {
+            Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Dtype::F16 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| half::f16::from_le_bytes(*b).to_f32())
+                .collect(),
+            Dtype::I64 => Vec::new(),
+            other => return Err(format!("tensor {name} is {other:?}; f32 and f16 are read")),
+        };
+        tensors.insert(name, (view.shape().to_vec(), values));
+    }
+    Ok(tensors)
+}
+
+fn serialise(tensors: &Tensors) -> Result<Vec<u8>, String> {
+    let bytes: Vec<(&String, &[usize], Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, values))| (name, &shape[..], values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    views
+        .and_then(|views| safetensors::serialize(views, None))
+        .map_err(|e| e.to_string())
+}
+
+/// Official YOLOX networks take BGR values of 0 to 255 as they are.
+fn manifest(name: &str, config: &Config, side: usize, sha256: &str) -> String {
+    let mut text = format!(
+        "name = \"{name}\"\nversion = \"1.0.0\"\ntask = \"detector\"\narch = \"yolox\"\nlicense = \"see card.md\"\n\n\
+         [weights]\nfile = \"weights.safetensors\"\nsha256 = \"{sha256}\"\n\n\
+         [input]\nwidth = {side}\nheight = {side}\ncolour = \"bgr\"\nmean = 0.0\nscale = 1.0\n\n\
+         [needs]\nfps = 2.0\n\n\
+         [arch_config]\nwidth = {:?}\ndepth = {:?}\ndepthwise = {}\n",
+        config.width, config.depth, config.depthwise
+    );
+    for class in 0..config.classes {
+        let label = match COCO.get(class).filter(|_| config.classes == COCO.len()) {
+            Some(label) => format!("name = \"{label}\"\ncoco = {class}"),
+            None => format!("name = \"class_{class}\""),
+        };
+        let _ = write!(text, "\n[[label]]\n{label}\nthreshold = 0.35\n");
+    }
+    text
+}
+
+fn card(name: &str, source: &Path, sha256: &str) -> String {
+    let file = source.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "# {name}: brought in, not trained here\n\nFrom `{file}`, sha256 `{sha256}`, by `watchfire models import`.\n\
+         Its data, licence and figures are those that its publisher states. The thresholds in `model.toml` (0.35) were \
+         not chosen by measurement: choose your own.\n"
+    )
+}
+
+/// COCO's 80 classes in order.
+const COCO: [&str; 80] = [
+    "person",
+    "bicycle",
+    "car",
+    "motorcycle",
+    "airplane",
+    "bus",
+    "train",
+    "truck",
+    "boat",
+    "traffic light",
+    "fire hydrant",
+    "stop sign",
+    "parking meter",
+    "bench",
+    "bird",
+    "cat",
+    "dog",
+    "horse",
+    "sheep",
+    "cow",
+    "elephant",
+    "bear",
+    "zebra",
+    "giraffe",
+    "backpack",
+    "umbrella",
+    "handbag",
+    "tie",
+    "suitcase",
+    "frisbee",
+    "skis",
+    "snowboard",
+    "sports ball",
+    "kite",
+    "baseball bat",
+    "baseball glove",
+    "skateboard",
+    "surfboard",
+    "tennis racket",
+    "bottle",
+    "wine glass",
+    "cup",
+    "fork",
+    "knife",
+    "spoon",
+    "bowl",
+    "banana",
+    "apple",
+    "sandwich",
+    "orange",
+    "broccoli",
+    "carrot",
+    "hot dog",
+    "pizza",
+    "donut",
+    "cake",
+    "chair",
+    "couch",
+    "potted plant",
+    "bed",
+    "dining table",
+    "toilet",
+    "tv",
+    "laptop",
+    "mouse",
+    "remote",
+    "keyboard",
+    "cell phone",
+    "microwave",
+    "oven",
+    "toaster",
+    "sink",
+    "refrigerator",
+    "book",
+    "clock",
+    "vase",
+    "scissors",
+    "teddy bear",
+    "hair drier",
+    "toothbrush",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(file: &str, bytes: &[u8], arch: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, to) = (dir.path().join(file), dir.path().join("new"));
+        std::fs::write(&source, bytes).unwrap();
+        let error = import(&source, arch, &to).unwrap_err().to_string();
+        assert!(error.contains(file), "{error}");
+        assert!(!to.exists(), "something was left behind");
+        error
+    }
+
+    #[test]
+    fn hostile_and_wrong_files_get_a_clear_error_and_leave_nothing_behind() {
+        // A pickle that would call os.system if anybody ran it.
+        let pickle = b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00falsetR.";
+        assert!(refused("evil.pth", pickle, "yolox-nano").contains("checkpoint"));
+        assert!(refused("lies.safetensors", &[0xFF; 64], "yolox-s").contains("safetensors"));
+        assert!(refused("noise.onnx", &[0xFF; 64], "yolox-s").contains("ONNX"));
+        assert!(refused("empty.onnx", &[], "yolox-s").contains("convolutions"));
+        assert!(refused("film.mp4", &[1], "yolox-s").contains(".onnx"));
+        assert!(refused("x.onnx", &[1], "resnet").contains("yolox-nano"));
+    }
+
+    #[test]
+    fn a_network_of_another_size_is_refused_by_name() {
+        let golden = std::fs::read(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/models/detector/weights.safetensors"
+        ))
+        .unwrap();
+        assert!(refused("detector.safetensors", &golden, "yolox-s").contains("shape"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_equal() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/detector/weights.safetensors");
+        let bytes = std::fs::read(source).unwrap();
+        let tensors = plain(&bytes).unwrap();
+        let again = plain(&serialise(&tensors).unwrap()).unwrap();
+        assert_eq!(tensors, again);
+    }
+}
