@@ -39,4 +39,5 @@ pub mod app;
 pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod eval;
 pub mod service;

@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["console", "ingest", "publish", "stages", "store"]),
     (4, &["graph"]),
     (5, &["config"]),
-    (6, &["app", "cli", "demo", "main", "service"]),
+    (6, &["app", "cli", "demo", "eval", "main", "service"]),
 ];
 
 /// Imports between siblings of one floor, each with its reason. Floor 6 composes and is free.

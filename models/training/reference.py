@@ -1,7 +1,7 @@
 """onnxruntime's raw outputs of the reference detector: python reference.py yolox_nano.onnx
 
 Writes tests/data/golden/yolox_nano_reference.safetensors: every 16th of the 3,549 cells for a picture of slanted
-triangle waves that src/nn/golden.rs makes too.
+triangle waves that src/nn/golden_tests.rs makes too.
 """
 import sys
 from pathlib import Path

@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod eval;
 mod events;
 mod init;
 mod models;

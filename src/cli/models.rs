@@ -31,6 +31,8 @@ enum Command {
         #[arg(long)]
         to: PathBuf,
     },
+    /// Measures a model on a labelled data set.
+    Eval(super::eval::Args),
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -41,6 +43,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             to.display()
         );
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Eval(eval) = &args.command {
+        return super::eval::run(eval, &args.dir);
     }
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)?.flatten().map(|e| e.path()).collect();
     folders.retain(|f| f.join("model.toml").exists());

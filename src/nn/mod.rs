@@ -4,7 +4,7 @@ mod arch;
 mod detector;
 mod device;
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 mod import;
 mod kernels;
 mod layers;

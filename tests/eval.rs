@@ -1,0 +1,87 @@
+//! `watchfire models eval`: figures and predictions in the form that scripts outside this repository read.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn eval(model: &str, dataset: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(["models", "--dir", "models", "eval", model])
+        .arg(dataset)
+        .args(more)
+        .current_dir(ROOT)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn people_in_a_known_picture_are_counted_and_told_in_pixels() {
+    let dir = tempfile::tempdir().unwrap();
+    let predictions = dir.path().join("p.jsonl");
+    let dataset = Path::new(ROOT).join("tests/data/eval");
+    let output = eval(
+        "detector",
+        &dataset,
+        &[
+            "--json",
+            "--predictions",
+            predictions.to_str().unwrap(),
+            "--device",
+            "cpu",
+        ],
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["n"], 1);
+    assert!(told["model"].as_str().unwrap().starts_with("detector@"));
+    let person = &told["per_class"]["person"];
+    assert_eq!(person["objects"], 6.0);
+    assert!(person["recall"].as_f64().unwrap() > 0.8, "{told}");
+    assert!(told["metrics"]["person_ap50"].as_f64().unwrap() > 0.8, "{told}");
+    assert_eq!(told["interval95"]["person_ap50"].as_array().unwrap().len(), 2);
+
+    let lines = std::fs::read_to_string(predictions).unwrap();
+    let rows: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(rows.len() >= 6);
+    for row in &rows {
+        assert_eq!(row["image"], "square.jpg");
+        assert!(row["class"].is_u64() && row["score"].as_f64().unwrap() >= 0.01);
+        let pixels: Vec<f64> = row["box"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect();
+        assert!(
+            pixels[0] <= pixels[2] && pixels[2] <= 640.0 && pixels[3] <= 480.0,
+            "{row}"
+        );
+    }
+    // In pixels of the picture, not fractions of it.
+    assert!(rows.iter().any(|r| r["box"][2].as_f64().unwrap() > 500.0));
+}
+
+#[test]
+fn what_does_not_belong_together_or_is_broken_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, file, bytes) in [
+        ("images", "a.jpg", &b"no picture"[..]),
+        ("labels", "a.txt", b"0 0.5 0.5 0.1 0.1"),
+    ] {
+        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        std::fs::write(dir.path().join(folder).join(file), bytes).unwrap();
+    }
+    for (model, dataset, word) in [
+        ("detector", dir.path(), "a.jpg"),
+        ("sound", dir.path(), "task sound"),
+        ("detector", Path::new("/nowhere"), "/nowhere"),
+    ] {
+        let output = eval(model, dataset, &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(word) && !said.contains("panicked"), "{said}");
+    }
+}
