@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::yolox::{Config, STRIDES, Yolox};
-use super::weights::Weights;
+use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Detection, Picture};
 
@@ -16,14 +16,7 @@ const NMS_IOU: f32 = 0.45;
 const PAD: f32 = 114.0;
 
 /// A YOLOX with its labels.
-pub struct Detector {
-    manifest: Manifest,
-    id: Arc<str>,
-    labels: Arc<[Arc<str>]>,
-    net: Yolox,
-    device: Device,
-    pool: Arc<rayon::ThreadPool>,
-}
+pub struct Detector(Loaded<Yolox>);
 
 impl Detector {
     /// Loads the model of a folder. `threads`: 0 takes every core.
@@ -31,41 +24,27 @@ impl Detector {
     /// # Errors
     /// The folder's files are missing, damaged, or of another architecture; the device is not usable.
     pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(dir)?;
-        manifest.expect("detector", "yolox")?;
-        let device = device.open()?;
-        let a = &manifest.arch_config;
-        let config = Config {
-            width: a.width,
-            depth: a.depth,
-            depthwise: a.depthwise,
-            classes: manifest.labels.len(),
-        };
-        let weights = Weights::load(&manifest, device.clone())?;
-        let net = Yolox::new(&weights, &config)?;
-        weights.finish()?;
-        let pool = super::sound::thread_pool(threads)?;
-        Ok(Self {
-            id: manifest.id(),
-            labels: manifest.label_names(),
-            manifest,
-            net,
-            device,
-            pool,
+        Loaded::open(dir, ("detector", "yolox"), device, threads, |weights, manifest| {
+            let config = Config {
+                classes: manifest.labels.len(),
+                ..manifest.config()?
+            };
+            Yolox::new(weights, &config)
         })
+        .map(Self)
     }
 
     /// `name@version`
     pub fn id(&self) -> Arc<str> {
-        self.id.clone()
+        self.0.id.clone()
     }
 
     pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.labels.clone()
+        self.0.labels.clone()
     }
 
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.0.manifest
     }
 
     /// One list a picture, in order; detections from `floor` on, strongest first. Pictures may have any size.
@@ -75,12 +54,12 @@ impl Detector {
     pub fn detect(&self, pictures: &[&Picture], floor: f32) -> Result<Vec<Vec<Detection>>, ModelError> {
         pictures
             .iter()
-            .map(|picture| self.pool.install(|| self.one(picture, floor)))
+            .map(|picture| self.0.run(|| self.one(picture, floor)))
             .collect()
     }
 
     fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
-        let input = &self.manifest.input;
+        let input = &self.0.manifest.input;
         let scale = (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32);
         // The network takes any multiple of 32: rows and columns that would be padding only are left away.
         let needed = |side: u32, limit: usize| {
@@ -88,7 +67,7 @@ impl Detector {
         };
         let (w, h) = (needed(picture.width, input.width), needed(picture.height, input.height));
         let values = letterbox(picture, w, h, scale, input);
-        let x = Tensor::from_vec(values, (1, 3, h, w), &self.device)?;
+        let x = Tensor::from_vec(values, (1, 3, h, w), &self.0.device)?;
         let raw = self.raw(&x)?;
         if raw.iter().any(|v| !v.is_finite()) {
             return Err(ModelError::NotFinite);
@@ -96,7 +75,7 @@ impl Detector {
         let side = |px: u32| px as f32 * scale;
         Ok(decode(
             &raw,
-            self.labels.len(),
+            self.0.labels.len(),
             (w, h),
             (side(picture.width), side(picture.height)),
             floor,
@@ -105,7 +84,7 @@ impl Detector {
 
     /// The network's answer to `[1, 3, H, W]`, cell by cell.
     pub(super) fn raw(&self, x: &Tensor) -> Result<Vec<f32>, ModelError> {
-        let raw = self.net.forward(x)?.to_device(&Device::Cpu)?;
+        let raw = self.0.net.forward(x)?.to_device(&Device::Cpu)?;
         Ok(raw.flatten_all()?.to_vec1()?)
     }
 }

@@ -14,17 +14,18 @@ use super::ModelError;
 pub struct Manifest {
     pub name: String,
     pub version: String,
-    /// `detector` or `sound`.
+    /// What the model is asked, such as `detector` or `sound`.
     pub task: String,
-    /// `yolox` or `mel_cnn`.
+    /// A file of `nn/arch`, such as `yolox` or `mel_cnn`.
     pub arch: String,
     pub license: String,
     weights: WeightsEntry,
     pub input: Input,
     #[serde(default)]
     pub needs: Needs,
+    /// The architecture's own switches; see [`Manifest::config`].
     #[serde(default)]
-    pub arch_config: ArchConfig,
+    arch_config: toml::Table,
     #[serde(rename = "label")]
     pub labels: Vec<Label>,
     #[serde(skip)]
@@ -79,17 +80,6 @@ pub struct Needs {
     pub fps: f32,
 }
 
-/// The switches of an architecture; each reads its own.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ArchConfig {
-    pub width: f64,
-    pub depth: f64,
-    pub depthwise: bool,
-    pub channels: Vec<usize>,
-    pub pool_after: Vec<usize>,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
@@ -130,6 +120,17 @@ impl Manifest {
     /// `name@version`
     pub fn id(&self) -> Arc<str> {
         format!("{}@{}", self.name, self.version).into()
+    }
+
+    /// `[arch_config]`, as the architecture wants it.
+    ///
+    /// # Errors
+    /// A key is missing, unknown or of another type; the message names the file and the key.
+    pub(super) fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T, ModelError> {
+        self.arch_config.clone().try_into().map_err(|e| ModelError::File {
+            path: self.dir.join("model.toml"),
+            why: format!("[arch_config]: {e}"),
+        })
     }
 
     pub fn label_names(&self) -> Arc<[Arc<str>]> {

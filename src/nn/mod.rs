@@ -8,6 +8,7 @@ mod golden_tests;
 mod import;
 mod kernels;
 mod layers;
+mod loaded;
 mod manifest;
 mod sound;
 mod weights;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::mel_cnn::{Config, MelCnn};
-use super::weights::Weights;
+use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::mel::{BANDS, FRAMES, LogMel};
 
@@ -15,13 +15,8 @@ pub type Heard = (Vec<f32>, Arc<[f32]>);
 
 /// A log-mel network with its labels.
 pub struct SoundModel {
-    manifest: Manifest,
-    id: Arc<str>,
-    labels: Arc<[Arc<str>]>,
+    loaded: Loaded<MelCnn>,
     mel: LogMel,
-    net: MelCnn,
-    device: Device,
-    pool: Arc<rayon::ThreadPool>,
 }
 
 impl SoundModel {
@@ -30,41 +25,30 @@ impl SoundModel {
     /// # Errors
     /// The folder's files are missing, damaged, or of another architecture; the device is not usable.
     pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(dir)?;
-        manifest.expect("sound", "mel_cnn")?;
-        let device = device.open()?;
-        let a = &manifest.arch_config;
-        let config = Config {
-            channels: a.channels.clone(),
-            pool_after: a.pool_after.clone(),
-            labels: manifest.labels.len(),
-        };
-        let weights = Weights::load(&manifest, device.clone())?;
-        let net = MelCnn::new(&weights, &config)?;
-        weights.finish()?;
-        let pool = thread_pool(threads)?;
+        let loaded = Loaded::open(dir, ("sound", "mel_cnn"), device, threads, |weights, manifest| {
+            let config = Config {
+                labels: manifest.labels.len(),
+                ..manifest.config()?
+            };
+            MelCnn::new(weights, &config)
+        })?;
         Ok(Self {
-            id: manifest.id(),
-            labels: manifest.label_names(),
-            manifest,
+            loaded,
             mel: LogMel::new(),
-            net,
-            device,
-            pool,
         })
     }
 
     /// `name@version`
     pub fn id(&self) -> Arc<str> {
-        self.id.clone()
+        self.loaded.id.clone()
     }
 
     pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.labels.clone()
+        self.loaded.labels.clone()
     }
 
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.loaded.manifest
     }
 
     /// For each patch of 16 kHz mono, 15,360 samples.
@@ -75,7 +59,7 @@ impl SoundModel {
         if patches.is_empty() {
             return Ok(Vec::new());
         }
-        let input = &self.manifest.input;
+        let input = &self.loaded.manifest.input;
         let mut features = Vec::with_capacity(patches.len() * FRAMES * BANDS);
         for patch in patches {
             let clean: Vec<f32> = patch
@@ -85,8 +69,8 @@ impl SoundModel {
             let mel = self.mel.patch(&clean).map_err(|e| ModelError::Compute(e.to_string()))?;
             features.extend(mel.into_iter().map(|v| (v - input.mean) * input.scale));
         }
-        let x = Tensor::from_vec(features, (patches.len(), 1, FRAMES, BANDS), &self.device)?;
-        let (logits, pooled) = self.pool.install(|| self.net.forward(&x))?;
+        let x = Tensor::from_vec(features, (patches.len(), 1, FRAMES, BANDS), &self.loaded.device)?;
+        let (logits, pooled) = self.loaded.run(|| self.loaded.net.forward(&x))?;
         let scores: Vec<Vec<f32>> = candle_nn::ops::sigmoid(&logits)?.to_device(&Device::Cpu)?.to_vec2()?;
         let embeddings: Vec<Vec<f32>> = pooled.to_device(&Device::Cpu)?.to_vec2()?;
         if scores.iter().flatten().any(|v| !v.is_finite()) {
@@ -94,14 +78,4 @@ impl SoundModel {
         }
         Ok(scores.into_iter().zip(embeddings.into_iter().map(Arc::from)).collect())
     }
-}
-
-/// Threads for one model's arithmetic; 0: one a core.
-pub(super) fn thread_pool(threads: usize) -> Result<Arc<rayon::ThreadPool>, ModelError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("wf-nn-{i}"))
-        .build()
-        .map(Arc::new)
-        .map_err(|e| ModelError::Compute(format!("threads for the arithmetic: {e}")))
 }

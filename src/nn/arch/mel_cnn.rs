@@ -1,18 +1,22 @@
 //! Plain 3×3 convolutions over a log-mel patch, pooled over the whole patch. The recipe is `models/training/sound`.
 
 use candle_core::{D, Tensor};
+use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
 use crate::nn::layers::{Conv, Linear};
 use crate::nn::weights::Weights;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::nn) struct Config {
     /// Output channels of each block.
     pub channels: Vec<usize>,
     /// Blocks that a 2×2 max pool follows.
     pub pool_after: Vec<usize>,
+    /// As many as the manifest has labels.
+    #[serde(skip)]
     pub labels: usize,
 }
 

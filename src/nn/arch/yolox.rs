@@ -2,6 +2,7 @@
 //! names are those of the official checkpoints.
 
 use candle_core::{D, Tensor};
+use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
@@ -12,11 +13,15 @@ use crate::nn::weights::Weights;
 pub(in crate::nn) const STRIDES: [usize; 3] = [8, 16, 32];
 
 /// nano: 0.25, 0.33, depthwise; tiny: 0.375, 0.33; s: 0.5, 0.33; m: 0.75, 0.67; l: 1, 1; x: 1.25, 1.33.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::nn) struct Config {
     pub width: f64,
     pub depth: f64,
+    #[serde(default)]
     pub depthwise: bool,
+    /// As many as the manifest has labels.
+    #[serde(skip)]
     pub classes: usize,
 }
 

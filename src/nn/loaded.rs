@@ -1,0 +1,60 @@
+//! A model's folder, read, checked and built: what every façade holds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::weights::Weights;
+use super::{DeviceChoice, Manifest, ModelError};
+
+/// A network with its manifest, device and threads.
+pub(super) struct Loaded<N> {
+    pub manifest: Manifest,
+    /// `name@version`
+    pub id: Arc<str>,
+    pub labels: Arc<[Arc<str>]>,
+    pub net: N,
+    pub device: Device,
+    pool: rayon::ThreadPool,
+}
+
+impl<N> Loaded<N> {
+    /// Loads the model of a folder, which must be for `task`. `threads`: 0 takes every core. `build` makes the network
+    /// out of the weights, all of them.
+    ///
+    /// # Errors
+    /// The folder's files are missing, damaged, or of another task or architecture; the device is not usable.
+    pub fn open(
+        dir: &Path,
+        (task, arch): (&str, &str),
+        device: DeviceChoice,
+        threads: usize,
+        build: impl FnOnce(&Weights, &Manifest) -> Result<N, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let manifest = Manifest::read(dir)?;
+        manifest.expect(task, arch)?;
+        let device = device.open()?;
+        let weights = Weights::load(&manifest, device.clone())?;
+        let net = build(&weights, &manifest)?;
+        weights.finish()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("wf-nn-{i}"))
+            .build()
+            .map_err(|e| ModelError::Compute(format!("threads for the arithmetic: {e}")))?;
+        Ok(Self {
+            id: manifest.id(),
+            labels: manifest.label_names(),
+            manifest,
+            net,
+            device,
+            pool,
+        })
+    }
+
+    /// Does arithmetic on the model's own threads.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+}
