@@ -68,8 +68,8 @@ fn sources() -> Vec<Source> {
             let module = path.split(['/', '.']).next().unwrap_or_default().to_owned();
             let code: Vec<String> = blanked(&text).lines().map(str::to_owned).collect();
             let tests_from = code
-                .iter()
-                .position(|l| l.trim_start().starts_with("#[cfg(test)]"))
+                .windows(2)
+                .position(|l| l[0].trim_start().starts_with("#[cfg(test)]") && l[1].trim_start().starts_with("mod "))
                 .unwrap_or(code.len());
             Source {
                 path,

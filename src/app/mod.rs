@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -99,6 +100,14 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
 /// # Errors
 /// It could not start, a stage gave up, or it did not stop in time.
 pub fn run(path: &Path) -> anyhow::Result<()> {
+    run_with(path, |models| models)
+}
+
+/// As [`run`], with the loaded models passed through `wrap`: a test puts a model in between that misbehaves.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     let loaded = load_config(path, &mut problems)?;
     for diagnostic in loaded.warnings.iter().chain(&loaded.camera_errors) {
@@ -124,10 +133,10 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     clear_gone_cameras(&store, &config, &topics, &publisher);
 
     let mut metrics = Metrics::default();
-    let models = Models {
+    let models = wrap(Models {
         detector: Box::new(detector),
         sound: Box::new(sound),
-    };
+    });
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
     *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
     let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
@@ -147,7 +156,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         cameras: BTreeMap::new(),
     };
     running.start_all(&graph)?;
-    let end = serve(path, &mut running, &graph);
+    let end = serve(path, &mut running, &graph, &recorder);
 
     // Ordered stop: sources, graph, store, broker.
     Service::new().stopping();
@@ -165,7 +174,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Waits for signals; meanwhile feeds the watchdog and tells the box's status.
-fn serve(path: &Path, running: &mut Running, graph: &Graph) -> anyhow::Result<()> {
+fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandle<()>) -> anyhow::Result<()> {
     let (signals, received) = crossbeam_channel::bounded(4);
     let mut caught = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).context("signals")?;
     std::thread::Builder::new().name("wf-signals".into()).spawn(move || {
@@ -200,8 +209,13 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph) -> anyhow::Result<()
         } else {
             tracing::error!("no heartbeat from {}", stuck.join(", "));
         }
-        if graph.health().is_fatal() {
-            bail!("a stage panicked again and again; see the log");
+        if let Some(stage) = graph.health().fatal() {
+            bail!(
+                "the stage {stage} panicked again and again (the log names the panics); giving up, to be started anew"
+            );
+        }
+        if recorder.is_finished() {
+            bail!("the recorder ended by itself: alerts would be lost; giving up, to be started anew");
         }
         match received.recv_timeout(Duration::from_secs(1)) {
             Ok(SIGHUP) => {

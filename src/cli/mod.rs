@@ -77,3 +77,9 @@ pub fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+/// Where the models are when nobody says: installed, else in the working folder.
+fn models_dir() -> PathBuf {
+    let installed = PathBuf::from("/usr/share/watchfire/models");
+    if installed.is_dir() { installed } else { "models".into() }
+}

@@ -131,10 +131,7 @@ fn camera(args: &Args) -> anyhow::Result<(CameraConfig, ModelOptions, String, St
         policy: default_policy(kinds),
         snapshots: Snapshots::Off,
     };
-    let dir = args.models.clone().unwrap_or_else(|| {
-        let installed = PathBuf::from("/usr/share/watchfire/models");
-        if installed.is_dir() { installed } else { "models".into() }
-    });
+    let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {
         dir,
         detector: "detector".into(),
@@ -179,6 +176,7 @@ impl Job<'_> {
             }
             annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
         };
+        let mut failed = 0;
         let read = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut sent = BTreeSet::new();
@@ -193,9 +191,13 @@ impl Job<'_> {
             while expected.is_none_or(|n| judged < n) {
                 if let Next::Item(verdict) = self.verdicts.next(Duration::from_millis(50)) {
                     judged += usize::from(verdict.window.is_some());
+                    failed += usize::from(verdict.has_failed());
                     write(&verdict)?;
                 }
                 expected = expected.or_else(|| end.try_recv().ok());
+                if let Some(stage) = self.graph.health().fatal() {
+                    return Err(anyhow!("the stage {stage} panicked again and again"));
+                }
             }
             reader
                 .join()
@@ -209,6 +211,13 @@ impl Job<'_> {
         if let Some(annotator) = annotator {
             annotator.finish()?;
         }
-        read.map(|_| ())
+        read?;
+        if failed > 0 {
+            return Err(anyhow!(
+                "{}: {failed} windows could not be computed; the log says why",
+                file.display()
+            ));
+        }
+        Ok(())
     }
 }

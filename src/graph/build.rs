@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::edge::{Edge, EdgeIn, EdgeOut, Policy};
+use super::edge::{Edge, EdgeIn, EdgeMeter, EdgeOut, Policy};
 use super::mailbox::{Mailbox, PostOffice};
 use super::metrics::{CameraMetrics, Metrics, StageMetrics};
 use super::runner::Runner;
@@ -108,7 +108,7 @@ impl Graph {
     ) -> std::io::Result<(Self, EdgeOut<Verdict>)> {
         let live = options.pace == Pace::Live;
         let shed_or_wait = if live { Policy::DropOldest } else { Policy::Block };
-        let mut edge = |name| metrics.edges.entry(name).or_default().clone();
+        let mut edge = |name| EdgeMeter::new(metrics.edges.entry(name).or_default().clone(), clock.clone());
         let (windows, windows_out) = PostOffice::new(options.mailbox_depth, shed_or_wait, 16, edge("windows"));
         let (vision, vision_out) =
             PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, edge("vision"));
@@ -249,7 +249,7 @@ impl CameraInlet {
             profile: self.profile.clone(),
         };
         if self.windows.push(job).is_some() {
-            // Nobody was told of that window yet: it is shed for both branches, here.
+            // Nobody was told of that window yet: it is shed for every branch, here.
             self.metrics.report(Branch::Vision, Status::Shed);
             self.metrics.report(Branch::Hearing, Status::Shed);
         }

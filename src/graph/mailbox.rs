@@ -1,12 +1,10 @@
 //! One mailbox a camera in front of a shared stage, drained round-robin, so that no camera starves another.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Select, Sender, bounded, unbounded};
 
-use super::edge::{Edge, EdgeIn, EdgeOut, Next, Policy};
-use super::metrics::EdgeMetrics;
+use super::edge::{Edge, EdgeIn, EdgeMeter, EdgeOut, Next, Policy};
 
 /// Hands out mailboxes; when it and all of them are gone, the stage's input closes.
 pub struct PostOffice<T> {
@@ -14,7 +12,7 @@ pub struct PostOffice<T> {
     policy: Policy,
     wake: Sender<()>,
     added: Sender<EdgeOut<T>>,
-    metrics: Arc<EdgeMetrics>,
+    meter: EdgeMeter,
 }
 
 /// A camera's way into the stage.
@@ -34,7 +32,7 @@ pub struct Postman<T> {
 }
 
 impl<T> PostOffice<T> {
-    pub fn new(depth: usize, policy: Policy, max_batch: usize, metrics: Arc<EdgeMetrics>) -> (Self, Postman<T>) {
+    pub fn new(depth: usize, policy: Policy, max_batch: usize, meter: EdgeMeter) -> (Self, Postman<T>) {
         let (wake, woken) = bounded(1);
         let (added, additions) = unbounded();
         let office = Self {
@@ -42,7 +40,7 @@ impl<T> PostOffice<T> {
             policy,
             wake,
             added,
-            metrics,
+            meter,
         };
         let postman = Postman {
             boxes: Vec::new(),
@@ -57,7 +55,7 @@ impl<T> PostOffice<T> {
 
     /// A new mailbox; the stage looks into it from now on, until it is dropped.
     pub fn mailbox(&self) -> Mailbox<T> {
-        let (edge, out) = Edge::bounded(self.depth, self.policy, self.metrics.clone());
+        let (edge, out) = Edge::bounded(self.depth, self.policy, self.meter.clone());
         // Fails only when the stage is gone; the first push then hands its item back.
         let _ = self.added.send(out);
         let _ = self.wake.try_send(());
@@ -122,17 +120,17 @@ impl<T> Postman<T> {
         let mut empty_in_a_row = 0;
         while batch.len() < self.max_batch && empty_in_a_row < self.boxes.len() {
             self.turn %= self.boxes.len();
-            match self.boxes[self.turn].receiver().try_recv() {
-                Ok(item) => {
+            match self.boxes[self.turn].poll() {
+                Next::Item(item) => {
                     batch.push(item);
                     empty_in_a_row = 0;
                     self.turn += 1;
                 }
-                Err(crossbeam_channel::TryRecvError::Empty) => {
+                Next::Idle => {
                     empty_in_a_row += 1;
                     self.turn += 1;
                 }
-                Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                Next::Closed => {
                     self.boxes.remove(self.turn);
                 }
             }
@@ -148,7 +146,7 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(5);
 
     fn office(max_batch: usize) -> (PostOffice<u32>, Postman<u32>) {
-        PostOffice::new(2, Policy::DropOldest, max_batch, Arc::default())
+        PostOffice::new(2, Policy::DropOldest, max_batch, EdgeMeter::default())
     }
 
     fn next_batch(postman: &mut Postman<u32>) -> Option<Vec<u32>> {

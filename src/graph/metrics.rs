@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::data::{Branch, CameraId, Status};
 
@@ -53,21 +53,30 @@ impl Histogram {
 pub struct EdgeMetrics {
     pub pushed: AtomicU64,
     pub dropped: AtomicU64,
-    pub depth: AtomicU64,
+    /// Over all mailboxes of the edge. An item may be taken before its push is counted, so this may be -1 for a moment.
+    waiting: AtomicI64,
+    /// From push to taking.
+    pub wait: Histogram,
 }
 
 impl EdgeMetrics {
-    pub(super) fn pushed(&self, depth: usize) {
+    pub(super) fn pushed(&self) {
         self.pushed.fetch_add(1, Relaxed);
-        self.depth.store(depth as u64, Relaxed);
+        self.waiting.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn taken(&self, depth: usize) {
-        self.depth.store(depth as u64, Relaxed);
+    pub(super) fn taken(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
     }
 
     pub(super) fn dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
+        self.waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// Items in the edge now.
+    pub fn waiting(&self) -> u64 {
+        u64::try_from(self.waiting.load(Relaxed)).unwrap_or(0)
     }
 }
 
@@ -175,9 +184,17 @@ impl Metrics {
         for (name, m) in &self.edges {
             text.sample("edge_dropped_total", &[("edge", name)], m.dropped.load(Relaxed) as f64);
         }
-        text.family("edge_depth", "gauge", "Items waiting in an edge when it was last used.");
+        text.family(
+            "edge_depth",
+            "gauge",
+            "Items waiting in an edge, over all cameras' mailboxes.",
+        );
         for (name, m) in &self.edges {
-            text.sample("edge_depth", &[("edge", name)], m.depth.load(Relaxed) as f64);
+            text.sample("edge_depth", &[("edge", name)], m.waiting() as f64);
+        }
+        text.family("edge_wait_seconds", "histogram", "Time that an item waits in an edge.");
+        for (name, m) in &self.edges {
+            text.histogram("edge_wait_seconds", ("edge", name), &m.wait);
         }
         text.family("stage_processed_total", "counter", "Inputs that a stage worked on.");
         for (name, m) in &self.stages {
@@ -190,7 +207,7 @@ impl Metrics {
         text.family(
             "stage_failed_total",
             "counter",
-            "Inputs that a stage could not compute.",
+            "Inputs that a stage could not compute, a batch's windows counted one by one.",
         );
         for (name, m) in &self.stages {
             text.sample("stage_failed_total", &[("stage", name)], m.failed.load(Relaxed) as f64);

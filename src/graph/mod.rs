@@ -8,6 +8,6 @@ mod runner;
 mod watch;
 
 pub use build::{CameraInlet, Graph, GraphOptions, Models, Pace};
-pub use edge::{Edge, EdgeIn, EdgeOut, Next, Policy};
+pub use edge::{Edge, EdgeIn, EdgeMeter, EdgeOut, Next, Policy};
 pub use metrics::{CameraMetrics, EdgeMetrics, Histogram, LATENCY_BOUNDS_S, Metrics, StageMetrics, Text};
 pub use watch::{Health, Pulse};

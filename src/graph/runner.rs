@@ -1,9 +1,10 @@
 //! THE loop: takes inputs, runs a stage, isolates its panics, measures, beats, and passes on what comes out.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::mailbox::Postman;
 use super::metrics::StageMetrics;
 use super::watch::{Health, Pulse};
 use crate::clock::Clock;
-use crate::stages::Stage;
+use crate::stages::{Input, Stage};
 
 /// So often an idle stage ticks and beats.
 const TICK: Duration = Duration::from_millis(100);
@@ -69,19 +70,21 @@ impl Runner {
             let input = intake.next(TICK);
             let start_ns = self.clock.monotonic_ns();
             self.pulse.beat(start_ns);
-            match input {
-                Next::Item(input) => {
-                    if !self.step(&mut stage, input, &mut out, start_ns) && self.too_many(&mut panics, start_ns) {
-                        break;
-                    }
-                }
-                Next::Idle => {}
+            let worked = match input {
+                Next::Item(input) => self.step(&mut stage, input, &mut out, start_ns),
+                Next::Idle => true,
                 Next::Closed => break,
-            }
-            self.guarded(&mut out, |out| stage.tick(start_ns, out));
+            };
+            let ticked = self.between(&mut stage, &mut out, |stage, out| stage.tick(start_ns, out));
             out.drain(..).for_each(&mut sink);
+            if !(worked && ticked) && self.too_many(&mut panics, start_ns) {
+                break;
+            }
         }
-        self.guarded(&mut out, |out| stage.finish(out));
+        // The last words of one camera may fail; those of the others are still said.
+        if !self.between(&mut stage, &mut out, |stage, out| stage.finish(out)) {
+            self.between(&mut stage, &mut out, |stage, out| stage.finish(out));
+        }
         out.drain(..).for_each(&mut sink);
         drop(sink);
         self.pulse.stop();
@@ -91,37 +94,83 @@ impl Runner {
     fn step<S: Stage>(&self, stage: &mut S, input: S::In, out: &mut Vec<S::Out>, start_ns: u64) -> bool {
         let kept = input.clone();
         let before = out.len();
-        let result = catch_unwind(AssertUnwindSafe(|| stage.process(input, out)));
+        let mut calm = true;
+        if let Err(failure) = self.attempt(stage, input, out) {
+            calm &= !failure.panicked;
+            let parts = kept.parts();
+            let answered = out.len() - before;
+            if parts.len() == 1 {
+                out.truncate(before);
+                self.give_up(stage, &parts[0], failure, out);
+            } else {
+                for part in parts.into_iter().skip(answered) {
+                    let before = out.len();
+                    if let Err(failure) = self.attempt(stage, part.clone(), out) {
+                        calm &= !failure.panicked;
+                        out.truncate(before);
+                        self.give_up(stage, &part, failure, out);
+                    }
+                }
+            }
+        }
         self.metrics.processed.fetch_add(1, Relaxed);
         self.metrics
             .latency
             .observe_ns(self.clock.monotonic_ns().saturating_sub(start_ns));
-        let panicked = result.is_err();
-        match result {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => {
-                self.metrics.failed.fetch_add(1, Relaxed);
-                tracing::warn!(stage = self.name, %error, "a window could not be computed");
-            }
-            Err(_) => {
-                self.metrics.panics.fetch_add(1, Relaxed);
-                tracing::error!(
-                    stage = self.name,
-                    "the stage panicked; its state for the cameras at hand starts anew"
-                );
-                stage.recover(&kept);
-            }
-        }
-        out.truncate(before);
-        out.extend(S::failed(&kept));
-        !panicked
+        calm
     }
 
-    fn guarded<T>(&self, out: &mut Vec<T>, work: impl FnOnce(&mut Vec<T>)) {
-        if catch_unwind(AssertUnwindSafe(|| work(out))).is_err() {
-            self.metrics.panics.fetch_add(1, Relaxed);
-            tracing::error!(stage = self.name, "the stage panicked between inputs");
+    fn attempt<S: Stage>(&self, stage: &mut S, input: S::In, out: &mut Vec<S::Out>) -> Result<(), Failure> {
+        match catch_unwind(AssertUnwindSafe(|| stage.process(input, out))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure {
+                panicked: false,
+                why: error.to_string(),
+            }),
+            Err(payload) => {
+                self.metrics.panics.fetch_add(1, Relaxed);
+                Err(Failure {
+                    panicked: true,
+                    why: said(&*payload),
+                })
+            }
         }
+    }
+
+    /// What stands for an input that cannot be computed.
+    fn give_up<S: Stage>(&self, stage: &mut S, input: &S::In, failure: Failure, out: &mut Vec<S::Out>) {
+        self.metrics.failed.fetch_add(1, Relaxed);
+        if failure.panicked {
+            tracing::error!(
+                stage = self.name,
+                error = failure.why,
+                "the stage panicked on a window; its camera starts anew"
+            );
+            stage.recover(input);
+        } else {
+            tracing::warn!(stage = self.name, error = failure.why, "a window could not be computed");
+        }
+        out.extend(S::failed(input));
+    }
+
+    /// Work that belongs to no input. False after a panic.
+    fn between<S: Stage>(
+        &self,
+        stage: &mut S,
+        out: &mut Vec<S::Out>,
+        work: impl FnOnce(&mut S, &mut Vec<S::Out>),
+    ) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| work(stage, out)));
+        if let Err(payload) = &result {
+            self.metrics.panics.fetch_add(1, Relaxed);
+            tracing::error!(
+                stage = self.name,
+                error = said(&**payload),
+                "the stage panicked between windows"
+            );
+            stage.recover_between();
+        }
+        result.is_ok()
     }
 
     fn too_many(&self, panics: &mut VecDeque<u64>, now_ns: u64) -> bool {
@@ -137,9 +186,22 @@ impl Runner {
             "{} panics within a minute: giving up, so that the service manager can start the process anew",
             panics.len()
         );
-        self.health.fatal.store(true, SeqCst);
+        self.health.give_up(self.name);
         true
     }
+}
+
+/// Why an input was not computed.
+struct Failure {
+    panicked: bool,
+    why: String,
+}
+
+/// A panic's own words.
+fn said(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no words".into())
 }
 
 #[cfg(test)]
@@ -147,71 +209,165 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::error::StageError;
-    use crate::graph::edge::{Edge, Policy};
+    use crate::graph::edge::{Edge, EdgeMeter, Policy};
     use crossbeam_channel::unbounded;
 
-    /// Panics on 13, fails on odd numbers, doubles the rest.
-    struct Doubler;
+    /// Panics on 13, fails on odd numbers, doubles the rest. A batch is worked on one after the other.
+    #[derive(Default)]
+    struct Doubler {
+        forgotten: Vec<i32>,
+    }
+
+    impl Input for Vec<i32> {
+        fn parts(self) -> Vec<Self> {
+            self.into_iter().map(|i| vec![i]).collect()
+        }
+    }
 
     impl Stage for Doubler {
-        type In = i32;
+        type In = Vec<i32>;
         type Out = i32;
-        fn process(&mut self, input: i32, out: &mut Vec<i32>) -> Result<(), StageError> {
-            out.push(-1);
-            assert!(input != 13, "unlucky");
-            if input % 2 == 1 {
-                return Err(StageError::Input("odd".into()));
+        fn process(&mut self, inputs: Vec<i32>, out: &mut Vec<i32>) -> Result<(), StageError> {
+            for input in inputs {
+                assert!(input != 13, "unlucky");
+                if input % 2 == 1 {
+                    return Err(StageError::Input("odd".into()));
+                }
+                out.push(input * 2);
             }
-            out.pop();
-            out.push(input * 2);
             Ok(())
         }
-        fn failed(input: &i32) -> Vec<i32> {
-            vec![1000 + input]
+        fn failed(inputs: &Vec<i32>) -> Vec<i32> {
+            inputs.iter().map(|i| 1000 + i).collect()
+        }
+        fn recover(&mut self, inputs: &Vec<i32>) {
+            self.forgotten.extend(inputs);
         }
         fn finish(&mut self, out: &mut Vec<i32>) {
+            out.extend(self.forgotten.drain(..).map(|i| -i));
             out.push(9999);
         }
     }
 
-    fn run(inputs: &[i32]) -> (Vec<i32>, Health, Arc<StageMetrics>) {
-        let (tx, rx) = Edge::bounded(64, Policy::Block, Arc::default());
+    fn run(inputs: &[&[i32]]) -> (Vec<i32>, Health, Arc<StageMetrics>) {
+        let (tx, rx) = Edge::bounded(64, Policy::Block, EdgeMeter::default());
         let (results, got) = unbounded();
-        let pulse = Arc::new(Pulse::default());
-        let health = Health {
-            pulses: vec![("doubler", pulse.clone())],
-            ..Health::default()
-        };
-        let metrics: Arc<StageMetrics> = Arc::default();
-        let clock = Arc::new(SystemClock::new());
-        let runner = Runner {
-            name: "doubler",
-            clock,
-            metrics: metrics.clone(),
-            pulse,
-            health: health.clone(),
-        };
-        let thread = runner.spawn(Doubler, rx, move |r| results.send(r).unwrap()).unwrap();
+        let (runner, health, metrics) = runner("doubler", Arc::new(SystemClock::new()));
         for i in inputs {
-            let _ = tx.push(*i);
+            assert_eq!(tx.push(i.to_vec()), None);
         }
+        let thread = runner
+            .spawn(Doubler::default(), rx, move |r| results.send(r).unwrap())
+            .unwrap();
         drop(tx);
         thread.join().unwrap();
         (got.iter().collect(), health, metrics)
     }
 
+    fn runner(name: &'static str, clock: Arc<dyn Clock>) -> (Runner, Health, Arc<StageMetrics>) {
+        let pulse = Arc::new(Pulse::default());
+        let health = Health {
+            pulses: vec![(name, pulse.clone())],
+            ..Health::default()
+        };
+        let metrics: Arc<StageMetrics> = Arc::default();
+        let runner = Runner {
+            name,
+            clock,
+            metrics: metrics.clone(),
+            pulse,
+            health: health.clone(),
+        };
+        (runner, health, metrics)
+    }
+
     #[test]
     fn every_input_is_answered_also_after_a_failure_or_a_panic() {
-        let (got, health, metrics) = run(&[2, 3, 13, 4]);
-        assert_eq!(got, [4, 1003, 1013, 8, 9999]);
-        assert!(!health.is_fatal());
-        assert_eq!((metrics.failed.load(Relaxed), metrics.panics.load(Relaxed)), (1, 1));
+        let (got, health, metrics) = run(&[&[2], &[3], &[13], &[4]]);
+        assert_eq!(got, [4, 1003, 1013, 8, -13, 9999]);
+        assert_eq!(health.fatal(), None);
+        assert_eq!((metrics.failed.load(Relaxed), metrics.panics.load(Relaxed)), (2, 1));
+        assert_eq!(metrics.latency.count(), 4);
         assert!(health.running().is_empty());
     }
 
     #[test]
-    fn repeated_panics_are_fatal() {
-        let (_, health, _) = run(&[13; 10]);
-        assert!(health.is_fatal());
+    fn a_batch_that_fails_is_taken_apart_and_only_the_culprit_fails_and_is_forgotten() {
+        let (got, _, metrics) = run(&[&[2, 4, 13, 6, 3, 8]]);
+        assert_eq!(got, [4, 8, 1013, 12, 1003, 16, -13, 9999]);
+        assert_eq!(metrics.failed.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn repeated_panics_are_fatal_and_name_their_stage() {
+        let (got, health, _) = run(&[&[13][..]; 10]);
+        assert_eq!(health.fatal(), Some("doubler"));
+        assert_eq!(got.iter().filter(|i| **i == 1013).count(), PANICS_A_MINUTE + 1);
+    }
+
+    /// Tells of every tick, and panics in those that it is asked to.
+    struct Ticker {
+        ticks: crossbeam_channel::Sender<u64>,
+        panics: u32,
+        recovered: Arc<std::sync::atomic::AtomicU64>,
+    }
+
+    impl Stage for Ticker {
+        type In = Vec<i32>;
+        type Out = i32;
+        fn process(&mut self, _: Vec<i32>, _: &mut Vec<i32>) -> Result<(), StageError> {
+            Ok(())
+        }
+        fn failed(_: &Vec<i32>) -> Vec<i32> {
+            Vec::new()
+        }
+        fn recover_between(&mut self) {
+            self.recovered.fetch_add(1, Relaxed);
+        }
+        fn tick(&mut self, now_ns: u64, _: &mut Vec<i32>) {
+            let _ = self.ticks.send(now_ns);
+            self.panics = self.panics.saturating_sub(1);
+            assert!(self.panics == 0, "tick");
+        }
+    }
+
+    #[test]
+    fn an_idle_stage_ticks_and_beats() {
+        let clock = Arc::new(crate::clock::ManualClock::default());
+        let (tx, rx) = Edge::bounded::<Vec<i32>>(1, Policy::Block, EdgeMeter::default());
+        let (runner, health, _) = runner("ticker", clock.clone());
+        let (ticks, ticked) = unbounded();
+        let stage = Ticker {
+            ticks,
+            panics: 0,
+            recovered: Arc::default(),
+        };
+        let thread = runner.spawn(stage, rx, |_| {}).unwrap();
+        let limit = Duration::from_secs(20);
+        assert_eq!(ticked.recv_timeout(limit), Ok(0));
+        clock.advance_ns(60_000_000_000);
+        // A tick that began after the clock moved has beaten before.
+        while ticked.recv_timeout(limit).unwrap() == 0 {}
+        assert!(health.stuck(clock.monotonic_ns(), limit).is_empty());
+        drop(tx);
+        thread.join().unwrap();
+        assert_eq!(health.stuck(u64::MAX, limit), [""; 0], "what has ended is not stuck");
+    }
+
+    #[test]
+    fn panics_between_inputs_are_recovered_from_and_counted_too() {
+        let (tx, rx) = Edge::bounded::<Vec<i32>>(1, Policy::Block, EdgeMeter::default());
+        let (runner, health, metrics) = runner("ticker", Arc::new(SystemClock::new()));
+        let recovered: Arc<std::sync::atomic::AtomicU64> = Arc::default();
+        let stage = Ticker {
+            ticks: unbounded().0,
+            panics: u32::MAX,
+            recovered: recovered.clone(),
+        };
+        runner.spawn(stage, rx, |_| {}).unwrap().join().unwrap();
+        drop(tx);
+        assert_eq!(health.fatal(), Some("ticker"));
+        let panics = metrics.panics.load(Relaxed);
+        assert_eq!((panics, recovered.load(Relaxed)), (PANICS_A_MINUTE as u64 + 1, panics));
     }
 }

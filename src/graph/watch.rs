@@ -1,7 +1,7 @@
 //! The heartbeat of the stages: what the watchdog is fed from.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One stage's heart. Beats at every input and at every idle tick.
@@ -29,7 +29,8 @@ impl Pulse {
 #[derive(Clone, Default)]
 pub struct Health {
     pub(super) pulses: Vec<(&'static str, Arc<Pulse>)>,
-    pub(super) fatal: Arc<AtomicBool>,
+    /// The first stage that gave up.
+    pub(super) fatal: Arc<OnceLock<&'static str>>,
 }
 
 impl Health {
@@ -54,8 +55,13 @@ impl Health {
             .collect()
     }
 
-    /// A stage panicked too often: the process should end, so that the service manager starts it anew.
-    pub fn is_fatal(&self) -> bool {
-        self.fatal.load(SeqCst)
+    pub(super) fn give_up(&self, stage: &'static str) {
+        // Set already: another stage gave up before.
+        let _ = self.fatal.set(stage);
+    }
+
+    /// The stage that panicked too often: the process should end, so that the service manager starts it anew.
+    pub fn fatal(&self) -> Option<&'static str> {
+        self.fatal.get().copied()
     }
 }

@@ -60,12 +60,9 @@ impl Joiner {
         (complete || due).then(|| head.remove().close())
     }
 
-    /// Everything that still waits, with `late` for what is missing.
-    pub fn drain(&mut self) -> Vec<Joined> {
-        std::mem::take(&mut self.waiting)
-            .into_values()
-            .map(Waiting::close)
-            .collect()
+    /// The oldest window, complete or not.
+    pub fn pop(&mut self) -> Option<Joined> {
+        Some(self.waiting.pop_first()?.1.close())
     }
 }
 

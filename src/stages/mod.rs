@@ -43,9 +43,25 @@ impl Job {
     }
 }
 
+/// What a stage takes at once.
+pub trait Input: Clone + Send {
+    /// The inputs that can be worked on alone, in order. When a stage fails on a batch the runner takes it apart, so
+    /// that one camera's window costs no other camera its answer. A stage that takes batches answers each part with
+    /// one output, in order: parts that were answered before the failure are not worked on again.
+    fn parts(self) -> Vec<Self> {
+        vec![self]
+    }
+}
+
+impl Input for Vec<Job> {
+    fn parts(self) -> Vec<Self> {
+        self.into_iter().map(|job| vec![job]).collect()
+    }
+}
+
 /// One step of the graph.
 pub trait Stage: Send {
-    type In: Clone + Send;
+    type In: Input;
     type Out: Send;
 
     /// Works on one input and pushes what comes of it to `out`.
@@ -59,6 +75,9 @@ pub trait Stage: Send {
 
     /// After a panic on `input`: forget the state of the cameras in it, and of no other.
     fn recover(&mut self, _input: &Self::In) {}
+
+    /// After a panic in [`Stage::tick`] or [`Stage::finish`].
+    fn recover_between(&mut self) {}
 
     /// Called while idle and between inputs, with the host's monotonic time.
     fn tick(&mut self, _now_ns: u64, _out: &mut Vec<Self::Out>) {}

@@ -1,0 +1,306 @@
+//! The graph with stand-ins for the models: who answers for a window when a model panics, hangs or is too slow.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use watchfire::behaviour::BehaviourOptions;
+use watchfire::clock::{Clock, ManualClock};
+use watchfire::data::{AudioState, BBox, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
+use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
+use watchfire::policy::PolicyOptions;
+use watchfire::stages::{CameraProfile, Detect, Listen, SoundScores, Verdict};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const S: u64 = 1_000_000_000;
+/// A picture of this width makes the detector panic.
+const CURSED_PX: u32 = 13;
+
+/// Sees one person in every picture. Each call waits until `go` is sent or closed, and tells its number of pictures.
+struct Seer {
+    go: Receiver<()>,
+    calls: Sender<usize>,
+}
+
+impl Detect for Seer {
+    fn id(&self) -> Arc<str> {
+        "seer@1".into()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Arc::from([Arc::from("person")])
+    }
+    fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
+        let _ = self.calls.send(pictures.len());
+        let _ = self.go.recv();
+        assert!(pictures.iter().all(|p| p.width != CURSED_PX), "a cursed picture");
+        let bbox = BBox {
+            x1: 0.4,
+            y1: 0.4,
+            x2: 0.6,
+            y2: 0.9,
+        };
+        let person = Detection {
+            bbox,
+            class: 0,
+            score: 0.9,
+        };
+        Ok(vec![vec![person]; pictures.len()])
+    }
+}
+
+struct Deaf;
+
+impl Listen for Deaf {
+    fn id(&self) -> Arc<str> {
+        "deaf@1".into()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Arc::from([])
+    }
+    fn patch_and_hop(&self) -> (usize, usize) {
+        (15_360, 7_680)
+    }
+    fn classify(&mut self, _: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// A running graph with everything around it.
+struct Bench {
+    graph: Graph,
+    verdicts: EdgeOut<Verdict>,
+    metrics: Metrics,
+    clock: Arc<ManualClock>,
+    /// Lets one call of the detector go; when dropped, all of them.
+    go: Sender<()>,
+    calls: Receiver<usize>,
+}
+
+fn bench(options: &GraphOptions) -> Bench {
+    let (go, going) = bounded(0);
+    let (calls, called) = unbounded();
+    let models = Models {
+        detector: Box::new(Seer { go: going, calls }),
+        sound: Box::new(Deaf),
+    };
+    let clock = Arc::new(ManualClock::default());
+    let mut metrics = Metrics::default();
+    let (graph, verdicts) = Graph::start(options, models, clock.clone(), &mut metrics).unwrap();
+    Bench {
+        graph,
+        verdicts,
+        metrics,
+        clock,
+        go,
+        calls: called,
+    }
+}
+
+impl Bench {
+    fn camera(&self, name: &str) -> CameraInlet {
+        let profile = CameraProfile {
+            detect: vec!["person".into()],
+            behaviour: BehaviourOptions::default(),
+            policy: PolicyOptions::default(),
+            snapshots: Snapshots::Off,
+        };
+        self.graph.camera(CameraId::new(name), profile, Arc::default())
+    }
+
+    fn verdict(&self) -> Verdict {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match self.verdicts.next(PATIENCE) {
+                Next::Item(verdict) => return verdict,
+                Next::Idle => {}
+                Next::Closed => panic!("the graph ended"),
+            }
+        }
+        panic!("no verdict came");
+    }
+
+    /// Until so many windows wait in front of vision.
+    fn vision_waits_with(&self, windows: u64) {
+        let until = Instant::now() + PATIENCE;
+        while self.metrics.edges["vision"].waiting() != windows {
+            assert!(Instant::now() < until, "vision never had {windows} windows waiting");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// One second with four pictures of a width.
+fn window(camera: &str, seq: u64, width: u32) -> Window {
+    let picture = Arc::new(Picture {
+        width,
+        height: 8,
+        rgb: vec![0; (width * 8 * 3) as usize],
+    });
+    Window {
+        camera: CameraId::new(camera),
+        seq,
+        start_ns: seq * S,
+        end_ns: (seq + 1) * S,
+        frames: (0..4)
+            .map(|i| Frame {
+                pts_ns: seq * S + i * S / 4,
+                picture: picture.clone(),
+            })
+            .collect(),
+        audio: vec![],
+        audio_state: AudioState::None,
+        utc_offset_ns: 0,
+        arrived_ns: 0,
+        discontinuity: false,
+    }
+}
+
+fn vision(verdict: &Verdict) -> (String, u64, Status) {
+    let report = verdict.vision.as_ref().unwrap();
+    (report.camera.to_string(), report.seq, report.status)
+}
+
+#[test]
+fn a_panic_on_one_cameras_window_fails_that_window_and_its_camera_alone_starts_anew() {
+    let bench = bench(&GraphOptions::live());
+    let names = ["bad", "left", "right"];
+    let cameras = names.map(|name| bench.camera(name));
+    let push = |seq, width_of_bad| {
+        for (camera, name) in cameras.iter().zip(names) {
+            camera.push(window(name, seq, if name == "bad" { width_of_bad } else { 16 }));
+        }
+    };
+    // The first call is held until the other cameras' windows wait too.
+    let hold = bench.camera("hold");
+    let batch = |seq, width_of_bad| {
+        hold.push(window("hold", seq, 16));
+        assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+        push(seq, width_of_bad);
+        bench.vision_waits_with(3);
+        bench.go.send(()).unwrap();
+        assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(12), "one batch of three windows");
+        bench.go.send(()).unwrap();
+    };
+    let verdicts = || {
+        let mut got: Vec<Verdict> = (0..4).map(|_| bench.verdict()).collect();
+        got.sort_by(|a, b| a.camera.cmp(&b.camera));
+        got
+    };
+    let ok = |name: &str, seq| (name.to_owned(), seq, Status::Ok);
+
+    batch(1, 16);
+    assert!(verdicts().iter().all(|v| vision(v).2 == Status::Ok));
+
+    batch(2, CURSED_PX);
+    for _ in 0..3 {
+        // Taken apart: each window by itself.
+        assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+        bench.go.send(()).unwrap();
+    }
+    let got: Vec<_> = verdicts().iter().map(vision).collect();
+    let failed = ("bad".to_owned(), 2, Status::Failed);
+    assert_eq!(got, [failed, ok("hold", 2), ok("left", 2), ok("right", 2)]);
+    assert_eq!(bench.metrics.stages["vision"].failed.load(Relaxed), 1);
+    assert_eq!(bench.graph.health().fatal(), None);
+
+    batch(3, 16);
+    for verdict in verdicts() {
+        assert_eq!(vision(&verdict).2, Status::Ok);
+        let last = verdict.seen().unwrap().frames.last().unwrap();
+        let born_s: Vec<u64> = last.tracks.iter().map(|t| t.born_ns / S).collect();
+        let since = if verdict.camera.as_str() == "bad" { 3 } else { 1 };
+        assert_eq!(
+            born_s,
+            [since],
+            "the person at {} is followed since then",
+            verdict.camera
+        );
+    }
+}
+
+#[test]
+fn under_overload_every_window_is_answered_once_and_a_quiet_camera_loses_none() {
+    let bench = bench(&GraphOptions::live());
+    let (busy, quiet) = (bench.camera("busy"), bench.camera("quiet"));
+    busy.push(window("busy", 1, 16));
+    assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+    quiet.push(window("quiet", 1, 16));
+    bench.vision_waits_with(1);
+    for seq in 2..=6 {
+        busy.push(window("busy", seq, 16));
+        // Through the gate, before the next one comes.
+        bench.vision_waits_with(seq.min(3));
+        let passed = &bench.metrics.edges["vision"];
+        while passed.pushed.load(Relaxed) < seq + 1 {
+            std::thread::yield_now();
+        }
+    }
+    let Bench {
+        graph, verdicts, go, ..
+    } = bench;
+    drop((go, busy, quiet));
+    graph.stop(PATIENCE).unwrap();
+    let mut got = Vec::new();
+    while let Next::Item(verdict) = verdicts.next(PATIENCE) {
+        got.push(vision(&verdict));
+    }
+    got.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let busy = [
+        Status::Ok,
+        Status::Shed,
+        Status::Shed,
+        Status::Shed,
+        Status::Ok,
+        Status::Ok,
+    ];
+    let mut expected: Vec<_> = (1..)
+        .zip(busy)
+        .map(|(seq, status)| ("busy".to_owned(), seq, status))
+        .collect();
+    expected.push(("quiet".to_owned(), 1, Status::Ok));
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn a_branch_that_misses_the_deadline_is_late_and_holds_nobody_up() {
+    let bench = bench(&GraphOptions::live());
+    let camera = bench.camera("yard");
+    camera.push(window("yard", 1, 16));
+    assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+    bench.clock.advance_ns(4 * S);
+    let verdict = bench.verdict();
+    assert_eq!(vision(&verdict), ("yard".to_owned(), 1, Status::Late));
+    assert_eq!(verdict.hearing.map(|r| r.status), Some(Status::Empty));
+    // Its answer comes too late and changes nothing; the next window is judged as ever.
+    bench.go.send(()).unwrap();
+    camera.push(window("yard", 2, 16));
+    bench.go.send(()).unwrap();
+    assert_eq!(vision(&bench.verdict()), ("yard".to_owned(), 2, Status::Ok));
+}
+
+#[test]
+fn a_stop_names_whoever_still_runs_at_the_deadline() {
+    let bench = bench(&GraphOptions::live());
+    let camera = bench.camera("yard");
+    camera.push(window("yard", 1, 16));
+    assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+    let Bench { graph, go, clock, .. } = bench;
+    drop(camera);
+    let health = graph.health().clone();
+    // Gate and hearing end with their inputs; fuse waits for vision, which hangs.
+    let until = Instant::now() + PATIENCE;
+    let stopped = std::thread::spawn(move || graph.stop(Duration::from_millis(500)));
+    assert_eq!(stopped.join().unwrap(), Err(vec!["vision", "fuse"]));
+    // The heartbeat tells the one that hangs from the one that waits for it.
+    clock.advance_ns(30 * S);
+    while health.stuck(clock.monotonic_ns(), Duration::from_secs(20)) != ["vision"] {
+        assert!(Instant::now() < until, "no heartbeat from fuse");
+        std::thread::yield_now();
+    }
+    drop(go);
+    while !health.running().is_empty() {
+        assert!(Instant::now() < until, "still running: {:?}", health.running());
+        std::thread::yield_now();
+    }
+}
