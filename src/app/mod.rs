@@ -234,7 +234,8 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
 }
 
 fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher: &Publisher) -> console::Answers {
-    let (metrics_board, publisher, page_clock) = (board.clone(), publisher.clone(), clock.clone());
+    let (metrics_board, page_clock, health_publisher) = (board.clone(), clock.clone(), publisher.clone());
+    let publisher = publisher.clone();
     let (health, clock, health_board) = (graph.health().clone(), clock.clone(), board.clone());
     console::Answers {
         metrics: Arc::new(move || {
@@ -275,11 +276,24 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 &[],
                 state.acknowledged.load(Relaxed) as f64,
             );
+            text.family(
+                "mqtt_connects_total",
+                "counter",
+                "Connections to the broker that were made.",
+            );
+            text.sample("mqtt_connects_total", &[], state.connects.load(Relaxed) as f64);
+            text.family(
+                "mqtt_logins_refused_total",
+                "counter",
+                "Times that the broker did not take user and password.",
+            );
+            text.sample("mqtt_logins_refused_total", &[], state.refused.load(Relaxed) as f64);
             text.finish()
         }),
         health: Arc::new(move || {
             let stuck = health.stuck(clock.monotonic_ns(), HANGS_AFTER);
-            let problems = health_board.problems.read().unwrap_or_else(|e| e.into_inner()).clone();
+            let mut problems = health_board.problems.read().unwrap_or_else(|e| e.into_inner()).clone();
+            problems.extend(health_publisher.state().trouble().map(|why| format!("MQTT: {why}")));
             let body = serde_json::json!({"ok": stuck.is_empty(), "stuck": stuck, "problems": problems});
             (stuck.is_empty(), body.to_string() + "\n")
         }),

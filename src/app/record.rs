@@ -27,6 +27,8 @@ pub(super) struct Recorder {
     board: Arc<Board>,
     /// What the disk has not taken yet, oldest first.
     pending: VecDeque<Message>,
+    /// Why the disk does not take them.
+    trouble: Option<String>,
     /// Open alerts by camera and kind.
     open: HashMap<(CameraId, Kind), Vec<String>>,
     levels_ns: HashMap<CameraId, u64>,
@@ -42,6 +44,7 @@ impl Recorder {
             clock,
             board,
             pending: VecDeque::new(),
+            trouble: None,
             open: HashMap::new(),
             levels_ns: HashMap::new(),
             expired_ns: 0,
@@ -102,6 +105,7 @@ impl Recorder {
         {
             Ok(evicted) => {
                 self.pending.clear();
+                self.disk_trouble(None);
                 self.board.evicted.fetch_add(evicted as u64, Relaxed);
                 self.publisher.wake();
             }
@@ -111,12 +115,18 @@ impl Recorder {
                     self.pending.pop_front();
                     self.board.evicted.fetch_add(1, Relaxed);
                 }
-                let mut problems = self.board.problems.write().unwrap_or_else(|e| e.into_inner());
-                let text = error.to_string();
-                if !problems.contains(&text) {
-                    problems.push(text);
-                }
+                self.disk_trouble(Some(error.to_string()));
             }
+        }
+    }
+
+    /// Tells what keeps alerts off the disk, once, and takes it back when that is over.
+    fn disk_trouble(&mut self, now: Option<String>) {
+        if self.trouble != now {
+            let mut problems = self.board.problems.write().unwrap_or_else(|e| e.into_inner());
+            problems.retain(|p| Some(p) != self.trouble.as_ref());
+            problems.extend(now.clone());
+            self.trouble = now;
         }
     }
 
@@ -156,7 +166,7 @@ impl Recorder {
                 alert.snapshot = Some(name);
                 if verdict.snapshots == Snapshots::Mqtt {
                     let topic = self.topics.snapshot(alert.camera.as_str(), alert.kind.as_str());
-                    self.publisher.send(topic, bytes);
+                    self.publisher.send_acknowledged(topic, bytes);
                 }
             }
             Err(error) => tracing::warn!(camera = %alert.camera, error, "no snapshot"),

@@ -7,7 +7,7 @@ use crate::config::{self, Surroundings};
 pub struct Args {
     #[arg(long, default_value = "/etc/watchfire/watchfire.toml")]
     config: PathBuf,
-    /// Prints what the configuration comes to, secrets masked.
+    /// Prints what the configuration comes to: TOML with every default filled in, secrets masked.
     #[arg(long)]
     print: bool,
 }
@@ -21,11 +21,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
             loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));
-            if args.print {
-                println!("{:#?}", loaded.config);
-            }
             let well = loaded.camera_errors.is_empty();
-            if well {
+            if args.print {
+                print!("{}", loaded.resolved);
+            } else if well {
                 println!("{} cameras, all well", loaded.config.cameras.len());
             }
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::CameraConfig;
 use super::document::Step::{self, Index, Key};
 use super::judge::Judge;
+use super::print::number;
 use super::raw::{Camera, CameraDefaults, RawSecret, Rule};
 use super::url::url;
 use crate::behaviour::{Anchor, BehaviourOptions, Line, SoundRule, Zone};
@@ -60,33 +61,40 @@ pub(super) fn camera(
     let at = |key| [Key("camera"), Index(i), Key(key)];
     let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
     let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
-    let least = judge.around.needs_fps.max(1.0);
+    judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
+    let (least, model) = judge.least_fps.clone();
     let fps = raw.analysis_fps.or(defaults.analysis_fps);
-    if fps.is_some_and(|f| f < least) {
+    if let Some(fps) = fps.filter(|f| *f < least) {
         judge.error(
             &at("analysis_fps"),
-            format!("the detector needs {least} frames a second at least"),
+            format!("{fps} frames a second are too few: the model {model} needs {least} at least"),
         );
     }
-    ingest.analysis_fps = judge.number(&at("analysis_fps"), fps.map(|f| f.max(least)), 1.0, 30.0, 5.0);
-    let px = raw.analysis_px.or(defaults.analysis_px).map(|p| p as f32);
-    ingest.analysis_px = judge.number(&at("analysis_px"), px, 160.0, 1920.0, 640.0) as u32;
+    let fps = fps.map(|f| f.max(least));
+    ingest.analysis_fps = judge.number(&at("analysis_fps"), fps, 1.0, 30.0, least.max(5.0));
+    let px = raw.analysis_px.or(defaults.analysis_px);
+    ingest.analysis_px = judge.whole(&at("analysis_px"), px, 160, 1920, 640);
     let stall_s = judge.number(&at("stall_s"), raw.stall_s.or(defaults.stall_s), 1.0, 600.0, 10.0);
     ingest.stall_after = Duration::from_secs_f32(stall_s);
+    let retry_s = judge.number(&at("retry_s"), raw.retry_s.or(defaults.retry_s), 0.05, 60.0, 1.0);
+    let retry_max_s = raw.retry_max_s.or(defaults.retry_max_s);
+    let retry_max_s = judge.number(&at("retry_max_s"), retry_max_s, 1.0, 3600.0, 60.0);
+    ingest.backoff_first = Duration::from_secs_f32(retry_s);
+    ingest.backoff_cap = Duration::from_secs_f32(retry_max_s.max(retry_s));
     let clocks = [("host", ClockSource::Host), ("camera", ClockSource::Camera)];
     let clock = raw.clock.as_ref().or(defaults.clock.as_ref());
     ingest.clock = judge.word(&at("clock"), clock.map(String::as_str), &clocks, ClockSource::Host);
-    ingest.decoder = raw
-        .decoder
-        .clone()
-        .or_else(|| defaults.decoder.clone())
-        .unwrap_or_else(|| "auto".into());
+    let decoder = raw.decoder.as_ref().or(defaults.decoder.as_ref());
+    ingest.decoder = judge.note(&at("decoder"), decoder.cloned().unwrap_or_else(|| "auto".into()));
     ingest.window = window.clone();
     let etc = PathBuf::from("/etc/watchfire/pipelines");
     ingest.pipelines_dir = etc.is_dir().then_some(etc);
     for (m, mask) in raw.mask.iter().enumerate() {
-        let place = [Key("camera"), Index(i), Key("mask"), Index(m), Key("polygon")];
-        ingest.masks.push(judge.polygon(&place, &mask.polygon));
+        let at = |key| [Key("camera"), Index(i), Key("mask"), Index(m), Key(key)];
+        if let Some(name) = &mask.name {
+            judge.note(&at("name"), name.clone());
+        }
+        ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
     if raw.emotion == Some(true) {
         judge.error(
@@ -100,13 +108,18 @@ pub(super) fn camera(
             "gating is not available in this version; leave it \"always\"",
         );
     }
-    let kinds = judge
-        .kinds(&at("kinds"), raw.kinds.as_ref().or(defaults.kinds.as_ref()))
-        .unwrap_or_else(|| DEFAULT_KINDS.to_vec());
+    judge.note(&at("emotion"), false);
+    judge.note(&at("gating"), "always");
+    let kinds = judge.kinds(
+        &at("kinds"),
+        raw.kinds.as_ref().or(defaults.kinds.as_ref()),
+        &DEFAULT_KINDS,
+    );
     let detect: Vec<Arc<str>> = match raw.detect.as_ref().or(defaults.detect.as_ref()) {
         Some(classes) => classes.iter().map(|c| c.as_str().into()).collect(),
         None => vec!["person".into()],
     };
+    judge.note_words(&at("detect"), &detect);
     let snapshots = [
         ("off", Snapshots::Off),
         ("store", Snapshots::Store),
@@ -132,6 +145,7 @@ pub(super) fn camera(
             &mut policy,
         );
     }
+    note_rules(judge, i, &behaviour, &policy);
     CameraConfig {
         ingest,
         detect,
@@ -144,8 +158,8 @@ pub(super) fn camera(
 fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) -> Source {
     let place = [Key("camera"), Index(i), Key("url")];
     let text = raw.url.clone().unwrap_or_default();
-    let secret_place = [Key("camera"), Index(i), Key("password")];
-    let mut password = raw.password.as_ref().and_then(|p| judge.secret(&secret_place, p));
+    let at = |key| [Key("camera"), Index(i), Key(key)];
+    let mut password = raw.password.as_ref().and_then(|p| judge.secret(&at("password"), p));
     let transports = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
     let given = raw.transport.as_ref().or(defaults.transport.as_ref());
     let transport = judge.word(
@@ -161,6 +175,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
             if !path.exists() {
                 judge.error(&place, format!("{} is not there", path.display()));
             }
+            judge.note(&place, text.clone());
             Source::File { path }
         }
         Some(u) if matches!(u.scheme, "rtsp" | "rtsps") && !u.host.is_empty() => {
@@ -171,11 +186,16 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
                     let message = "a password in the url is easily shown; use `password`".to_owned();
                     let warning = judge.at(&place, message);
                     judge.warnings.push(warning);
-                    let secret = judge.secret(&place, &RawSecret::Plain(secret));
+                    let secret = judge.secret(&at("password"), &RawSecret::Plain(secret));
                     password = password.or(secret);
                 }
             }
-            let url = format!("{}://{}{}", u.scheme, u.host, u.rest);
+            let url = judge.note(&place, format!("{}://{}{}", u.scheme, u.host, u.rest));
+            for (key, value) in [("username", &username), ("ca", &raw.ca)] {
+                if let Some(value) = value {
+                    judge.note(&at(key), value.clone());
+                }
+            }
             Source::Rtsp {
                 url,
                 username,
@@ -208,14 +228,13 @@ fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
         let at = |key| [Key("camera"), Index(i), Key("zone"), Index(z), Key(key)];
         let name = judge.name(&at("name"), "zone.name", given.name.as_deref());
         let mut zone = Zone::new(&name, judge.polygon(&at("polygon"), &given.polygon));
-        if let Some(kinds) = judge.kinds(&at("kinds"), given.kinds.as_ref()) {
-            zone.kinds = kinds;
-        }
+        zone.kinds = judge.kinds(&at("kinds"), given.kinds.as_ref(), &zone.kinds);
         zone.classes = classes(given.classes.as_ref());
+        judge.note_words(&at("classes"), &zone.classes);
         zone.anchor = judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom);
         zone.loiter_s = judge.number(&at("loiter_s"), given.loiter_s, 1.0, 86_400.0, zone.loiter_s);
-        zone.crowd_size = given.crowd_size.unwrap_or(zone.crowd_size).max(2);
-        zone.min_frames = given.min_frames.unwrap_or(zone.min_frames).max(1);
+        zone.crowd_size = judge.whole(&at("crowd_size"), given.crowd_size, 2, 10_000, zone.crowd_size);
+        zone.min_frames = judge.whole(&at("min_frames"), given.min_frames, 1, 10_000, zone.min_frames);
         zone.min_height = judge.number(&at("min_height"), given.min_height, 0.0, 1.0, 0.0);
         zone.max_height = judge.number(&at("max_height"), given.max_height, 0.0, 1.0, 1.0);
         if let Some(score) = given.min_score {
@@ -243,12 +262,14 @@ fn lines(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
         if from == to {
             judge.error(&at("to"), "`from` and `to` are the same point");
         }
+        let classes = classes(given.classes.as_ref());
+        judge.note_words(&at("classes"), &classes);
         behaviour.lines.push(Line {
             name: name.as_str().into(),
             from,
             to,
             direction: judge.word(&at("direction"), given.direction.as_deref(), &ways, None),
-            classes: classes(given.classes.as_ref()),
+            classes,
             anchor: judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom),
         });
     }
@@ -270,13 +291,10 @@ fn rule(
             Key(key),
         ]
     };
-    let Some(kind) = judge
-        .kinds(&at("kind"), raw.kind.clone().map(|k| vec![k]).as_ref())
-        .and_then(|k| k.first().copied())
-    else {
-        if raw.kind.is_none() {
-            judge.error(&at("kind"), "a rule needs its `kind`");
-        }
+    let Some(kind) = &raw.kind else {
+        return judge.error(&at("kind"), "a rule needs its `kind`");
+    };
+    let Some(kind) = judge.kind(&at("kind"), kind) else {
         return;
     };
     let Some(own) = policy.kinds.iter_mut().find(|p| p.kind == kind) else {
@@ -301,5 +319,23 @@ fn rule(
             );
         }
         None => {}
+    }
+}
+
+/// What every kind needs in the end, whether a rule said so or not.
+fn note_rules(judge: &mut Judge, i: usize, behaviour: &BehaviourOptions, policy: &PolicyOptions) {
+    judge.printed.clear_rules(i);
+    for (r, own) in policy.kinds.iter().enumerate() {
+        let at = |key| [Key("camera"), Index(i), Key("rule"), Index(r), Key(key)];
+        judge.note(&at("kind"), own.kind.as_str());
+        judge.note(&at("severity"), own.severity.as_str());
+        judge.note(&at("hold_s"), number(own.hold_s));
+        judge.note(&at("cooldown_s"), number(own.cooldown_s));
+        if let Some(sound) = behaviour.sounds.iter().find(|s| s.kind == own.kind) {
+            judge.note(&at("min_windows"), i64::from(sound.min_windows));
+            if sound.threshold != MODEL_THRESHOLD {
+                judge.note(&at("threshold"), number(sound.threshold));
+            }
+        }
     }
 }

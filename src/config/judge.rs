@@ -1,8 +1,10 @@
 //! Looks at one document's values, and gathers what is wrong with them, with the place.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::document::{Document, Step};
+use super::print::{Printed, number, words};
 use super::raw::RawSecret;
 use super::{Diagnostic, Surroundings};
 use crate::data::{Kind, Point, Redactor, Secret};
@@ -15,6 +17,10 @@ pub(super) struct Judge<'a> {
     pub warnings: Vec<Diagnostic>,
     pub around: &'a Surroundings,
     pub redactor: Redactor,
+    /// Least frames a second for the chosen models, and the model that asks for it.
+    pub least_fps: (f32, String),
+    /// What every key came to.
+    pub printed: Printed,
 }
 
 impl Judge<'_> {
@@ -48,13 +54,33 @@ impl Judge<'_> {
                     format!("{what} {n:?} must be 1 to 64 of the letters a to z, 0 to 9, `_` and `-`"),
                 );
             }
-            Some(_) => {}
+            Some(n) => self.printed.set(steps, n),
         }
         name.unwrap_or_default().to_owned()
     }
 
+    /// A value that is right whatever it is.
+    pub fn note<T: Clone + Into<toml::Value>>(&mut self, steps: &[Step], value: T) -> T {
+        self.printed.set(steps, value.clone());
+        value
+    }
+
     /// One of a list of words.
-    pub fn word<T: Copy>(&mut self, steps: &[Step], given: Option<&str>, words: &[(&str, T)], default: T) -> T {
+    pub fn word<T: Copy + PartialEq>(
+        &mut self,
+        steps: &[Step],
+        given: Option<&str>,
+        words: &[(&str, T)],
+        default: T,
+    ) -> T {
+        let value = self.one_of(steps, given, words, default);
+        if let Some((word, _)) = words.iter().find(|(_, v)| *v == value) {
+            self.printed.set(steps, *word);
+        }
+        value
+    }
+
+    fn one_of<T: Copy>(&mut self, steps: &[Step], given: Option<&str>, words: &[(&str, T)], default: T) -> T {
         let Some(given) = given else { return default };
         if let Some((_, value)) = words.iter().find(|(w, _)| *w == given) {
             return *value;
@@ -70,6 +96,26 @@ impl Judge<'_> {
     }
 
     pub fn number(&mut self, steps: &[Step], given: Option<f32>, low: f32, high: f32, default: f32) -> f32 {
+        let value = self.within(steps, given, low, high, default);
+        self.printed.set(steps, number(value));
+        value
+    }
+
+    /// A whole number.
+    pub fn whole(&mut self, steps: &[Step], given: Option<u32>, low: u32, high: u32, default: u32) -> u32 {
+        let value = self.within(steps, given, low, high, default);
+        self.printed.set(steps, i64::from(value));
+        value
+    }
+
+    fn within<T: Copy + PartialOrd + fmt::Display>(
+        &mut self,
+        steps: &[Step],
+        given: Option<T>,
+        low: T,
+        high: T,
+        default: T,
+    ) -> T {
         match given {
             Some(v) if !(low..=high).contains(&v) => {
                 self.error(steps, format!("{v} is out of range: {low} to {high}"));
@@ -79,14 +125,34 @@ impl Judge<'_> {
         }
     }
 
-    pub fn kinds(&mut self, steps: &[Step], given: Option<&Vec<String>>) -> Option<Vec<Kind>> {
+    pub fn kinds(&mut self, steps: &[Step], given: Option<&Vec<String>>, default: &[Kind]) -> Vec<Kind> {
         let words: Vec<(&str, Kind)> = Kind::ALL.iter().map(|k| (k.as_str(), *k)).collect();
         let before = self.errors.len();
-        let kinds: Vec<Kind> = given?
-            .iter()
-            .map(|w| self.word(steps, Some(w), &words, Kind::Intrusion))
-            .collect();
-        (self.errors.len() == before).then_some(kinds)
+        let mut kinds = default.to_vec();
+        if let Some(given) = given {
+            kinds = given
+                .iter()
+                .map(|w| self.one_of(steps, Some(w), &words, Kind::Intrusion))
+                .collect();
+        }
+        if self.errors.len() > before {
+            kinds = default.to_vec();
+        }
+        self.note_words(steps, &kinds.iter().map(|k| k.as_str()).collect::<Vec<_>>());
+        kinds
+    }
+
+    /// One kind, which has no default.
+    pub fn kind(&mut self, steps: &[Step], given: &str) -> Option<Kind> {
+        let words: Vec<(&str, Kind)> = Kind::ALL.iter().map(|k| (k.as_str(), *k)).collect();
+        let before = self.errors.len();
+        let kind = self.one_of(steps, Some(given), &words, Kind::Intrusion);
+        (self.errors.len() == before).then_some(kind)
+    }
+
+    /// A list of words that are right whatever they are.
+    pub fn note_words<T: AsRef<str>>(&mut self, steps: &[Step], list: &[T]) {
+        self.printed.set(steps, words(list));
     }
 
     pub fn point(&mut self, steps: &[Step], p: [f32; 2]) -> Point {
@@ -99,6 +165,7 @@ impl Judge<'_> {
                 ),
             );
         }
+        self.printed.set(steps, pair(p));
         Point { x: p[0], y: p[1] }
     }
 
@@ -109,10 +176,25 @@ impl Judge<'_> {
                 format!("a polygon needs three corners at least, not {}", corners.len()),
             );
         }
-        corners.iter().map(|c| self.point(steps, *c)).collect()
+        let points = corners.iter().map(|c| self.point(steps, *c)).collect();
+        self.printed
+            .set(steps, corners.iter().map(|c| pair(*c)).collect::<Vec<_>>());
+        points
     }
 
+    /// Printed as what refers to it, and as stars where it stands in the file itself.
     pub fn secret(&mut self, steps: &[Step], raw: &RawSecret) -> Option<Secret> {
+        let reference =
+            |key: &str, value: &str| toml::Value::from(toml::Table::from_iter([(key.into(), value.into())]));
+        self.printed.set(
+            steps,
+            match raw {
+                RawSecret::Plain(_) => "***".into(),
+                RawSecret::Env { env } => reference("env", env),
+                RawSecret::File { file } => reference("file", file),
+                RawSecret::Credential { credential } => reference("credential", credential),
+            },
+        );
         let found = match raw {
             RawSecret::Plain(text) => Ok(text.clone()),
             RawSecret::Env { env } => {
@@ -137,4 +219,8 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+fn pair(p: [f32; 2]) -> toml::Value {
+    vec![number(p[0]), number(p[1])].into()
 }

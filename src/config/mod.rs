@@ -4,6 +4,7 @@ mod camera;
 mod docs;
 mod document;
 mod judge;
+mod print;
 mod raw;
 mod resolve;
 mod url;
@@ -20,7 +21,7 @@ pub use docs::markdown;
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, Redactor, Snapshots};
 use crate::ingest::CameraOptions;
-use crate::nn::ModelOptions;
+use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
 use crate::store::StoreOptions;
@@ -98,14 +99,17 @@ pub struct Loaded {
     pub camera_errors: Vec<Diagnostic>,
     /// The texts, for the last good configuration.
     pub texts: Vec<(PathBuf, String)>,
+    /// What it all comes to, as TOML with every default filled in and secrets masked. Wrong cameras are left out, and
+    /// so are thresholds that are the model's own.
+    pub resolved: String,
 }
 
 /// What the resolver needs of the world; tests bring their own.
 pub struct Surroundings {
     pub env: fn(&str) -> Option<String>,
     pub host_name: String,
-    /// Frames a second that the detector needs.
-    pub needs_fps: f32,
+    /// Frames a second that the model in a folder needs; None when there is no model.
+    pub needs_fps: fn(&Path) -> Option<f32>,
 }
 
 impl Surroundings {
@@ -115,7 +119,7 @@ impl Surroundings {
         Self {
             env: |name| std::env::var(name).ok(),
             host_name: host_name.trim().to_lowercase(),
-            needs_fps: 2.0,
+            needs_fps: |dir| Manifest::read(dir).ok().map(|m| m.needs.fps),
         }
     }
 }

@@ -70,6 +70,8 @@ pub enum RawSecret {
 pub struct Mqtt {
     /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS. Default: `mqtt://127.0.0.1:1883`.
     pub url: Option<String>,
+    /// `5` or `3.1.1`. Default: `5`.
+    pub version: Option<String>,
     pub username: Option<String>,
     /// A string, `{ env = "NAME" }`, `{ file = "/path" }` or `{ credential = "name" }`.
     pub password: Option<RawSecret>,
@@ -80,7 +82,7 @@ pub struct Mqtt {
     /// The client certificate's key (PEM).
     pub key: Option<String>,
     /// Seconds between signs of life. Default: 20.
-    pub keep_alive_s: Option<u16>,
+    pub keep_alive_s: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -89,7 +91,7 @@ pub struct Inference {
     /// `auto`, `cpu` or `cuda:N`. Default: `auto`.
     pub device: Option<String>,
     /// Threads for a model's arithmetic on the CPU. Default: 0, all cores.
-    pub threads: Option<usize>,
+    pub threads: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -116,11 +118,11 @@ pub struct State {
     /// Store and snapshots. Default: systemd's `STATE_DIRECTORY`, else `/var/lib/watchfire`.
     pub dir: Option<String>,
     /// Days that events and snapshots are kept. Default: 30.
-    pub keep_days: Option<f64>,
+    pub keep_days: Option<f32>,
     /// Most alerts that wait for the broker. Default: 10000.
-    pub outbox_max: Option<usize>,
+    pub outbox_max: Option<u32>,
     /// Hours that an alert waits for the broker. Default: 72.
-    pub outbox_max_age_h: Option<f64>,
+    pub outbox_max_age_h: Option<f32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -143,6 +145,10 @@ pub struct CameraDefaults {
     pub decoder: Option<String>,
     /// Seconds without a picture after which the camera is rebuilt. Default: 10.
     pub stall_s: Option<f32>,
+    /// Seconds before the first new try of a camera that failed, 0.05 to 60; doubled each time. Default: 1.
+    pub retry_s: Option<f32>,
+    /// Most seconds between two tries, 1 to 3600. Default: 60.
+    pub retry_max_s: Option<f32>,
     /// Kinds that may alert. Default: intrusion, line_crossing and the sounds gunshot, explosion, glass_break, siren.
     pub kinds: Option<Vec<String>>,
     /// Classes that are tracked. Default: person.
@@ -177,6 +183,10 @@ pub struct Camera {
     pub decoder: Option<String>,
     /// As in `[camera_defaults]`.
     pub stall_s: Option<f32>,
+    /// As in `[camera_defaults]`.
+    pub retry_s: Option<f32>,
+    /// As in `[camera_defaults]`.
+    pub retry_max_s: Option<f32>,
     /// As in `[camera_defaults]`.
     pub kinds: Option<Vec<String>>,
     /// As in `[camera_defaults]`.

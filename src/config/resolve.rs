@@ -1,18 +1,20 @@
 //! Raw → each owner's options. Collects every error, with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use super::camera::camera;
 use super::document::Document;
 use super::document::Step::{Index, Key};
 use super::judge::Judge;
+use super::print::Printed;
 use super::raw::RawSecret;
 use super::url::url;
 use super::{Config, Diagnostic, Loaded, Surroundings};
 use crate::data::{CameraId, Redactor};
 use crate::nn::{DeviceChoice, ModelOptions};
-use crate::publish::MqttOptions;
+use crate::publish::{MqttOptions, MqttVersion};
 use crate::store::StoreOptions;
 use crate::window::WindowOptions;
 
@@ -31,6 +33,8 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         warnings: Vec::new(),
         around,
         redactor: redactor.clone(),
+        least_fps: (1.0, String::new()),
+        printed: Printed::default(),
     };
     let raw = &main.raw;
     let site = judge.name(
@@ -43,6 +47,8 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
     {
         judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
     }
+    let timezone = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
+    judge.note(&[Key("site"), Key("timezone")], timezone);
     let box_name = match &raw.machine.name {
         Some(name) => judge.name(&[Key("box"), Key("name")], "box.name", Some(name)),
         None => around
@@ -51,24 +57,14 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' })
             .collect(),
     };
+    judge.note(&[Key("box"), Key("name")], box_name.clone());
     let mqtt = mqtt(&mut judge, &site, &box_name);
     let models = models(&mut judge);
-    let window_ms = raw.graph.window_ms.unwrap_or(500);
-    if !(200..=2000).contains(&window_ms) {
-        judge.error(
-            &[Key("graph"), Key("window_ms")],
-            format!("{window_ms} is out of range: 200 to 2000"),
-        );
-    }
-    let state_dir = raw.state.dir.clone().or_else(|| (around.env)("STATE_DIRECTORY"));
-    let hours = |h: f64| Duration::from_secs_f64(h.max(0.0) * 3600.0);
-    let store = StoreOptions {
-        dir: state_dir.unwrap_or_else(|| "/var/lib/watchfire".into()).into(),
-        keep_for: hours(raw.state.keep_days.unwrap_or(30.0) * 24.0),
-        outbox_max: raw.state.outbox_max.unwrap_or(10_000).max(10),
-        outbox_max_age: hours(raw.state.outbox_max_age_h.unwrap_or(72.0)),
-    };
+    let least_fps = least_fps(&models, around);
+    let window_ms = judge.whole(&[Key("graph"), Key("window_ms")], raw.graph.window_ms, 200, 2000, 500);
+    let store = store(&mut judge);
     let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:9464");
+    judge.note(&[Key("http"), Key("listen")], listen);
     let http = match listen {
         "off" | "" => None,
         text => text.parse().map_err(|_| ()).map_or_else(
@@ -85,6 +81,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
     };
     errors.append(&mut judge.errors);
     warnings.append(&mut judge.warnings);
+    let mut printed = std::mem::take(&mut judge.printed);
 
     let mut cameras = Vec::new();
     let mut disabled = BTreeMap::new();
@@ -98,6 +95,8 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 warnings: Vec::new(),
                 around,
                 redactor: redactor.clone(),
+                least_fps: least_fps.clone(),
+                printed: Printed::default(),
             };
             let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window);
             let id = raw.id.clone().unwrap_or_default();
@@ -121,6 +120,9 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 disabled.insert(CameraId::new(&id), first.map(ToString::to_string).unwrap_or_default());
             } else {
                 cameras.push(camera);
+            }
+            if !own_errors {
+                printed.add_cameras(judge.printed);
             }
             errors.append(&mut judge.errors);
             warnings.append(&mut judge.warnings);
@@ -146,7 +148,37 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         warnings,
         camera_errors,
         texts: Vec::new(),
+        resolved: printed.text(),
     })
+}
+
+/// What the most demanding of the chosen models needs, and its name.
+fn least_fps(models: &ModelOptions, around: &Surroundings) -> (f32, String) {
+    let name = |folder: &Path| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    models
+        .folders()
+        .iter()
+        .filter_map(|folder| Some(((around.needs_fps)(folder)?, name(folder))))
+        .fold(
+            (1.0, String::new()),
+            |most, one| if one.0 > most.0 { one } else { most },
+        )
+}
+
+fn store(judge: &mut Judge) -> StoreOptions {
+    let at = |key| [Key("state"), Key(key)];
+    let raw = judge.document.raw.state.clone();
+    let dir = raw.dir.or_else(|| (judge.around.env)("STATE_DIRECTORY"));
+    let dir = judge.note(&at("dir"), dir.unwrap_or_else(|| "/var/lib/watchfire".into()));
+    let hours = |h: f32| Duration::from_secs_f64(f64::from(h) * 3600.0);
+    let keep_days = judge.number(&at("keep_days"), raw.keep_days, 0.01, 36_500.0, 30.0);
+    let max_age_h = judge.number(&at("outbox_max_age_h"), raw.outbox_max_age_h, 0.01, 87_600.0, 72.0);
+    StoreOptions {
+        dir: dir.into(),
+        keep_for: hours(keep_days * 24.0),
+        outbox_max: judge.whole(&at("outbox_max"), raw.outbox_max, 10, 10_000_000, 10_000) as usize,
+        outbox_max_age: hours(max_age_h),
+    }
 }
 
 fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
@@ -182,11 +214,31 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
                 "a password in the url is easily shown; use mqtt.password".into(),
             );
             judge.warnings.push(warning);
-            let secret = judge.secret(&place, &RawSecret::Plain(secret));
+            let secret = judge.secret(&[Key("mqtt"), Key("password")], &RawSecret::Plain(secret));
             password = password.or(secret);
         }
     }
+    let scheme = if tls { "mqtts" } else { "mqtt" };
+    judge.note(&place, format!("{scheme}://{host}:{port}"));
+    let files = [("ca", &raw.ca), ("cert", &raw.cert), ("key", &raw.key)];
+    for (key, value) in files.into_iter().chain([("username", &username)]) {
+        if let Some(value) = value {
+            judge.note(&[Key("mqtt"), Key(key)], value.clone());
+        }
+    }
+    let keep_alive_s = judge.whole(&[Key("mqtt"), Key("keep_alive_s")], raw.keep_alive_s, 5, 65_535, 20);
+    let versions = [("5", MqttVersion::V5), ("3.1.1", MqttVersion::V311)];
+    let version = judge.word(
+        &[Key("mqtt"), Key("version")],
+        raw.version.as_deref(),
+        &versions,
+        MqttVersion::V5,
+    );
+    if raw.cert.is_some() != raw.key.is_some() {
+        judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
+    }
     MqttOptions {
+        version,
         host: host.trim_matches(['[', ']']).to_owned(),
         port,
         tls,
@@ -197,7 +249,7 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
         key: raw.key.map(Into::into),
         site: site.to_owned(),
         box_name: box_name.to_owned(),
-        keep_alive: Duration::from_secs(u64::from(raw.keep_alive_s.unwrap_or(20).max(5))),
+        keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
         backoff_first: Duration::from_millis(500),
         backoff_cap: Duration::from_secs(30),
     }
@@ -205,7 +257,8 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
 
 fn models(judge: &mut Judge) -> ModelOptions {
     let raw = &judge.document.raw;
-    let device = match raw.inference.device.as_deref().unwrap_or("auto") {
+    let wanted = raw.inference.device.as_deref().unwrap_or("auto");
+    let device = match wanted {
         "auto" => Some(DeviceChoice::Auto),
         "cpu" => Some(DeviceChoice::Cpu),
         other => other
@@ -213,17 +266,19 @@ fn models(judge: &mut Judge) -> ModelOptions {
             .and_then(|n| n.parse().ok())
             .map(DeviceChoice::Cuda),
     };
+    judge.note(&[Key("inference"), Key("device")], wanted);
+    let mut chosen = |key, given: &Option<String>, default: &str| {
+        judge.note(
+            &[Key("models"), Key(key)],
+            given.clone().unwrap_or_else(|| default.into()),
+        )
+    };
     let models = ModelOptions {
-        dir: raw
-            .models
-            .dir
-            .clone()
-            .unwrap_or_else(|| "/usr/share/watchfire/models".into())
-            .into(),
-        detector: raw.models.detector.clone().unwrap_or_else(|| "detector".into()),
-        sound: raw.models.sound.clone().unwrap_or_else(|| "sound".into()),
+        dir: chosen("dir", &raw.models.dir, "/usr/share/watchfire/models").into(),
+        detector: chosen("detector", &raw.models.detector, "detector"),
+        sound: chosen("sound", &raw.models.sound, "sound"),
         device: device.unwrap_or_default(),
-        threads: raw.inference.threads.unwrap_or(0),
+        threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };
     if device.is_none() {
         judge.error(

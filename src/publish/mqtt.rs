@@ -1,23 +1,24 @@
 //! The only place that speaks MQTT: one thread, one connection, the outbox in order, the retained truth at every connect.
 
+mod client;
+mod loss;
+mod tls;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, Packet, PublishProperties};
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions as RumqttOptions};
-use rumqttc::{Outgoing, TlsConfiguration, Transport};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rumqttc::TlsConfiguration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{MqttOptions, Topics};
 use crate::store::{Store, StoreError, StoreOptions};
+use client::{Client, Happened, Outward};
+use loss::Loss;
 
-/// Alerts that are on their way to the broker at once.
+/// Messages that are on their way to the broker at once.
 const IN_FLIGHT: usize = 16;
 /// An alert sent so late says so.
 const LATE_MS: i64 = 2_000;
@@ -29,13 +30,27 @@ pub struct PublisherState {
     pub published: AtomicU64,
     pub acknowledged: AtomicU64,
     pub connects: AtomicU64,
+    /// Logins that the broker did not take.
+    pub refused: AtomicU64,
+    trouble: RwLock<Option<String>>,
+}
+
+impl PublisherState {
+    /// Why there is no connection; None while there is one.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    fn set_trouble(&self, why: Option<String>) {
+        *self.trouble.write().unwrap_or_else(|e| e.into_inner()) = why;
+    }
 }
 
 enum Command {
     /// Now true of this topic; empty clears it.
     Retain(String, Vec<u8>),
-    /// At most once, not retained.
-    Send(String, Vec<u8>),
+    /// Not retained, and not kept while there is no connection.
+    Send(Outward),
     /// The outbox has grown.
     Wake,
     Stop(Duration),
@@ -58,12 +73,13 @@ impl Publisher {
         let state: Arc<PublisherState> = Arc::default();
         let worker = Worker {
             topics: Topics::new(&options.site, &options.box_name),
-            tls: if options.tls { Some(tls(&options)?) } else { None },
+            tls: options.tls.then(|| tls::configuration(&options)).transpose()?,
             store: Store::open(store).map_err(|e| e.to_string())?,
             options,
             commands: received,
             state: state.clone(),
             retained: BTreeMap::new(),
+            untold: VecDeque::new(),
             last_row: 0,
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
@@ -74,7 +90,7 @@ impl Publisher {
             .map_err(|e| e.to_string())?;
         let thread = std::thread::Builder::new()
             .name("wf-mqtt".into())
-            .spawn(move || runtime.block_on(worker.run()))
+            .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, worker.run()))
             .map_err(|e| e.to_string())?;
         Ok((Self { commands, state }, thread))
     }
@@ -90,7 +106,22 @@ impl Publisher {
 
     /// Publishes once, if connected (QoS 0).
     pub fn send(&self, topic: String, payload: Vec<u8>) {
-        let _ = self.commands.send(Command::Send(topic, payload));
+        self.pass(topic, payload, false);
+    }
+
+    /// Publishes once, if connected, and again until the broker has it (QoS 1).
+    pub fn send_acknowledged(&self, topic: String, payload: Vec<u8>) {
+        self.pass(topic, payload, true);
+    }
+
+    fn pass(&self, topic: String, payload: Vec<u8>, acknowledged: bool) {
+        let _ = self.commands.send(Command::Send(Outward {
+            topic,
+            payload,
+            acknowledged,
+            retain: false,
+            queued_ms: None,
+        }));
     }
 
     pub fn wake(&self) {
@@ -103,6 +134,18 @@ impl Publisher {
     }
 }
 
+/// What a QoS 1 publish was about.
+enum About {
+    /// This row of the outbox.
+    Alert(i64),
+    /// The truth of this topic; it is remembered by the store until the broker has forgotten it.
+    Truth {
+        topic: String,
+        cleared: bool,
+    },
+    Passing,
+}
+
 struct Worker {
     options: MqttOptions,
     topics: Topics,
@@ -111,18 +154,20 @@ struct Worker {
     commands: UnboundedReceiver<Command>,
     state: Arc<PublisherState>,
     retained: BTreeMap<String, Vec<u8>>,
+    /// Retained topics whose present truth this connection has not sent yet.
+    untold: VecDeque<String>,
     /// The newest outbox row handed to the connection.
     last_row: i64,
-    /// QoS 1 publishes handed to the client, in order: their outbox row, None for retained ones.
-    sent: VecDeque<Option<i64>>,
+    /// QoS 1 publishes handed to the client, in order.
+    sent: VecDeque<About>,
     /// By packet id.
-    in_flight: HashMap<u16, Option<i64>>,
+    in_flight: HashMap<u16, About>,
 }
 
 /// Why a connection is over.
 enum Over {
     Stopped,
-    Lost(String),
+    Lost(Loss),
 }
 
 impl Worker {
@@ -132,14 +177,16 @@ impl Worker {
             let connects = self.state.connects.load(Relaxed);
             let over = self.connection().await;
             self.state.connected.store(false, Relaxed);
-            let Over::Lost(why) = over else { return };
+            let Over::Lost(loss) = over else { return };
             if self.state.connects.load(Relaxed) > connects {
                 wait = self.options.backoff_first;
             }
             tracing::warn!(
                 broker = %format!("{}:{}", self.options.host, self.options.port),
-                "MQTT: {why}; alerts wait in the store; next try in {:.1} s", wait.as_secs_f64()
+                "MQTT: {}; alerts wait in the store; next try in {:.1} s", loss.why, wait.as_secs_f64()
             );
+            self.state.refused.fetch_add(u64::from(loss.refused), Relaxed);
+            self.state.set_trouble(Some(loss.why));
             if self.waits_for_stop(wait).await {
                 return;
             }
@@ -154,70 +201,68 @@ impl Worker {
             match tokio::time::timeout_at(until, self.commands.recv()).await {
                 Err(_) => return false,
                 Ok(None | Some(Command::Stop(_))) => return true,
-                Ok(Some(command)) => {
-                    self.note(command);
-                }
+                Ok(Some(Command::Retain(topic, payload))) => self.note(topic, payload),
+                // What is not kept is not sent late either; what is stored waits there.
+                Ok(Some(Command::Send(_) | Command::Wake)) => {}
             }
         }
     }
 
-    /// Remembers the truth; None for what is not kept.
-    fn note(&mut self, command: Command) -> Option<(String, Vec<u8>)> {
-        let Command::Retain(topic, payload) = command else {
-            return None;
-        };
-        let kept = if payload.is_empty() {
-            self.store.forget_retained(&topic)
-        } else {
-            self.store.remember_retained(&topic)
-        };
-        warn(kept);
-        self.retained.insert(topic.clone(), payload.clone());
-        Some((topic, payload))
+    /// Remembers a topic's truth, to be told as soon as the connection lets it.
+    fn note(&mut self, topic: String, payload: Vec<u8>) {
+        if !payload.is_empty() {
+            warn(self.store.remember_retained(&topic));
+        }
+        if !self.untold.contains(&topic) {
+            self.untold.push_back(topic.clone());
+        }
+        self.retained.insert(topic, payload);
     }
 
     async fn connection(&mut self) -> Over {
         (self.last_row, self.sent, self.in_flight) = (0, VecDeque::new(), HashMap::new());
-        let (client, mut events) = self.client();
+        self.untold = self.retained.keys().cloned().collect();
+        let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
         let mut stop_at: Option<Instant> = None;
         let mut offline_sent = false;
         let mut poll_outbox = tokio::time::interval(Duration::from_secs(1));
         loop {
             if let Some(at) = stop_at {
-                let empty = self.idle();
-                if !offline_sent && (empty || Instant::now() >= at) {
+                let done = self.idle() || Instant::now() >= at;
+                if done && !offline_sent {
                     offline_sent = true;
-                    self.publish(&client, self.topics.available(), b"offline".to_vec(), true, None);
+                    self.tell_available(&client, "offline");
                     stop_at = Some(Instant::now() + Duration::from_millis(500));
-                } else if offline_sent && (empty || Instant::now() >= at) {
-                    let _ = client.try_disconnect();
-                    let _ = tokio::time::timeout(Duration::from_millis(200), events.poll()).await;
+                } else if done {
+                    client.disconnect();
+                    let goodbye = async { while !matches!(client.next().await, Happened::Lost(_)) {} };
+                    let _ = tokio::time::timeout(Duration::from_millis(200), goodbye).await;
                     return Over::Stopped;
                 }
             }
             tokio::select! {
-                event = events.poll() => match event {
-                    Ok(event) => self.on_event(&client, event),
-                    Err(error) if stop_at.is_some() => {
-                        tracing::warn!("MQTT: {error} while stopping; what waits goes out after the next start");
+                happened = client.next() => match happened {
+                    Happened::Lost(loss) if stop_at.is_some() => {
+                        tracing::warn!("MQTT: {} while stopping; what waits goes out after the next start", loss.why);
                         return Over::Stopped;
                     }
-                    Err(error) => return Over::Lost(explain(&error)),
+                    Happened::Lost(loss) => return Over::Lost(loss),
+                    happened => self.on(&client, happened),
                 },
                 command = self.commands.recv() => match command {
                     None => stop_at = Some(Instant::now()),
                     Some(Command::Stop(deadline)) => stop_at = Some(Instant::now() + deadline),
                     Some(Command::Wake) => self.fill(&client),
-                    Some(Command::Send(topic, payload)) => {
-                        if self.state.connected.load(Relaxed) {
-                            let _ = client.try_publish(topic, QoS::AtMostOnce, false, payload);
+                    Some(Command::Send(message)) if self.state.connected.load(Relaxed) => {
+                        let acknowledged = message.acknowledged;
+                        if client.publish(message) && acknowledged {
+                            self.sent.push_back(About::Passing);
                         }
                     }
-                    Some(retain) => {
-                        let noted = self.note(retain);
-                        if let (Some((topic, payload)), true) = (noted, self.state.connected.load(Relaxed)) {
-                            self.publish(&client, topic, payload, true, None);
-                        }
+                    Some(Command::Send(_)) => {}
+                    Some(Command::Retain(topic, payload)) => {
+                        self.note(topic, payload);
+                        self.fill(&client);
                     }
                 },
                 _ = poll_outbox.tick() => {
@@ -231,98 +276,106 @@ impl Worker {
     }
 
     fn idle(&self) -> bool {
-        self.sent.is_empty() && self.in_flight.is_empty() && self.store.outbox_depth().is_ok_and(|n| n == 0)
+        let none_under_way = self.untold.is_empty() && self.sent.is_empty() && self.in_flight.is_empty();
+        none_under_way && self.store.outbox_depth().is_ok_and(|n| n == 0)
     }
 
-    fn client(&self) -> (AsyncClient, EventLoop) {
-        let o = &self.options;
-        let mut options = RumqttOptions::new(format!("watchfire-{}-{}", o.site, o.box_name), &o.host, o.port);
-        options
-            .set_keep_alive(o.keep_alive)
-            .set_clean_start(true)
-            .set_connection_timeout(5);
-        let will = LastWill::new(self.topics.available(), "offline", QoS::AtLeastOnce, true, None);
-        options.set_last_will(will);
-        if let Some(user) = &o.username {
-            options.set_credentials(user, o.password.as_ref().map_or("", |p| p.expose()));
-        }
-        if let Some(tls) = &self.tls {
-            options.set_transport(Transport::tls_with_config(tls.clone()));
-        }
-        AsyncClient::new(options, 512)
-    }
-
-    fn on_event(&mut self, client: &AsyncClient, event: Event) {
-        match event {
-            Event::Incoming(Packet::ConnAck(_)) => {
+    fn on(&mut self, client: &Client, happened: Happened) {
+        match happened {
+            Happened::Connected => {
                 self.state.connected.store(true, Relaxed);
                 self.state.connects.fetch_add(1, Relaxed);
-                tracing::info!(broker = %format!("{}:{}", self.options.host, self.options.port), "MQTT connected");
-                self.publish(client, self.topics.available(), b"online".to_vec(), true, None);
-                for (topic, payload) in self.retained.clone() {
-                    self.publish(client, topic, payload, true, None);
+                self.state.set_trouble(None);
+                tracing::info!(
+                    broker = %format!("{}:{}", self.options.host, self.options.port), version = %self.options.version,
+                    "MQTT connected"
+                );
+                self.tell_available(client, "online");
+                self.fill(client);
+            }
+            Happened::Sent(id) => {
+                if let Some(about) = self.sent.pop_front() {
+                    self.in_flight.insert(id, about);
+                }
+            }
+            Happened::Acknowledged(id) => {
+                match self.in_flight.remove(&id) {
+                    Some(About::Alert(row)) => {
+                        warn(self.store.acknowledge(row));
+                        self.state.acknowledged.fetch_add(1, Relaxed);
+                    }
+                    Some(About::Truth { topic, cleared: true })
+                        if self.retained.get(&topic).is_none_or(|now| now.is_empty()) =>
+                    {
+                        warn(self.store.forget_retained(&topic));
+                    }
+                    _ => {}
                 }
                 self.fill(client);
             }
-            Event::Outgoing(Outgoing::Publish(0)) => {}
-            Event::Outgoing(Outgoing::Publish(id)) => {
-                if let Some(row) = self.sent.pop_front() {
-                    self.in_flight.insert(id, row);
-                }
-            }
-            Event::Incoming(Packet::PubAck(ack)) => {
-                if let Some(Some(row)) = self.in_flight.remove(&ack.pkid) {
-                    warn(self.store.acknowledge(row));
-                    self.state.acknowledged.fetch_add(1, Relaxed);
-                }
-                self.fill(client);
-            }
-            _ => {}
+            Happened::Other | Happened::Lost(_) => {}
         }
     }
 
-    /// Hands out what waits, in order, a few at a time.
-    fn fill(&mut self, client: &AsyncClient) {
-        let busy = self.sent.len() + self.in_flight.len();
-        if !self.state.connected.load(Relaxed) || busy >= IN_FLIGHT {
+    /// Hands out what waits: first what is true now, then the alerts, in order, a few at a time.
+    fn fill(&mut self, client: &Client) {
+        if !self.state.connected.load(Relaxed) {
             return;
         }
-        let waiting = match self.store.waiting(self.last_row, IN_FLIGHT - busy) {
+        while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
+            let payload = self.retained.get(topic).cloned().unwrap_or_default();
+            if !self.tell(client, topic.clone(), payload) {
+                return;
+            }
+            self.untold.pop_front();
+        }
+        if self.room() == 0 {
+            return;
+        }
+        let waiting = match self.store.waiting(self.last_row, self.room()) {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!("{error}"),
         };
         let now_ms = jiff::Timestamp::now().as_millisecond();
         for message in waiting {
             let queued_ms = now_ms - message.since_utc_ms;
-            let properties = (queued_ms > LATE_MS).then(|| PublishProperties {
-                user_properties: vec![("queued_ms".into(), queued_ms.to_string())],
-                ..PublishProperties::default()
+            let handed = client.publish(Outward {
+                topic: message.topic,
+                payload: message.payload.into_bytes(),
+                acknowledged: true,
+                retain: false,
+                queued_ms: (queued_ms > LATE_MS).then_some(queued_ms),
             });
-            let row = Some((message.row, properties));
-            if !self.publish(client, message.topic, message.payload.into_bytes(), false, row) {
+            // A full queue: the next acknowledgement tries again.
+            if !handed {
                 return;
             }
+            self.sent.push_back(About::Alert(message.row));
             self.last_row = message.row;
             self.state.published.fetch_add(1, Relaxed);
         }
     }
 
-    /// QoS 1. False when the client's queue is full: the next acknowledgement tries again.
-    fn publish(
-        &mut self,
-        client: &AsyncClient,
-        topic: String,
-        payload: Vec<u8>,
-        retain: bool,
-        outbox: Option<(i64, Option<PublishProperties>)>,
-    ) -> bool {
-        let (row, properties) = outbox.map_or((None, None), |(row, properties)| (Some(row), properties));
-        let properties = properties.unwrap_or_default();
-        let done = client
-            .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties)
-            .is_ok();
+    fn room(&self) -> usize {
+        IN_FLIGHT.saturating_sub(self.sent.len() + self.in_flight.len())
+    }
+
+    fn tell_available(&mut self, client: &Client, word: &str) {
+        self.tell(client, self.topics.available(), word.into());
+    }
+
+    /// Publishes a topic's truth, retained. False when the client's queue is full.
+    fn tell(&mut self, client: &Client, topic: String, payload: Vec<u8>) -> bool {
+        let cleared = payload.is_empty();
+        let done = client.publish(Outward {
+            topic: topic.clone(),
+            payload,
+            acknowledged: true,
+            retain: true,
+            queued_ms: None,
+        });
         if done {
-            self.sent.push_back(row);
+            self.sent.push_back(About::Truth { topic, cleared });
         }
         done
     }
@@ -332,45 +385,4 @@ fn warn(result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::error!("{error}");
     }
-}
-
-/// For a person: what is wrong and what to do.
-fn explain(error: &rumqttc::v5::ConnectionError) -> String {
-    match error {
-        rumqttc::v5::ConnectionError::ConnectionRefused(code) => {
-            format!("the broker refused the login ({code:?}); check mqtt.username and mqtt.password")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// TLS with verification; a client certificate where one is given.
-fn tls(options: &MqttOptions) -> Result<TlsConfiguration, String> {
-    let ca = options
-        .ca
-        .clone()
-        .unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into());
-    let fail = |path: &std::path::Path, why: String| format!("mqtt: {}: {why}", path.display());
-    let certificates = |path: &std::path::Path| -> Result<Vec<CertificateDer<'static>>, String> {
-        CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
-            .map_err(|e| fail(path, format!("no PEM certificates ({e})")))
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(certificates(&ca)?);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_root_certificates(roots);
-    let config = match (&options.cert, &options.key) {
-        (Some(cert), Some(key)) => {
-            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| fail(key, format!("no PEM key ({e})")))?;
-            builder
-                .with_client_auth_cert(certificates(cert)?, key_der)
-                .map_err(|e| fail(cert, e.to_string()))?
-        }
-        _ => builder.with_no_client_auth(),
-    };
-    Ok(TlsConfiguration::Rustls(Arc::new(config)))
 }
