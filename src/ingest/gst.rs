@@ -7,6 +7,7 @@ pub mod record;
 mod session;
 #[cfg(feature = "demo")]
 pub mod sim;
+mod sources;
 
 use gstreamer as gst;
 

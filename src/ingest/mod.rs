@@ -3,6 +3,7 @@
 mod backoff;
 pub mod gst;
 mod mask;
+mod reach;
 mod replay;
 mod stream_clock;
 mod supervisor;

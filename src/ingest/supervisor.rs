@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
 use super::gst::{self, Event, Session};
 use super::mask::Masker;
+use super::reach;
 use super::stream_clock::{Stamp, StreamClock};
 use super::{CameraOptions, ClockSource, Source};
 use crate::clock::Clock;
@@ -140,6 +141,7 @@ impl Supervisor {
                 End::Broken(reason, detail) => (reason, detail),
             };
             let was_streaming = self.status.state == CameraState::Streaming;
+            let (reason, detail) = self.looked_into(reason, detail);
             self.counters.rebuilds.fetch_add(1, Relaxed);
             for window in self.windower.interrupt() {
                 self.sink.window(window);
@@ -163,6 +165,21 @@ impl Supervisor {
         }
         for window in self.windower.flush() {
             self.sink.window(window);
+        }
+    }
+
+    /// What GStreamer only calls "failed to connect", told apart.
+    fn looked_into(&self, reason: StateReason, detail: String) -> (StateReason, String) {
+        let (StateReason::Unreachable, Source::Rtsp { url, .. }) = (reason, &self.options.source) else {
+            return (reason, detail);
+        };
+        match reach::trouble(url, &self.stopped) {
+            Some(found) => found,
+            None if url.starts_with("rtsps://") => (
+                StateReason::Tls,
+                format!("the port is open, but TLS does not come about ({detail})"),
+            ),
+            None => (reason, detail),
         }
     }
 
@@ -273,8 +290,9 @@ impl Supervisor {
     fn tell_failure(&mut self, reason: StateReason, detail: &str, wait: Duration) {
         let state = match reason {
             StateReason::Stalled => CameraState::Stalled,
-            StateReason::Config | StateReason::UnsupportedCodec | StateReason::AuthFailed => CameraState::Error,
-            _ => CameraState::Offline,
+            StateReason::Unreachable | StateReason::Refused | StateReason::Eos => CameraState::Offline,
+            // The camera is there; somebody has to change something.
+            _ => CameraState::Error,
         };
         let detail = self.redactor.clean(&format!("{detail}{}", advice(reason)));
         let retry_at = self.clock.utc_ns() + wait.as_nanos() as i64;

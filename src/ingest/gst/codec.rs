@@ -7,6 +7,8 @@ use gstreamer as gst;
 pub(super) struct Chain {
     /// The codec's name on the status topic.
     pub codec: &'static str,
+    /// Of the RTP clock: for sound the camera's sample rate (Opus: always 48000).
+    pub clock_rate_hz: u32,
     pub depay: &'static str,
     pub parse: &'static str,
     /// Tried in order: hardware first.
@@ -30,8 +32,10 @@ pub(super) fn media(caps: &gst::Caps) -> Media {
     };
     let kind = s.get::<String>("media").unwrap_or_default();
     let encoding = s.get::<String>("encoding-name").unwrap_or_default().to_uppercase();
+    let clock_rate_hz = s.get::<i32>("clock-rate").map_or(0, i32::unsigned_abs);
     let chain = |codec, depay, parse, decoders| Chain {
         codec,
+        clock_rate_hz,
         depay,
         parse,
         decoders,
@@ -93,5 +97,42 @@ pub(super) fn with_properties(decoder: &str) -> String {
         "nvh264dec" | "nvh265dec" | "nvjpegdec" => format!("{decoder} name=decoder ! cudadownload"),
         "vah264dec" | "vah265dec" => format!("{decoder} name=decoder ! vapostproc"),
         _ => format!("{decoder} name=decoder"),
+    }
+}
+
+/// Codec and decoder of the first stream of a kind (`Video`, `Audio`) in a decodebin; raw streams need none.
+pub(super) fn decoded_by(decodebin: &gst::Element, kind: &str) -> (String, String) {
+    let mut inside = decodebin.downcast_ref::<gst::Bin>().map(|bin| bin.iterate_recurse());
+    while let Some(Ok(Some(element))) = inside.as_mut().map(gst::Iterator::next) {
+        let Some(factory) = element.factory() else { continue };
+        let class = factory.metadata("klass").unwrap_or_default().to_owned();
+        if class.contains("Decoder") && class.contains(kind) {
+            let caps = element.static_pad("sink").and_then(|pad| pad.current_caps());
+            return (
+                caps.map_or("unknown".into(), |c| name_of(&c)),
+                factory.name().to_string(),
+            );
+        }
+    }
+    ("raw".into(), "none".into())
+}
+
+/// The codec that a decoder was given, in the words of the status topic; GStreamer's own where there is no better.
+fn name_of(caps: &gst::Caps) -> String {
+    let Some(s) = caps.structure(0) else {
+        return "unknown".into();
+    };
+    let version = s.get::<i32>("mpegversion").unwrap_or(0);
+    match (s.name().as_str(), version) {
+        ("image/jpeg", _) => "mjpeg".into(),
+        ("audio/mpeg", 2 | 4) => "aac".into(),
+        ("audio/mpeg", _) => "mp3".into(),
+        ("video/mpeg", version) => format!("mpeg{version}"),
+        ("audio/x-mulaw", _) => "pcmu".into(),
+        ("audio/x-alaw", _) => "pcma".into(),
+        (name, _) => {
+            let short = name.split_once('/').map_or(name, |(_, short)| short);
+            short.strip_prefix("x-").unwrap_or(short).to_owned()
+        }
     }
 }

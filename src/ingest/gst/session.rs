@@ -1,7 +1,7 @@
 //! One connection to a camera: from start to its end, whatever ends it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -11,12 +11,12 @@ use gstreamer_app as gst_app;
 
 use super::branch::{self, SourceSize};
 use super::codec::{self, Chain, Media};
-use super::{GstError, classify, element};
+use super::{GstError, classify};
 use crate::clock::Clock;
 use crate::data::{AudioInfo, Picture, StateReason, VideoInfo};
 use crate::ingest::stream_clock::Stamp;
 use crate::ingest::template::fill;
-use crate::ingest::{CameraOptions, Source, Transport};
+use crate::ingest::{CameraOptions, Source};
 
 /// What a running session says.
 pub(in crate::ingest) enum Event {
@@ -34,32 +34,32 @@ pub(in crate::ingest) enum Event {
 
 /// A pipeline and what comes out of it. Dropping it ends the pipeline and frees everything.
 pub(in crate::ingest) struct Session {
-    pipeline: gst::Pipeline,
+    pub(super) pipeline: gst::Pipeline,
     events: Receiver<Event>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the pipeline's callbacks hold. No strong reference to the pipeline: it could never be freed.
-struct Shared {
-    options: CameraOptions,
+pub(super) struct Shared {
+    pub(super) options: CameraOptions,
     clock: Arc<dyn Clock>,
     events: Sender<Event>,
     size: Arc<SourceSize>,
     shed: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
-    video: crossbeam_channel::Sender<(String, String)>,
-    audio: crossbeam_channel::Sender<String>,
+    /// Codec and decoder of the picture.
+    video: OnceLock<(String, String)>,
+    audio: OnceLock<AudioInfo>,
     has_video: AtomicBool,
     has_audio: AtomicBool,
-    infos: (Receiver<(String, String)>, Receiver<String>),
+    /// What is wrong with the camera's certificate.
+    pub(super) distrust: OnceLock<String>,
 }
 
 impl Session {
     /// Builds the pipeline and starts it. Failures to connect come as [`Event::Failed`].
     pub fn start(options: &CameraOptions, clock: Arc<dyn Clock>, dropped: Arc<AtomicU64>) -> Result<Self, GstError> {
         let (sender, events) = bounded(64);
-        let (video, video_info) = bounded(1);
-        let (audio, audio_info) = bounded(1);
         let shared = Arc::new(Shared {
             options: options.clone(),
             clock,
@@ -67,11 +67,11 @@ impl Session {
             size: Arc::default(),
             shed: Arc::default(),
             dropped,
-            video,
-            audio,
+            video: OnceLock::new(),
+            audio: OnceLock::new(),
             has_video: AtomicBool::new(false),
             has_audio: AtomicBool::new(false),
-            infos: (video_info, audio_info),
+            distrust: OnceLock::new(),
         });
         let pipeline = gst::Pipeline::new();
         let session = Self {
@@ -103,9 +103,7 @@ impl Session {
 
     /// Codec, decoder and size of the picture, once known.
     pub fn video_info(&self) -> Option<VideoInfo> {
-        let (codec, decoder) = self.shared.infos.0.try_recv().ok()?;
-        // Put back for the next one who asks.
-        let _ = self.shared.video.try_send((codec.clone(), decoder.clone()));
+        let (codec, decoder) = self.shared.video.get()?.clone();
         let (width_px, height_px, fps) = self.shared.size.get();
         Some(VideoInfo {
             codec,
@@ -116,13 +114,9 @@ impl Session {
         })
     }
 
+    /// Codec and rate of the sound as the camera sends it, once known.
     pub fn audio_info(&self) -> Option<AudioInfo> {
-        let codec = self.shared.infos.1.try_recv().ok()?;
-        let _ = self.shared.audio.try_send(codec.clone());
-        Some(AudioInfo {
-            codec,
-            rate_hz: crate::data::SAMPLE_RATE_HZ,
-        })
+        self.shared.audio.get().cloned()
     }
 
     fn bus_event(&self) -> Option<Event> {
@@ -130,7 +124,10 @@ impl Session {
         while let Some(message) = bus.pop() {
             match message.view() {
                 gst::MessageView::Error(error) => {
-                    let (reason, detail) = classify(error);
+                    let (reason, detail) = match self.shared.distrust.get() {
+                        Some(why) => (StateReason::Tls, why.clone()),
+                        None => classify(error),
+                    };
                     return Some(Event::Failed { reason, detail });
                 }
                 gst::MessageView::Eos(_) => {
@@ -148,84 +145,6 @@ impl Session {
         }
         None
     }
-
-    fn rtsp_source(&self) -> Result<(), GstError> {
-        let Source::Rtsp {
-            url,
-            username,
-            password,
-            transport,
-            ca,
-        } = &self.shared.options.source
-        else {
-            return Err(GstError::Setup("not an RTSP camera".into()));
-        };
-        let source = element("rtspsrc")?;
-        source.set_property("location", url);
-        source.set_property_from_str(
-            "protocols",
-            match transport {
-                Transport::Tcp => "tcp",
-                Transport::Udp => "udp",
-            },
-        );
-        source.set_property("latency", 200u32);
-        source.set_property("add-reference-timestamp-meta", true);
-        source.set_property("tcp-timeout", 8_000_000u64);
-        source.set_property("timeout", 8_000_000u64);
-        // Secrets are properties, never text of a pipeline.
-        if let Some(user) = username {
-            source.set_property("user-id", user);
-        }
-        if let Some(password) = password {
-            source.set_property("user-pw", password.expose());
-        }
-        if let Some(ca) = ca {
-            let database =
-                gio::TlsFileDatabase::new(ca).map_err(|e| GstError::Setup(format!("ca {}: {e}", ca.display())))?;
-            source.set_property("tls-database", &database);
-        }
-        let shared = self.shared.clone();
-        source.connect("select-stream", false, move |values| {
-            let wanted = values
-                .get(2)
-                .and_then(|v| v.get::<gst::Caps>().ok())
-                .is_some_and(|caps| shared.select(&caps));
-            Some(wanted.to_value())
-        });
-        let (shared, pipeline) = (self.shared.clone(), self.pipeline.downgrade());
-        source.connect_pad_added(move |_, pad| {
-            let (Some(pipeline), Some(caps)) = (pipeline.upgrade(), pad.current_caps()) else {
-                return;
-            };
-            if let Err(error) = shared.connect(&pipeline, pad, codec::media(&caps)) {
-                shared.fail(StateReason::UnsupportedCodec, error.to_string());
-            }
-        });
-        let shared = self.shared.clone();
-        source.connect_no_more_pads(move |_| shared.complete());
-        self.pipeline.add(&source).map_err(|e| GstError::Setup(e.to_string()))
-    }
-
-    /// A file in real time, through GStreamer's own choice of demuxer and decoder.
-    fn file_source(&self, path: &str) -> Result<(), GstError> {
-        let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
-        let (source, decode) = (element("filesrc")?, element("decodebin")?);
-        source.set_property("location", path);
-        let (shared, pipeline) = (self.shared.clone(), self.pipeline.downgrade());
-        decode.connect_pad_added(move |_, pad| {
-            let Some(pipeline) = pipeline.upgrade() else { return };
-            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            let name = caps.structure(0).map(|s| s.name().to_string()).unwrap_or_default();
-            if let Err(error) = shared.connect_raw(&pipeline, pad, &name) {
-                shared.fail(StateReason::UnsupportedCodec, error.to_string());
-            }
-        });
-        let shared = self.shared.clone();
-        decode.connect_no_more_pads(move |_| shared.complete());
-        self.pipeline.add_many([&source, &decode]).map_err(setup)?;
-        source.link(&decode).map_err(setup)
-    }
 }
 
 impl Drop for Session {
@@ -238,12 +157,12 @@ impl Drop for Session {
 }
 
 impl Shared {
-    fn fail(&self, reason: StateReason, detail: String) {
+    pub(super) fn fail(&self, reason: StateReason, detail: String) {
         let _ = self.events.try_send(Event::Failed { reason, detail });
     }
 
     /// Which streams of the camera are set up: the first picture and the first sound that we can decode.
-    fn select(&self, caps: &gst::Caps) -> bool {
+    pub(super) fn select(&self, caps: &gst::Caps) -> bool {
         match codec::media(caps) {
             Media::Video(_) => !self.has_video.swap(true, Relaxed),
             Media::Audio(_) => !self.has_audio.swap(true, Relaxed),
@@ -260,7 +179,7 @@ impl Shared {
         }
     }
 
-    fn complete(&self) {
+    pub(super) fn complete(&self) {
         if !self.has_video.load(Relaxed) {
             self.fail(StateReason::NoVideo, "the camera offers no picture at this URL".into());
         }
@@ -269,7 +188,12 @@ impl Shared {
         });
     }
 
-    fn connect(self: &Arc<Self>, pipeline: &gst::Pipeline, pad: &gst::Pad, media: Media) -> Result<(), GstError> {
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        pipeline: &gst::Pipeline,
+        pad: &gst::Pad,
+        media: Media,
+    ) -> Result<(), GstError> {
         let (template, chain) = match &media {
             Media::Video(chain) => ("video", chain),
             Media::Audio(chain) => ("audio", chain),
@@ -289,9 +213,12 @@ impl Shared {
             .decoder(wanted)
             .ok_or_else(|| GstError::Setup(format!("no decoder for {} ({wanted}) is usable here", chain.codec)))?;
         if template == "video" {
-            let _ = self.video.try_send((chain.codec.to_owned(), decoder.clone()));
+            let _ = self.video.set((chain.codec.to_owned(), decoder.clone()));
         } else {
-            let _ = self.audio.try_send(chain.codec.to_owned());
+            let _ = self.audio.set(AudioInfo {
+                codec: chain.codec.to_owned(),
+                rate_hz: chain.clock_rate_hz,
+            });
         }
         let decoder = codec::with_properties(&decoder);
         let rate = self.max_rate();
@@ -304,16 +231,26 @@ impl Shared {
         Ok(fill(template, self.options.pipelines_dir.as_deref(), &values)?)
     }
 
-    fn connect_raw(self: &Arc<Self>, pipeline: &gst::Pipeline, pad: &gst::Pad, name: &str) -> Result<(), GstError> {
-        let video = name.starts_with("video/");
+    /// A decoded stream of a file.
+    pub(super) fn connect_raw(
+        self: &Arc<Self>,
+        pipeline: &gst::Pipeline,
+        decode: &gst::Element,
+        pad: &gst::Pad,
+        caps: &gst::Caps,
+    ) -> Result<(), GstError> {
+        let Some(s) = caps.structure(0) else { return Ok(()) };
+        let (name, video) = (s.name(), s.name().starts_with("video/"));
         let taken = if video { &self.has_video } else { &self.has_audio };
         if !(video || name.starts_with("audio/")) || taken.swap(true, Relaxed) {
             return Ok(());
         }
+        let (codec, decoder) = codec::decoded_by(decode, if video { "Video" } else { "Audio" });
         let _ = if video {
-            self.video.try_send(("file".into(), "decodebin".into())).is_ok()
+            self.video.set((codec, decoder)).is_ok()
         } else {
-            self.audio.try_send("file".into()).is_ok()
+            let rate_hz = s.get::<i32>("rate").map_or(0, i32::unsigned_abs);
+            self.audio.set(AudioInfo { codec, rate_hz }).is_ok()
         };
         let rate = self.max_rate();
         let values = [("max_rate", rate.as_str()), ("sync", "true")];

@@ -31,9 +31,22 @@ pub struct Mount {
     pub show: Show,
 }
 
+/// How the server is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Access<'a> {
+    /// A free one by default.
+    pub port: Option<u16>,
+    /// User and password that every mount then needs (digest authentication).
+    pub login: Option<(&'a str, &'a str)>,
+    /// A PEM file with certificate and key: `rtsps://`, and nothing else.
+    pub tls: Option<&'a std::path::Path>,
+}
+
 /// The server. Dropping it closes every connection.
 pub struct SimServer {
     port: u16,
+    scheme: &'static str,
+    server: glib::WeakRef<server::RTSPServer>,
     context: glib::MainContext,
     main_loop: glib::MainLoop,
     thread: Option<JoinHandle<()>>,
@@ -46,13 +59,22 @@ impl SimServer {
     /// # Errors
     /// A clip cannot be read, or the port is taken.
     pub fn start(mounts: &[Mount], port: Option<u16>, login: Option<(&str, &str)>) -> Result<Self, GstError> {
+        let access = Access { port, login, tls: None };
+        Self::start_with(mounts, &access)
+    }
+
+    /// Starts on 127.0.0.1.
+    ///
+    /// # Errors
+    /// A clip or the certificate cannot be read, or the port is taken.
+    pub fn start_with(mounts: &[Mount], access: &Access) -> Result<Self, GstError> {
         super::init()?;
         let setup = |why: String| GstError::Setup(format!("simulated cameras: {why}"));
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let rtsp_server = server::RTSPServer::new();
         rtsp_server.set_address("127.0.0.1");
-        rtsp_server.set_service(&port.unwrap_or(0).to_string());
+        rtsp_server.set_service(&access.port.unwrap_or(0).to_string());
         let points = rtsp_server
             .mount_points()
             .ok_or_else(|| setup("no mount points".into()))?;
@@ -62,7 +84,7 @@ impl SimServer {
                 Show::Clip { path, looped } => clip_factory(Arc::new(Clip::load(path)?), *looped, frozen.clone()),
                 Show::Test { video, audio } => test_factory(video, audio, frozen.clone()),
             };
-            if login.is_some() {
+            if access.login.is_some() || access.tls.is_some() {
                 factory.add_role_from_structure(
                     &gst::Structure::builder("viewer")
                         .field("media.factory.access", true)
@@ -72,16 +94,12 @@ impl SimServer {
             }
             points.add_factory(&format!("/{}", mount.name), factory);
         }
-        if let Some((user, password)) = login {
-            let auth = server::RTSPAuth::new();
-            let token = server::RTSPToken::from_iter([("media.factory.role", "viewer".to_send_value())]);
-            auth.set_supported_methods(rtsp::RTSPAuthMethod::Digest);
-            auth.add_digest(user, password, &token);
-            rtsp_server.set_auth(Some(&auth));
+        if access.login.is_some() || access.tls.is_some() {
+            rtsp_server.set_auth(Some(&guard(access)?));
         }
         let _attached = rtsp_server.attach(Some(&context)).map_err(|e| setup(e.to_string()))?;
         let port = u16::try_from(rtsp_server.bound_port()).map_err(|_| setup("the port is taken".into()))?;
-        let (run_loop, run_context) = (main_loop.clone(), context.clone());
+        let (run_loop, run_context, server) = (main_loop.clone(), context.clone(), rtsp_server.downgrade());
         let thread = std::thread::Builder::new()
             .name("sim-rtsp".into())
             .spawn(move || {
@@ -94,6 +112,8 @@ impl SimServer {
             .map_err(|e| setup(e.to_string()))?;
         Ok(Self {
             port,
+            scheme: if access.tls.is_some() { "rtsps" } else { "rtsp" },
+            server,
             context,
             main_loop,
             thread: Some(thread),
@@ -106,7 +126,17 @@ impl SimServer {
     }
 
     pub fn url(&self, name: &str) -> String {
-        format!("rtsp://127.0.0.1:{}/{name}", self.port)
+        format!("{}://127.0.0.1:{}/{name}", self.scheme, self.port)
+    }
+
+    /// Closes every connection, as a camera that restarts its service.
+    pub fn cut(&self) {
+        let server = self.server.clone();
+        self.context.invoke(move || {
+            if let Some(server) = server.upgrade() {
+                server.client_filter(Some(&mut |_, _| server::RTSPFilterResult::Remove));
+            }
+        });
     }
 
     /// Frozen cameras send nothing more, with their connections open.
@@ -123,6 +153,25 @@ impl Drop for SimServer {
             let _ = thread.join();
         }
     }
+}
+
+/// Who may come in, and how.
+fn guard(access: &Access) -> Result<server::RTSPAuth, GstError> {
+    let auth = server::RTSPAuth::new();
+    let mut token = server::RTSPToken::from_iter([("media.factory.role", "viewer".to_send_value())]);
+    match access.login {
+        Some((user, password)) => {
+            auth.set_supported_methods(rtsp::RTSPAuthMethod::Digest);
+            auth.add_digest(user, password, &token);
+        }
+        None => auth.set_default_token(Some(&mut token)),
+    }
+    if let Some(pem) = access.tls {
+        let certificate = gio::TlsCertificate::from_file(pem)
+            .map_err(|e| GstError::Setup(format!("simulated cameras: {}: {e}", pem.display())))?;
+        auth.set_tls_certificate(Some(&certificate));
+    }
+    Ok(auth)
 }
 
 fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RTSPMediaFactory {
