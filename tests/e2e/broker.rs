@@ -12,9 +12,10 @@ use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
 use watchfire::publish::subscribe;
 
 use super::house::{House, mosquitto};
+use super::mqtt::guarded_broker;
 
 /// Five seconds of siren and five of silence before a grey wall, as H.264 and AAC.
-fn siren_clip(dir: &std::path::Path) -> PathBuf {
+pub fn siren_clip(dir: &std::path::Path) -> PathBuf {
     let path = dir.join("siren.mp4");
     let writer = Mp4Writer::create(&path, 320, 240, 10, true).unwrap();
     let mut sound = siren(5.0);
@@ -93,4 +94,34 @@ fn started(log: &str) -> usize {
     log.lines()
         .filter(|l| l.contains("kind=siren") && l.contains("phase=start"))
         .count()
+}
+
+#[test]
+fn a_refused_login_is_told_as_such_and_the_right_one_works() {
+    let mut house = House::new();
+    house.broker.take();
+    house.broker = Some(guarded_broker(house.dir.path(), house.mqtt_port, "right-canary"));
+    let login = |house: &House, password: &str| {
+        let url = format!("url = \"mqtt://127.0.0.1:{}\"\n", house.mqtt_port);
+        house.configure_with(&format!("{url}username = \"guard\"\npassword = \"{password}\"\n"), "");
+    };
+    login(&house, "wrong-canary");
+    house.start();
+    house.wait_log("the refusal", 30, |log| log.contains("refused the login"));
+    let pages = house.get("/healthz") + &house.get("/metrics");
+    assert!(pages.contains("MQTT: the broker refused the login"), "{pages}");
+    let count = pages
+        .lines()
+        .find(|l| l.starts_with("watchfire_mqtt_logins_refused_total "));
+    assert!(count.is_some_and(|l| !l.ends_with(" 0")), "{pages}");
+    house.daemon().signal(Signal::SIGTERM);
+    assert!(house.daemon().ended(Duration::from_secs(20)).is_some());
+
+    login(&house, "right-canary");
+    house.start();
+    house.wait_log("the connection", 30, |log| log.contains("MQTT connected"));
+    let pages = house.get("/healthz") + &house.get("/metrics");
+    assert!(!pages.contains("refused the login"), "{pages}");
+    let seen = house.log() + &pages;
+    assert!(!seen.contains("canary"), "a password is shown");
 }

@@ -23,16 +23,17 @@ fn every_codec_of_the_list_streams_with_or_without_sound() {
         ("c", "mjpeg", "pcma"),
         ("d", "h264", "opus"),
         ("e", "h264", ""),
+        ("udp", "h264", "aac"),
     ];
     let mounts: Vec<Mount> = kinds.iter().map(|(n, v, a)| test_camera(n, v, a)).collect();
     let cameras = SimServer::start(&mounts, None, None).unwrap();
     let mut house = House::new();
     let text: String = kinds.iter().map(|(id, ..)| camera(id, &cameras.url(id))).collect();
-    house.configure(&text);
+    house.configure(&(text + "transport = \"udp\"\n"));
     house.start();
     let mut waiting: Vec<_> = kinds.to_vec();
     let mut codecs = std::collections::BTreeMap::new();
-    house.wait("all five cameras streaming with sound levels", 60, |topic, payload| {
+    house.wait("all six cameras streaming with sound levels", 60, |topic, payload| {
         let value: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
         waiting.retain(|(id, video, audio)| {
             // Levels tell that pictures and, where there is one, the tone really went through.
@@ -42,6 +43,16 @@ fn every_codec_of_the_list_streams_with_or_without_sound() {
             if topic == format!("watchfire/t/camera/{id}/status") && value["state"] == "streaming" {
                 assert_eq!(value["video"]["codec"], *video, "{value}");
                 codecs.insert(*id, value["audio"]["codec"].as_str().unwrap_or_default().to_owned());
+                // The camera's own rate, and not the one that the models listen at.
+                let rate_hz = match *audio {
+                    "aac" => Some(44_100),
+                    "opus" => Some(48_000),
+                    "" => None,
+                    _ => Some(8_000),
+                };
+                if !value["audio"].is_null() {
+                    assert_eq!(value["audio"]["rate_hz"].as_u64(), rate_hz, "{value}");
+                }
             }
             !told
         });
@@ -72,7 +83,7 @@ fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
     drop(server);
     let gone = house.wait_state("yard", "offline", None, 30);
     assert!(gone["retry_at"].is_string(), "{gone}");
-    house.wait_state("yard", "offline", Some("unreachable"), 30);
+    house.wait_state("yard", "offline", Some("refused"), 30);
 
     let server = SimServer::start(&[test_camera("yard", "h265", "opus")], Some(port), None).unwrap();
     wait_for_port(port);
@@ -109,6 +120,8 @@ fn each_trouble_has_its_own_reason() {
         camera("wrong", &server.url("good")) + &login("wrong", "left"),
         camera("nowhere", &server.url("nowhere")) + &login("nowhere", "right"),
         camera("dead", &format!("rtsp://127.0.0.1:{dead}/x")),
+        // The broadcast address of the loopback network: nothing leads there.
+        camera("lost", "rtsp://127.255.255.255:554/x"),
         camera("deaf", &server.url("deaf")) + &login("deaf", "right"),
     ]
     .concat();
@@ -118,11 +131,12 @@ fn each_trouble_has_its_own_reason() {
     let mut waiting = vec![
         ("good", "streaming", serde_json::Value::Null),
         ("wrong", "error", "auth_failed".into()),
-        ("nowhere", "offline", "not_found".into()),
-        ("dead", "offline", "unreachable".into()),
-        ("deaf", "offline", "no_video".into()),
+        ("nowhere", "error", "not_found".into()),
+        ("dead", "offline", "refused".into()),
+        ("lost", "offline", "unreachable".into()),
+        ("deaf", "error", "no_video".into()),
     ];
-    house.wait("the five states", 60, |topic, payload| {
+    house.wait("the six states", 60, |topic, payload| {
         let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
         waiting.retain(|(id, state, reason)| {
             !(topic == format!("watchfire/t/camera/{id}/status")

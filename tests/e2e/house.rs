@@ -66,8 +66,13 @@ impl Drop for Process {
 
 /// A Mosquitto of our own on a port of 127.0.0.1.
 pub fn mosquitto(dir: &Path, port: u16) -> Process {
+    mosquitto_with(dir, port, "allow_anonymous true\n")
+}
+
+/// The same with settings of its own.
+pub fn mosquitto_with(dir: &Path, port: u16, settings: &str) -> Process {
     let config = dir.join(format!("mosquitto-{port}.conf"));
-    std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+    std::fs::write(&config, format!("user root\nlistener {port} 127.0.0.1\n{settings}")).unwrap();
     let broker = ["/usr/sbin/mosquitto", "mosquitto"]
         .into_iter()
         .find_map(|program| {
@@ -128,10 +133,15 @@ impl House {
 
     /// Writes the configuration: what every test needs, and `cameras`.
     pub fn configure(&self, cameras: &str) {
+        let url = format!("url = \"mqtt://127.0.0.1:{}\"\n", self.mqtt_port);
+        self.configure_with(&url, cameras);
+    }
+
+    /// The same with the lines of `[mqtt]`.
+    pub fn configure_with(&self, mqtt: &str, cameras: &str) {
         let text = format!(
-            "[site]\nname = \"t\"\n[box]\nname = \"b\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n\
+            "[site]\nname = \"t\"\n[box]\nname = \"b\"\n[mqtt]\n{mqtt}\
              [models]\ndir = \"{ROOT}/models\"\n[state]\ndir = \"{}\"\n[http]\nlisten = \"127.0.0.1:{}\"\n{cameras}",
-            self.mqtt_port,
             self.state_dir().display(),
             self.http_port
         );
@@ -140,12 +150,19 @@ impl House {
 
     /// Starts the daemon; its log is appended to [`Self::log_path`].
     pub fn start(&mut self) {
+        self.start_under(&[]);
+    }
+
+    /// The same, as the last arguments of another command.
+    pub fn start_under(&mut self, command: &[&str]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        let words: Vec<&str> = [command, &[env!("CARGO_BIN_EXE_watchfire")]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["run", "--config"])
             .arg(self.config_path())
             .env("STATE_DIRECTORY", self.state_dir())

@@ -4,8 +4,14 @@
 mod alerts;
 mod broker;
 mod cameras;
+mod commands;
+mod disk;
 mod house;
+mod leak;
+mod mqtt;
+mod pki;
 mod reload;
 mod secrets;
 mod sixteen;
 mod stop;
+mod tls;

@@ -1,0 +1,123 @@
+//! Commands that an operator runs by hand.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+
+use super::house::ROOT;
+
+fn watchfire(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(arguments)
+        .env("WATCHFIRE_USER", "viewer")
+        .env("WATCHFIRE_PASSWORD", "right-canary")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn probe_tells_what_a_camera_sends_and_why_it_does_not() {
+    let mount = Mount {
+        name: "yard".into(),
+        show: Show::Test {
+            video: "h264",
+            audio: "pcmu",
+        },
+    };
+    let login = Some(("viewer", "right-canary"));
+    let cameras = SimServer::start(&[mount], None, login).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let frame = dir.path().join("frame.jpg");
+    let url = cameras.url("yard");
+    let told = watchfire(&[
+        "probe",
+        &url,
+        "--json",
+        "--seconds",
+        "4",
+        "--frame",
+        frame.to_str().unwrap(),
+    ]);
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    let facts: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((&facts["state"], &facts["reason"]), (&"streaming".into(), &Value::Null));
+    assert_eq!(facts["video"]["codec"], "h264");
+    assert_eq!(
+        (&facts["video"]["width"], &facts["video"]["height"]),
+        (&320.into(), &240.into())
+    );
+    assert!(facts["video"]["decoder"].as_str().unwrap().contains("264"), "{facts}");
+    assert_eq!(facts["audio"], serde_json::json!({"codec": "pcmu", "rate_hz": 8000}));
+    assert!(facts["frames"].as_u64().unwrap() >= 5, "{facts}");
+    // A sine of amplitude 0.1 is -23 dBFS.
+    let levels = facts["levels_dbfs"].as_array().unwrap();
+    assert!(
+        levels.iter().any(|l| (-26.0..-20.0).contains(&l.as_f64().unwrap())),
+        "{facts}"
+    );
+    assert_eq!(std::fs::read(&frame).unwrap()[..2], [0xFF, 0xD8]);
+
+    let told = watchfire(&["probe", &url, "--seconds", "3"]);
+    let said = text(&told.stdout);
+    assert!(said.contains("video: h264 320x240"), "{said}");
+    assert!(said.contains("audio: pcmu 8000 Hz"), "{said}");
+
+    let wrong = watchfire(&["probe", &url.replace("://", "://viewer:wrong-canary@"), "--json"]);
+    // The environment's password wins over none, and the URL's user is the same.
+    let missing = watchfire(&["probe", &cameras.url("nowhere"), "--json"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let facts: Value = serde_json::from_slice(&missing.stdout).unwrap();
+    assert_eq!(facts["reason"], "not_found", "{facts}");
+    for out in [&told, &wrong, &missing] {
+        let all = text(&out.stdout) + &text(&out.stderr);
+        assert!(!all.contains("canary"), "{all}");
+    }
+}
+
+#[test]
+fn the_printed_configuration_is_toml_that_check_accepts_and_holds_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, again) = (dir.path().join("own.toml"), dir.path().join("again.toml"));
+    std::fs::write(
+        &own,
+        format!(
+            "[mqtt]\nurl = \"mqtts://user:mqtt-canary@broker.example\"\nversion = \"3.1.1\"\n\
+             [models]\ndir = \"{ROOT}/models\"\n[camera_defaults]\nretry_max_s = 30.0\n\
+             [[camera]]\nid = \"yard\"\nurl = \"rtsp://viewer:url-canary@10.0.0.21/x\"\ntransport = \"udp\"\n\
+             [[camera]]\nid = \"gate\"\nurl = \"rtsps://10.0.0.22/x\"\nusername = \"viewer\"\n\
+             password = {{ env = \"WATCHFIRE_PASSWORD\" }}\nkinds = [\"intrusion\", \"siren\"]\n\
+             [[camera.zone]]\nname = \"fence\"\npolygon = [[0.0, 0.6], [0.1, 0.6], [1.0, 1.0]]\n\
+             [[camera]]\nid = \"off\"\nenabled = false\nurl = \"rtsp://10.0.0.23/x\"\n"
+        ),
+    )
+    .unwrap();
+    let printed = watchfire(&["check", "--print", "--config", own.to_str().unwrap()]);
+    assert!(printed.status.success(), "{}", text(&printed.stderr));
+    let first = text(&printed.stdout);
+    assert!(
+        !first.contains("canary") && !text(&printed.stderr).contains("canary"),
+        "{first}"
+    );
+    let tree: toml::Table = first.parse().unwrap();
+    assert_eq!(tree["mqtt"]["password"].as_str(), Some("***"));
+    assert_eq!(tree["mqtt"]["url"].as_str(), Some("mqtts://broker.example:8883"));
+    assert_eq!(tree["graph"]["window_ms"].as_integer(), Some(500));
+    assert_eq!(tree["camera"][0]["password"].as_str(), Some("***"));
+    assert_eq!(tree["camera"][0]["retry_max_s"].as_float(), Some(30.0));
+    assert_eq!(
+        tree["camera"][1]["password"]["env"].as_str(),
+        Some("WATCHFIRE_PASSWORD")
+    );
+    assert_eq!(tree["camera"][1]["zone"][0]["polygon"][1][0].as_float(), Some(0.1));
+    assert_eq!(tree["camera"][2]["enabled"].as_bool(), Some(false));
+
+    std::fs::write(&again, &first).unwrap();
+    let printed = watchfire(&["check", "--print", "--config", again.to_str().unwrap()]);
+    assert!(printed.status.success(), "{}", text(&printed.stderr));
+    assert_eq!(text(&printed.stdout), first, "printing it again changes nothing");
+}
