@@ -52,15 +52,18 @@ pub(super) fn of_v311(error: &rumqttc::ConnectionError) -> Loss {
 }
 
 fn of_transport(error: &(dyn Error + 'static)) -> Loss {
-    Loss::plain(match tls_error(error) {
-        Some(rustls::Error::InvalidCertificate(why)) => {
+    let text = error.to_string();
+    // Some wrappers keep nothing but the words.
+    let alert = text.split("fatal alert: ").nth(1);
+    Loss::plain(match (tls_error(error), alert) {
+        (Some(rustls::Error::InvalidCertificate(why)), _) => {
             format!("the broker's certificate is not trusted ({why:?}); check mqtt.ca and the host name in mqtt.url")
         }
-        Some(rustls::Error::AlertReceived(alert)) => {
-            format!("the broker broke off TLS ({alert:?}); check the client certificate in mqtt.cert and mqtt.key")
+        (_, Some(alert)) => {
+            format!("the broker broke off TLS ({alert}); check the client certificate in mqtt.cert and mqtt.key")
         }
-        Some(other) => format!("TLS fails: {other}; is that port one for TLS?"),
-        None => error.to_string(),
+        (Some(other), None) => format!("TLS fails: {other}; is that port one for TLS?"),
+        (None, None) => text,
     })
 }
 
