@@ -83,6 +83,7 @@ fn bench(options: &GraphOptions) -> Bench {
     let models = Models {
         detector: Box::new(Seer { go: going, calls }),
         sound: Box::new(Deaf),
+        faces: None,
     };
     let clock = Arc::new(ManualClock::default());
     let mut metrics = Metrics::default();
@@ -104,6 +105,7 @@ impl Bench {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
+            emotion: false,
         };
         self.graph.camera(CameraId::new(name), profile, Arc::default())
     }
@@ -146,6 +148,7 @@ fn window(camera: &str, seq: u64, width: u32) -> Window {
             .map(|i| Frame {
                 pts_ns: seq * S + i * S / 4,
                 picture: picture.clone(),
+                native: None,
             })
             .collect(),
         audio: vec![],

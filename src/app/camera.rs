@@ -19,6 +19,8 @@ pub(super) struct Running {
     pub config: Config,
     /// Of detector and sound model.
     pub manifests: (Manifest, Manifest),
+    /// The face models are loaded.
+    pub faces: bool,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
     pub publisher: Publisher,
@@ -47,6 +49,7 @@ impl Running {
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,
+            emotion: config.emotion,
         };
         let metrics = {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
@@ -56,6 +59,10 @@ impl Running {
         for policy in &config.policy.kinds {
             self.publisher
                 .retain(self.topics.active(id.as_str(), policy.kind.as_str()), b"OFF".to_vec());
+        }
+        if self.faces && !config.emotion {
+            // A reload may have switched it off.
+            self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         }
         let sink = Box::new(ToGraph {
             inlet: graph.camera(id.clone(), profile, metrics),

@@ -22,10 +22,11 @@ use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
 use crate::data::{CameraId, CameraStatus};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
+use crate::nn::{Detector, FaceDetector, FaceEmotion, Manifest, ModelOptions, SoundModel};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
 use crate::publish::{Publisher, Topics};
 use crate::service::Service;
+use crate::stages::{FaceModels, ReadFaces};
 use crate::store::{Message, Store};
 use camera::Running;
 use record::Recorder;
@@ -67,6 +68,21 @@ pub fn load_models(options: &ModelOptions) -> anyhow::Result<(Detector, SoundMod
     let detector = Detector::load(&options.dir.join(&options.detector), options.device, options.threads)?;
     let sound = SoundModel::load(&options.dir.join(&options.sound), options.device, options.threads)?;
     Ok((detector, sound))
+}
+
+/// Loads the face models of `options`, where a camera has opted in; else there are none.
+///
+/// # Errors
+/// A model is missing or damaged.
+pub fn load_faces(options: &ModelOptions, emotion: bool) -> anyhow::Result<Option<Box<dyn ReadFaces>>> {
+    if !emotion {
+        return Ok(None);
+    }
+    let dir = |name: &str| options.dir.join(name);
+    Ok(Some(Box::new(FaceModels {
+        detector: FaceDetector::load(&dir(&options.face), options.device, options.threads)?,
+        emotion: FaceEmotion::load(&dir(&options.face_emotion), options.device, options.threads)?,
+    })))
 }
 
 /// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
@@ -134,10 +150,12 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let topics = Topics::new(&config.site, &config.box_name);
     clear_gone_cameras(&store, &config, &topics, &publisher);
 
+    let emotion = config.cameras.iter().any(|c| c.emotion);
     let mut metrics = Metrics::default();
     let models = wrap(Models {
         detector: Box::new(detector),
         sound: Box::new(sound),
+        faces: load_faces(&config.models, emotion)?,
     });
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
     *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
@@ -151,6 +169,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let mut running = Running {
         config,
         manifests,
+        faces: emotion,
         clock: clock.clone(),
         board,
         publisher,
@@ -327,14 +346,19 @@ fn end_what_a_crash_left_open(store: &mut Store, config: &Config, clock: &dyn Cl
     Ok(())
 }
 
-/// Retained topics of cameras that are no longer configured are cleared.
+/// Retained topics of cameras that are no longer configured are cleared, and what those expressed that have opted out.
 fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher: &Publisher) {
     let known = |camera: &str| {
         config.cameras.iter().any(|c| c.ingest.id.as_str() == camera)
             || config.disabled.keys().any(|c| c.as_str() == camera)
     };
+    let opted_in = |camera: &str| {
+        let mut cameras = config.cameras.iter();
+        cameras.any(|c| c.emotion && c.ingest.id.as_str() == camera)
+    };
     for topic in store.retained().unwrap_or_default() {
-        if topics.camera_of(&topic).is_some_and(|camera| !known(camera)) {
+        let stale = |camera: &str| !known(camera) || (!opted_in(camera) && topic == topics.emotion(camera));
+        if topics.camera_of(&topic).is_some_and(stale) {
             publisher.retain(topic, Vec::new());
         }
     }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::data::Picture;
-use crate::nn::{Detector, DeviceChoice, Manifest, SoundModel};
+use crate::nn::{Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, SoundModel};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -72,18 +72,30 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Loads a model (which checks sha256 and shapes) and times its second call.
 fn load(folder: &std::path::Path) -> anyhow::Result<(Manifest, f64)> {
     let manifest = Manifest::read(folder)?;
-    let call: Box<dyn Fn() -> anyhow::Result<()>> = if manifest.task == "detector" {
-        let model = Detector::load(folder, DeviceChoice::Auto, 1)?;
-        let grey = Picture {
-            width: 640,
-            height: 360,
-            rgb: vec![114; 640 * 360 * 3],
-        };
-        Box::new(move || Ok(model.detect(&[&grey], 0.5).map(|_| ())?))
-    } else {
-        let model = SoundModel::load(folder, DeviceChoice::Auto, 1)?;
-        let silence = vec![0f32; model.manifest().input.patch_samples];
-        Box::new(move || Ok(model.classify(&[&silence]).map(|_| ())?))
+    let grey = Picture {
+        width: 640,
+        height: 360,
+        rgb: vec![114; 640 * 360 * 3],
+    };
+    let call: Box<dyn Fn() -> anyhow::Result<()>> = match manifest.task.as_str() {
+        "detector" => {
+            let model = Detector::load(folder, DeviceChoice::Auto, 1)?;
+            Box::new(move || Ok(model.detect(&[&grey], 0.5).map(|_| ())?))
+        }
+        "face" => {
+            let model = FaceDetector::load(folder, DeviceChoice::Auto, 1)?;
+            Box::new(move || Ok(model.find(&grey, 0.5).map(|_| ())?))
+        }
+        "face_emotion" => {
+            let model = FaceEmotion::load(folder, DeviceChoice::Auto, 1)?;
+            let crop = vec![114; model.side() * model.side()];
+            Box::new(move || Ok(model.classify(&[&crop]).map(|_| ())?))
+        }
+        _ => {
+            let model = SoundModel::load(folder, DeviceChoice::Auto, 1)?;
+            let silence = vec![0f32; model.manifest().input.patch_samples];
+            Box::new(move || Ok(model.classify(&[&silence]).map(|_| ())?))
+        }
     };
     call()?;
     let start = Instant::now();

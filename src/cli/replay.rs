@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use super::super::app::{annotate::Annotator, fill_thresholds, load_models};
+use super::super::app::{annotate::Annotator, fill_thresholds, load_faces, load_models};
 use crate::behaviour::Zone;
 use crate::clock::SystemClock;
 use crate::config::{self, CameraConfig, Surroundings, default_behaviour, default_policy};
@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let models = Models {
         detector: Box::new(detector),
         sound: Box::new(sound),
+        faces: load_faces(&models, camera.emotion)?,
     };
     let clock = Arc::new(SystemClock::new());
     let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut metrics)?;
@@ -130,12 +131,15 @@ fn camera(args: &Args) -> anyhow::Result<(CameraConfig, ModelOptions, String, St
         behaviour,
         policy: default_policy(kinds),
         snapshots: Snapshots::Off,
+        emotion: false,
     };
     let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        face: "face".into(),
+        face_emotion: "face_emotion".into(),
         device: DeviceChoice::Auto,
         threads: 0,
     };
@@ -164,6 +168,7 @@ impl Job<'_> {
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
+            emotion: self.camera.emotion,
         };
         let id = self.camera.ingest.id.clone();
         let inlet = self.graph.camera(id, profile, Arc::default());

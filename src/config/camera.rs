@@ -96,19 +96,14 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    if raw.emotion == Some(true) {
-        judge.error(
-            &at("emotion"),
-            "emotion is not available in this version; leave it false",
-        );
-    }
+    let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
+    ingest.native = emotion;
     if raw.gating.as_deref().is_some_and(|g| g != "always") {
         judge.error(
             &at("gating"),
             "gating is not available in this version; leave it \"always\"",
         );
     }
-    judge.note(&at("emotion"), false);
     judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),
@@ -152,6 +147,7 @@ pub(super) fn camera(
         behaviour,
         policy,
         snapshots,
+        emotion,
     }
 }
 

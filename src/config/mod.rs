@@ -50,6 +50,8 @@ pub struct CameraConfig {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 impl CameraConfig {

@@ -103,6 +103,10 @@ pub struct Models {
     pub detector: Option<String>,
     /// Folder of the sound model within it. Default: `sound`.
     pub sound: Option<String>,
+    /// Folder of the face detector within it. Default: `face`.
+    pub face: Option<String>,
+    /// Folder of the face emotion model within it. Default: `face_emotion`.
+    pub face_emotion: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -195,7 +199,7 @@ pub struct Camera {
     pub snapshots: Option<String>,
     /// As in `[camera_defaults]`.
     pub clock: Option<String>,
-    /// Emotion is not available in this version: only `false`.
+    /// Reads what faces and voices seem to express. The law limits this: see the models' cards. Default: false.
     pub emotion: Option<bool>,
     /// Gating is not available in this version: only `always`.
     pub gating: Option<String>,

@@ -277,6 +277,8 @@ fn models(judge: &mut Judge) -> ModelOptions {
         dir: chosen("dir", &raw.models.dir, "/usr/share/watchfire/models").into(),
         detector: chosen("detector", &raw.models.detector, "detector"),
         sound: chosen("sound", &raw.models.sound, "sound"),
+        face: chosen("face", &raw.models.face, "face"),
+        face_emotion: chosen("face_emotion", &raw.models.face_emotion, "face_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

@@ -1,6 +1,7 @@
 //! Floor 0: the types that travel through the house. Types only: no clock, no I/O, no tensor.
 
 mod alert;
+mod emotion;
 mod evidence;
 mod ids;
 mod media;
@@ -9,11 +10,13 @@ mod secret;
 mod status;
 
 pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
+pub use emotion::{Distribution, Emotion};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
-pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
+pub use media::{AudioChunk, AudioState, BBox, Detection, Face, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
 pub use report::{
-    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
+    Branch, Embedding, FaceReport, HearingReport, Report, ReportBody, SoundPatch, Status, TrackFace, TrackedFrame,
+    VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

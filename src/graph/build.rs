@@ -20,7 +20,7 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage, Verdict, Vision,
+    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadFaces, Stage, Verdict, Vision,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -67,6 +67,8 @@ impl GraphOptions {
 pub struct Models {
     pub detector: Box<dyn Detect>,
     pub sound: Box<dyn Listen>,
+    /// Asked only for cameras that have opted in.
+    pub faces: Option<Box<dyn ReadFaces>>,
 }
 
 /// The running graph.
@@ -141,7 +143,7 @@ impl Graph {
         threads.push(stages.spawn("gate", Gate::new(options.ring), windows_out, fan_out.into_sink())?);
         threads.push(stages.spawn(
             "vision",
-            Vision::new(models.detector),
+            Vision::new(models.detector, models.faces),
             vision_out,
             to_fuse(reports.clone()),
         )?);

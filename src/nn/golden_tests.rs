@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::arch::{mel_cnn, yolox};
+use super::arch::{face_cnn, face_fpn, mel_cnn, yolox};
 use super::weights::Weights;
-use super::{Detector, DeviceChoice, SoundModel};
+use super::{Detector, DeviceChoice, FaceEmotion, SoundModel};
 use crate::mel::LogMel;
 
 const TOLERANCE: f32 = 1e-4;
@@ -81,6 +81,32 @@ fn a_mel_cnn_answers_as_pytorch_does() {
 }
 
 #[test]
+fn a_face_cnn_answers_as_pytorch_does() {
+    let w = golden("face_cnn_seeded");
+    let x = w.tensor("golden.input", &[2, 1, 24, 24]).unwrap();
+    let theirs = w.take("golden.output", &[2, 4]).unwrap();
+    let config = face_cnn::Config {
+        channels: vec![8, 12, 16],
+        labels: 4,
+    };
+    let net = face_cnn::FaceCnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap()), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_face_fpn_answers_as_pytorch_does() {
+    let w = golden("face_fpn_seeded");
+    let x = w.tensor("golden.input", &[1, 3, 96, 64]).unwrap();
+    // 12 × 8 + 6 × 4 + 3 × 2 cells.
+    let theirs = w.take("golden.output", &[1, 126, 15]).unwrap();
+    let config = face_fpn::Config { channels: [4, 8, 12] };
+    let net = face_fpn::FaceFpn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap()), &theirs, TOLERANCE);
+}
+
+#[test]
 fn log_mel_features_are_those_of_the_recipe() {
     let w = golden("mel");
     let samples = w.take("golden.input", &[15_360]).unwrap();
@@ -114,6 +140,20 @@ fn the_shipped_sound_model_answers_as_pytorch_does() {
     let pooled: Vec<f32> = heard.iter().flat_map(|(_, e)| e.to_vec()).collect();
     assert_close(&scores, &theirs, 1e-3);
     assert_close(&pooled, &embedding, 1e-3);
+}
+
+#[test]
+fn the_shipped_face_emotion_model_answers_as_pytorch_does() {
+    let folder = root().join("models/face_emotion");
+    let path = folder.join("golden.safetensors");
+    let w = Weights::parse(&std::fs::read(&path).unwrap(), path, Device::Cpu).unwrap();
+    let values = w.take("golden.input", &[2, 48, 48]).unwrap();
+    let theirs = w.take("golden.output", &[2, 8]).unwrap();
+    let model = FaceEmotion::load(&folder, DeviceChoice::Cpu, 1).unwrap();
+    let grey: Vec<u8> = values.iter().map(|v| *v as u8).collect();
+    let crops: Vec<&[u8]> = grey.chunks_exact(48 * 48).collect();
+    let ours = model.classify(&crops).unwrap().concat();
+    assert_close(&ours, &theirs, TOLERANCE);
 }
 
 /// `[1, 3, 416, 416]` of 0 to 255: slanted triangle waves, the same in `models/training/reference.py`.

@@ -54,6 +54,8 @@ pub struct Input {
     pub patch_samples: usize,
     pub hop_samples: usize,
     pub bands: usize,
+    /// Where right eye, left eye, nose and the mouth's corners of an upright face lie, in fractions of the side.
+    pub points: Option<[[f32; 2]; 5]>,
 }
 
 impl Default for Input {
@@ -68,6 +70,7 @@ impl Default for Input {
             patch_samples: crate::mel::PATCH_SAMPLES,
             hop_samples: crate::mel::PATCH_SAMPLES / 2,
             bands: crate::mel::BANDS,
+            points: None,
         }
     }
 }

@@ -3,11 +3,14 @@
 mod arch;
 mod detector;
 mod device;
+mod face;
+mod face_emotion;
 #[cfg(test)]
 mod golden_tests;
 mod import;
 mod kernels;
 mod layers;
+mod letterbox;
 mod loaded;
 mod manifest;
 mod sound;
@@ -17,6 +20,8 @@ use std::path::PathBuf;
 
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
+pub use face::FaceDetector;
+pub use face_emotion::FaceEmotion;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
@@ -28,6 +33,8 @@ pub struct ModelOptions {
     /// Folder names below `dir`.
     pub detector: String,
     pub sound: String,
+    pub face: String,
+    pub face_emotion: String,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,

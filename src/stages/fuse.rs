@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::join::{Joined, Joiner};
-use super::{CameraId, CameraProfile, Input, Job, Stage};
+use super::{CameraId, CameraProfile, Input, Job, Stage, Verdict};
 use crate::behaviour::Behaviour;
-use crate::data::{
-    Alert, Branch, EndReason, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
-};
+use crate::data::{Branch, Emotion, EndReason, Report, ReportBody, Snapshots, Status, Window};
 use crate::error::StageError;
+use crate::fusion::Mood;
 use crate::policy::AlertLife;
 
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -33,40 +32,6 @@ pub enum FuseInput {
 
 impl Input for FuseInput {}
 
-/// What came of a window.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    pub camera: CameraId,
-    /// None when alerts end without a window (camera lost, shutdown).
-    pub window: Option<Arc<Window>>,
-    pub vision: Option<Report>,
-    pub hearing: Option<Report>,
-    pub alerts: Vec<Alert>,
-    pub snapshots: Snapshots,
-}
-
-impl Verdict {
-    /// A branch could not compute the window.
-    pub fn has_failed(&self) -> bool {
-        let mut reports = [&self.vision, &self.hearing].into_iter().flatten();
-        reports.any(|r| r.status == Status::Failed)
-    }
-
-    pub fn seen(&self) -> Option<&VisionReport> {
-        match &self.vision.as_ref()?.body {
-            ReportBody::Vision(seen) => Some(seen),
-            _ => None,
-        }
-    }
-
-    pub fn heard(&self) -> Option<&HearingReport> {
-        match &self.hearing.as_ref()?.body {
-            ReportBody::Hearing(heard) => Some(heard),
-            _ => None,
-        }
-    }
-}
-
 /// Joins and judges, camera by camera.
 pub struct Fuse {
     options: FuseOptions,
@@ -86,6 +51,7 @@ struct CameraMind {
     life: AlertLife,
     /// The window that is being judged; set between windows only after a panic.
     at_hand: Option<Arc<Window>>,
+    mood: Mood,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
 }
@@ -108,6 +74,7 @@ impl Fuse {
             behaviour: Behaviour::new(job.profile.behaviour.clone()),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
+            mood: Mood::default(),
             last: (0, 0),
         })
     }
@@ -121,9 +88,10 @@ impl Fuse {
                     out.push(mind.judge(joined));
                 }
                 mind.behaviour.reset();
+                mind.mood.reset();
                 let (at_ns, offset_ns) = mind.last;
                 let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                if !alerts.is_empty() {
+                if !alerts.is_empty() || mind.profile.emotion {
                     out.push(Verdict {
                         camera: camera.clone(),
                         window: None,
@@ -131,6 +99,7 @@ impl Fuse {
                         hearing: None,
                         alerts,
                         snapshots: Snapshots::Off,
+                        emotion: mind.profile.emotion.then(Emotion::default),
                     });
                 }
             }
@@ -148,6 +117,7 @@ impl Fuse {
         for (camera, mind) in &mut self.cameras {
             let Some(window) = mind.at_hand.take() else { continue };
             mind.behaviour = Behaviour::new(mind.profile.behaviour.clone());
+            mind.mood.reset();
             mind.last = (window.end_ns, window.utc_offset_ns);
             let failed = |branch| Some(Report::bare(camera.clone(), window.seq, branch, Status::Failed));
             self.owed.push(Verdict {
@@ -157,6 +127,7 @@ impl Fuse {
                 window: Some(window),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
+                emotion: mind.profile.emotion.then(Emotion::default),
             });
         }
     }
@@ -181,12 +152,17 @@ impl CameraMind {
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         if reloaded {
             self.behaviour = Behaviour::new(job.profile.behaviour.clone());
+            self.mood.reset();
         } else if window.discontinuity {
             self.behaviour.reset();
+            self.mood.reset();
         }
         let mut findings = Vec::new();
         if let ReportBody::Vision(seen) = &vision.body {
             findings.extend(self.behaviour.see(seen));
+            if let Some(faces) = &seen.faces {
+                self.mood.see(faces);
+            }
         }
         if let ReportBody::Hearing(heard) = &hearing.body {
             findings.extend(self.behaviour.hear(heard));
@@ -202,6 +178,10 @@ impl CameraMind {
             self.profile = job.profile;
         }
         alerts.extend(self.life.step(&findings, window.end_ns, window.utc_offset_ns));
+        let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));
+        for alert in &mut alerts {
+            alert.emotion = self.mood.of_tracks(alert.tracks.iter().map(|t| t.id));
+        }
         self.at_hand = None;
         self.last = (window.end_ns, window.utc_offset_ns);
         Verdict {
@@ -211,6 +191,7 @@ impl CameraMind {
             hearing: Some(hearing),
             alerts,
             snapshots: self.profile.snapshots,
+            emotion,
         }
     }
 }
@@ -280,7 +261,7 @@ mod tests {
 
     use super::*;
     use crate::behaviour::{BehaviourOptions, SoundRule};
-    use crate::data::{AudioState, Kind, Phase, Severity, SoundPatch};
+    use crate::data::{AudioState, HearingReport, Kind, Phase, Severity, SoundPatch};
     use crate::policy::{KindPolicy, PolicyOptions};
 
     const S: u64 = 1_000_000_000;
@@ -314,6 +295,7 @@ mod tests {
             },
             policy: PolicyOptions { kinds: vec![policy] },
             snapshots: Snapshots::Off,
+            emotion: false,
         })
     }
 

@@ -1,18 +1,23 @@
 //! The stages of the graph, one small file each: synchronous structs that own their state and have no thread, no
 //! channel, no clock and no lock. `graph::runner` gives them all of that.
 
+mod faces;
 mod fuse;
 mod gate;
 mod hearing;
 mod join;
 mod models;
+mod verdict;
 mod vision;
 
 use std::sync::Arc;
 
-pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
+pub use faces::{FaceReading, ReadFaces};
+pub use fuse::{Fuse, FuseInput, FuseOptions};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
+pub use models::FaceModels;
+pub use verdict::Verdict;
 pub use vision::{Detect, Vision};
 
 use crate::behaviour::BehaviourOptions;
@@ -28,6 +33,8 @@ pub struct CameraProfile {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// Faces are read. Off unless the operator has opted in.
+    pub emotion: bool,
 }
 
 /// A window on its way, with its camera's wishes.
