@@ -7,7 +7,7 @@ use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    Alert, Branch, EndReason, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
+    Alert, Branch, EndReason, Finding, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
 };
 use crate::error::StageError;
 use crate::policy::AlertLife;
@@ -41,6 +41,8 @@ pub struct Verdict {
     pub window: Option<Arc<Window>>,
     pub vision: Option<Report>,
     pub hearing: Option<Report>,
+    /// What the window held, before an alert's life was made of it.
+    pub findings: Vec<Finding>,
     pub alerts: Vec<Alert>,
     pub snapshots: Snapshots,
 }
@@ -116,23 +118,26 @@ impl Fuse {
     /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
     fn end_over(&mut self, out: &mut Vec<Verdict>) {
         while let Some((camera, reason)) = self.over.first().cloned() {
+            let mut alerts = Vec::new();
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
                     out.push(mind.judge(joined));
                 }
                 mind.behaviour.reset();
                 let (at_ns, offset_ns) = mind.last;
-                let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                if !alerts.is_empty() {
-                    out.push(Verdict {
-                        camera: camera.clone(),
-                        window: None,
-                        vision: None,
-                        hearing: None,
-                        alerts,
-                        snapshots: Snapshots::Off,
-                    });
-                }
+                alerts = mind.life.end_all(reason, at_ns, offset_ns);
+            }
+            // The end of a recording is waited for, also where nothing was open.
+            if !alerts.is_empty() || reason == EndReason::Eof {
+                out.push(Verdict {
+                    camera: camera.clone(),
+                    window: None,
+                    vision: None,
+                    hearing: None,
+                    findings: Vec::new(),
+                    alerts,
+                    snapshots: Snapshots::Off,
+                });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
@@ -155,6 +160,7 @@ impl Fuse {
                 vision: failed(Branch::Vision),
                 hearing: failed(Branch::Hearing),
                 window: Some(window),
+                findings: Vec::new(),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
             });
@@ -209,6 +215,7 @@ impl CameraMind {
             window: Some(window),
             vision: Some(vision),
             hearing: Some(hearing),
+            findings,
             alerts,
             snapshots: self.profile.snapshots,
         }
