@@ -114,7 +114,8 @@ impl Checked {
         };
         let golden = Golden(Weights::parse(&bytes, path.clone(), Device::Cpu)?);
         let mut worst = 0f32;
-        for (name, ours) in self.model.answers(&golden)? {
+        let answers = self.model.answers(&golden);
+        for (name, ours) in answers.map_err(|e| fail(format!("its input gets no answer ({e})")))? {
             let (_, theirs) = golden.0.take_any(name)?;
             if ours.len() != theirs.len() {
                 return Err(fail(format!(

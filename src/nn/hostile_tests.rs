@@ -105,12 +105,14 @@ fn a_damaged_or_foreign_manifest_is_named() {
         error
     };
     let good = std::fs::read_to_string(shipped("sound").join("model.toml")).unwrap();
+    let weights = dir.path().join("weights.safetensors");
+    std::fs::copy(shipped("sound").join("weights.safetensors"), &weights).unwrap();
     assert!(refused("name = 1").contains("name"));
     assert!(refused(&good.replace("task = \"sound\"", "task = \"oracle\"")).contains("oracle"));
     assert!(refused(&good.replace("weights.safetensors", "weights.pth")).contains("import"));
     assert!(refused(&good.replace("channels =", "chanels =")).contains("chanels"));
     // The shipped weights, but not those that the manifest speaks of.
-    std::fs::write(dir.path().join("weights.safetensors"), b"other").unwrap();
+    std::fs::write(&weights, b"other").unwrap();
     assert!(refused(&good).contains("sha256"));
 }
 
