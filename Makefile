@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DEMO_FLAGS  = --dir .cache/demo --models models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup media demo test lint
+.PHONY: help setup media demo test lint eval
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,3 +32,6 @@ lint: setup ## format, clippy, licences of the dependencies (where cargo-deny is
 
 test: media lint ## everything that proves the product
 	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --locked
+
+eval: ## recompute the cards' figures where WATCHFIRE_DATA names the data (MODEL=NAME: one model's)
+	$(CARGO) test --release --locked --test figures -- --include-ignored --nocapture

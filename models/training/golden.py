@@ -1,7 +1,8 @@
 """Small reference results for the Rust tests: python golden.py [seeded|shipped ...] --out tests/data/golden
 
 `seeded` writes tiny networks with random weights beside their inputs and outputs, and features of a signal; `shipped`
-writes inputs and outputs of the weights under models/. Weights are f16; inputs and results are computed in f32 from
+writes inputs and outputs of the weights under models/ beside these, as `golden.safetensors`, where `watchfire models
+verify` reads them. Weights are f16; inputs and results are computed in f32 from
 the rounded weights.
 """
 import argparse
@@ -86,18 +87,18 @@ def write_seeded(folder):
 
 
 @torch.no_grad()
-def write_shipped(folder):
+def write_shipped(_):
     models = HERE.parent
     net = fitted(YOLOX(6), load_file(models / "detector/weights.safetensors"))
     x = picture(5)
-    save(folder, "detector_shipped", {"golden.input": x.half(), "golden.output": exported(net((x - 114) / 64))})
+    save(models / "detector", "golden", {"golden.input": x.half(), "golden.output": exported(net((x - 114) / 64))})
     weights = models / "sound/weights.safetensors"
     if weights.exists():
         net = fitted(MelCnn(), load_file(weights))
         x = np.stack([signal(6), 0.1 * signal(7)[::-1]])
         mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
-        save(folder, "sound_shipped", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
-                                       "golden.embedding": net.embed(mel)})
+        save(models / "sound", "golden", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
+                                          "golden.embedding": net.embed(mel)})
 
 
 def main():

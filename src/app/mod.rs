@@ -3,8 +3,12 @@
 pub mod annotate;
 mod camera;
 pub mod log;
+pub mod moderation;
+pub mod player;
+pub mod plot;
 mod record;
 mod reload;
+pub mod trace;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

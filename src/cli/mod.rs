@@ -5,8 +5,10 @@ mod check;
 mod demo;
 mod eval;
 mod events;
+mod explain;
 mod init;
 mod models;
+mod moderate;
 mod probe;
 mod replay;
 
@@ -55,6 +57,8 @@ enum Command {
     Models(models::Args),
     /// Lists what was seen, from the store.
     Events(events::Args),
+    /// Tells why an alert fired, with its evidence.
+    Explain(explain::Args),
 }
 
 /// Parses the command line and does what it says. Exit status: 0 well, 1 failed, 2 wrong usage.
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Explain(args) => explain::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("watchfire: {error:#}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::yolox::{Config, STRIDES, Yolox};
+use super::check::{Checkable, Golden};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Detection, Picture};
@@ -59,6 +60,7 @@ impl Detector {
     }
 
     fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
+        whole(picture)?;
         let input = &self.0.manifest.input;
         let scale = (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32);
         // The network takes any multiple of 32: rows and columns that would be padding only are left away.
@@ -87,6 +89,18 @@ impl Detector {
         let raw = self.0.net.forward(x)?.to_device(&Device::Cpu)?;
         Ok(raw.flatten_all()?.to_vec1()?)
     }
+}
+
+/// A picture has at least one pixel, and as many as it says.
+fn whole(picture: &Picture) -> Result<(), ModelError> {
+    let (w, h, bytes) = (picture.width, picture.height, picture.rgb.len());
+    let needed = (w as usize).checked_mul(h as usize).and_then(|n| n.checked_mul(3));
+    if bytes > 0 && needed == Some(bytes) {
+        return Ok(());
+    }
+    Err(ModelError::Compute(format!(
+        "a picture of {w}×{h} pixels has {bytes} bytes"
+    )))
 }
 
 /// Planar `[3, h, w]` in the model's colours: the picture scaled bilinearly into the top left corner, grey beside it.
@@ -179,4 +193,28 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
         }
     }
     kept
+}
+
+impl Checkable for Detector {
+    fn manifest(&self) -> &Manifest {
+        Detector::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let grey = Picture {
+            width: 640,
+            height: 360,
+            rgb: vec![114; 640 * 360 * 3],
+        };
+        self.detect(&[&grey], 0.5).map(|_| ())
+    }
+
+    /// The input is BGR of 0 to 255, the answer what the network says of each cell.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (shape, values) = golden.input()?;
+        let input = &self.manifest().input;
+        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
+        let x = Tensor::from_vec(values, shape, &self.0.device)?;
+        Ok(vec![("golden.output", self.raw(&x)?)])
+    }
 }

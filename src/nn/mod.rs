@@ -1,10 +1,13 @@
 //! The models. A candle `Tensor` never leaves this module.
 
 mod arch;
+mod check;
 mod detector;
 mod device;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod hostile_tests;
 mod import;
 mod kernels;
 mod layers;
@@ -15,6 +18,7 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use check::Checked;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
 pub use import::import;

@@ -7,7 +7,7 @@ use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    Alert, Branch, EndReason, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
+    Alert, Branch, EndReason, Finding, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
 };
 use crate::error::StageError;
 use crate::policy::AlertLife;
@@ -41,6 +41,8 @@ pub struct Verdict {
     pub window: Option<Arc<Window>>,
     pub vision: Option<Report>,
     pub hearing: Option<Report>,
+    /// What the window held, before an alert's life was made of it.
+    pub findings: Vec<Finding>,
     pub alerts: Vec<Alert>,
     pub snapshots: Snapshots,
     /// What the camera's behaviour has learned, now and then, to be kept.
@@ -128,28 +130,31 @@ impl Fuse {
     /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
     fn end_over(&mut self, out: &mut Vec<Verdict>) {
         while let Some((camera, reason)) = self.over.first().cloned() {
+            let (mut alerts, mut learned) = (Vec::new(), None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
                     out.push(mind.judge(joined));
                 }
                 mind.behaviour.reset();
                 let (at_ns, offset_ns) = mind.last;
-                let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                let learned = mind.behaviour.learned();
+                alerts = mind.life.end_all(reason, at_ns, offset_ns);
+                learned = mind.behaviour.learned();
                 if let (EndReason::Reload, Some(learned)) = (reason, &learned) {
                     self.learned.insert(camera.clone(), learned.clone());
                 }
-                if !alerts.is_empty() || learned.is_some() {
-                    out.push(Verdict {
-                        camera: camera.clone(),
-                        window: None,
-                        vision: None,
-                        hearing: None,
-                        alerts,
-                        snapshots: Snapshots::Off,
-                        learned,
-                    });
-                }
+            }
+            // The end of a recording is waited for, also where nothing was open.
+            if !alerts.is_empty() || learned.is_some() || reason == EndReason::Eof {
+                out.push(Verdict {
+                    camera: camera.clone(),
+                    window: None,
+                    vision: None,
+                    hearing: None,
+                    findings: Vec::new(),
+                    alerts,
+                    snapshots: Snapshots::Off,
+                    learned,
+                });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
@@ -177,6 +182,7 @@ impl Fuse {
                 vision: failed(Branch::Vision),
                 hearing: failed(Branch::Hearing),
                 window: Some(window),
+                findings: Vec::new(),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
                 learned: None,
@@ -241,6 +247,7 @@ impl CameraMind {
             window: Some(window),
             vision: Some(vision),
             hearing: Some(hearing),
+            findings,
             alerts,
             snapshots: self.profile.snapshots,
             learned,

@@ -1,0 +1,28 @@
+//! The tasks that models are measured for: one line here and one small file each.
+
+mod detector;
+mod sound;
+
+use super::{Job, Outcome};
+
+/// How the models of a task are measured.
+pub(super) struct Task {
+    /// As a manifest says it.
+    pub name: &'static str,
+    /// The model takes both sound and picture, so that one can be dropped.
+    pub both: bool,
+    pub evaluate: fn(&mut Job) -> anyhow::Result<Outcome>,
+}
+
+pub(super) const TASKS: &[Task] = &[
+    Task {
+        name: "detector",
+        both: false,
+        evaluate: detector::evaluate,
+    },
+    Task {
+        name: "sound",
+        both: false,
+        evaluate: sound::evaluate,
+    },
+];
