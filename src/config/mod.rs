@@ -188,6 +188,12 @@ pub fn keep_last_good(loaded: &Loaded) -> std::io::Result<()> {
     std::io::Write::write_all(&mut file, &json)
 }
 
+/// `state.dir` of a file that may be wrong elsewhere.
+pub fn state_dir(path: &Path) -> Option<PathBuf> {
+    let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    Some(table.get("state")?.get("dir")?.as_str()?.into())
+}
+
 /// The last configuration that ran, if there is one in `dir`.
 pub fn last_good(dir: &Path, around: &Surroundings) -> Option<Loaded> {
     let json = std::fs::read(last_good_path(dir)).ok()?;
