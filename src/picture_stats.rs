@@ -17,7 +17,7 @@ pub fn picture_stats(picture: &Picture) -> PictureStats {
     let n = luma.len() as f64;
     let mean = luma.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     let variance = luma.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
-    let colour = picture.rgb.chunks_exact(3).map(|p| spread(p)).sum::<f64>() / n;
+    let colour = picture.rgb.chunks_exact(3).map(spread).sum::<f64>() / n;
 
     let (columns, rows) = EDGE_CELLS;
     let mut cells = vec![0f32; columns * rows * 2];
