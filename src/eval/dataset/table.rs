@@ -63,7 +63,7 @@ impl Table {
         let folder = csv.as_deref().and_then(Path::parent).context("no labels.csv in it")?;
         Ok(Self {
             _unpacked: Some(to),
-            ..Self::of_folder(&folder.to_owned())?
+            ..Self::of_folder(folder)?
         })
     }
 

@@ -170,9 +170,9 @@ fn gather(tensor: &Named, data: &[u8], width: usize) -> Option<Vec<f32>> {
     let mut out = Vec::with_capacity(count);
     let mut at = vec![0usize; tensor.shape.len()];
     for _ in 0..count {
-        let steps = at.iter().zip(&tensor.strides);
-        let index = steps.fold(Some(tensor.offset), |sum: Option<usize>, (i, stride)| {
-            sum?.checked_add(i.checked_mul(*stride)?)
+        let mut steps = at.iter().zip(&tensor.strides);
+        let index = steps.try_fold(tensor.offset, |sum, (i, stride)| {
+            sum.checked_add(i.checked_mul(*stride)?)
         })?;
         let start = index.checked_mul(width)?;
         out.push(number(tensor.kind, data.get(start..start.checked_add(width)?)?)?);
