@@ -83,8 +83,10 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
     for error in &errors {
         tracing::error!("{error}");
     }
-    let state = std::env::var("STATE_DIRECTORY").unwrap_or_else(|_| "/var/lib/watchfire".into());
-    match config::last_good(&PathBuf::from(state), &around) {
+    let by_systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    let state = config::state_dir(path).or_else(by_systemd);
+    let state = state.unwrap_or_else(|| "/var/lib/watchfire".into());
+    match config::last_good(&state, &around) {
         Some(loaded) => {
             problems.push(format!(
                 "the configuration is wrong ({}); running the last good one",

@@ -73,6 +73,7 @@ impl Player {
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
+            learned: None,
         };
         let inlet = self
             .graph

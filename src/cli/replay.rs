@@ -15,6 +15,7 @@ use crate::config::{self, CameraConfig, Surroundings, default_behaviour, default
 use crate::data::{CameraId, Kind, Point, Snapshots};
 use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
+use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
 
 #[derive(clap::Args)]
@@ -165,8 +166,12 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
             .iter()
             .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
         let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
-        setup.camera.policy = default_policy(&kinds);
-        setup.camera.behaviour.sounds = default_behaviour(&kinds).sounds;
+        let timezone = setup.camera.policy.timezone.clone();
+        setup.camera.policy = PolicyOptions {
+            timezone,
+            ..default_policy(&kinds)
+        };
+        setup.camera.behaviour.take_kinds(default_behaviour(&kinds));
     }
     Ok(setup)
 }

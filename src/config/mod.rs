@@ -7,6 +7,7 @@ mod judge;
 mod print;
 mod raw;
 mod resolve;
+mod rules;
 mod url;
 
 use std::collections::BTreeMap;
@@ -185,6 +186,12 @@ pub fn keep_last_good(loaded: &Loaded) -> std::io::Result<()> {
         .mode(0o600)
         .open(path)?;
     std::io::Write::write_all(&mut file, &json)
+}
+
+/// `state.dir` of a file that may be wrong elsewhere.
+pub fn state_dir(path: &Path) -> Option<PathBuf> {
+    let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    Some(table.get("state")?.get("dir")?.as_str()?.into())
 }
 
 /// The last configuration that ran, if there is one in `dir`.

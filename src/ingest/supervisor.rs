@@ -87,6 +87,9 @@ struct Supervisor {
     status: CameraStatus,
 }
 
+/// A clock offset that changed by more is told anew; less is the network's jitter.
+const OFFSET_NEWS_MS: u64 = 1_000;
+
 /// Why a session is over.
 enum End {
     Stopped,
@@ -207,6 +210,7 @@ impl Supervisor {
                         self.backoff.reset();
                         self.tell_streaming(&session);
                     }
+                    self.tell_offset();
                 }
                 Some(Event::Sound(samples, stamp)) => {
                     let chunk = AudioChunk {
@@ -283,6 +287,19 @@ impl Supervisor {
     fn tell_audio(&mut self, session: &Session) {
         self.status.audio = session.audio_info();
         if self.status.audio.is_some() {
+            self.sink.status(self.status.clone());
+        }
+    }
+
+    /// The camera's clock is known only after its first sender report, and may be set while it streams.
+    fn tell_offset(&mut self) {
+        let now_ms = self.stream.camera_offset_ms();
+        let news = match (self.status.clock_offset_ms, now_ms) {
+            (Some(told), Some(now)) => told.abs_diff(now) > OFFSET_NEWS_MS,
+            (told, now) => told != now,
+        };
+        if news {
+            self.status.clock_offset_ms = now_ms;
             self.sink.status(self.status.clone());
         }
     }

@@ -81,7 +81,6 @@ fn people_and_a_siren_become_alerts_with_their_place_time_and_proof() {
     assert!(!alerts.iter().any(|a| a["kind"] == "gunshot"), "nobody shot");
 
     every_alert_has_one_start_and_one_end(&alerts);
-    every_payload_fits_its_schema(&house);
     // The snapshot is a file of the store and was published.
     let name = intrusion["snapshot"].as_str().expect("a snapshot");
     let jpeg = std::fs::read(house.state_dir().join("snapshots").join(name)).unwrap();

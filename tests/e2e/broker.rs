@@ -100,7 +100,7 @@ fn started(log: &str) -> usize {
 fn a_refused_login_is_told_as_such_and_the_right_one_works() {
     let mut house = House::new();
     house.broker.take();
-    house.broker = Some(guarded_broker(house.dir.path(), house.mqtt_port, "right-canary"));
+    house.broker = Some(guarded_broker(house.dir.path(), house.mqtt_port, "right-canary", false));
     let login = |house: &House, password: &str| {
         let url = format!("url = \"mqtt://127.0.0.1:{}\"\n", house.mqtt_port);
         house.configure_with(&format!("{url}username = \"guard\"\npassword = \"{password}\"\n"), "");

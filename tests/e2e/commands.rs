@@ -80,6 +80,27 @@ fn probe_tells_what_a_camera_sends_and_why_it_does_not() {
 }
 
 #[test]
+fn json_logs_are_one_object_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("w.toml");
+    let state = dir.path().display().to_string();
+    std::fs::write(&config, format!("[state]\ndir = \"{state}\"\n[graph]\nwindow_ms = 5\n")).unwrap();
+    let out = watchfire(&["--log", "json", "run", "--config", config.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = text(&out.stderr);
+    let lines: Vec<&str> = said.lines().filter(|l| !l.starts_with("watchfire: ")).collect();
+    assert!(!lines.is_empty(), "{said}");
+    for line in lines {
+        let entry: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert_eq!(entry["level"], "ERROR");
+        assert!(
+            entry["fields"]["message"].as_str().unwrap().contains("200 to 2000"),
+            "{entry}"
+        );
+    }
+}
+
+#[test]
 fn the_printed_configuration_is_toml_that_check_accepts_and_holds_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (own, again) = (dir.path().join("own.toml"), dir.path().join("again.toml"));

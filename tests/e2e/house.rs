@@ -232,6 +232,18 @@ impl House {
         }
     }
 
+    /// Waits until a page of the console says so.
+    pub fn wait_page(&self, path: &str, what: &str, within_s: u64, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(within_s);
+        let look = crossbeam_channel::tick(Duration::from_millis(200));
+        let mut page = self.get(path);
+        while !wanted(&page) {
+            assert!(Instant::now() < deadline, "{what} within {within_s} s: {page}");
+            let _ = look.recv();
+            page = self.get(path);
+        }
+    }
+
     /// GET from the daemon's console.
     pub fn get(&self, path: &str) -> String {
         use std::io::Write;
@@ -240,6 +252,16 @@ impl House {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
+    }
+}
+
+impl Drop for House {
+    /// Whatever was published in a test fits its schema.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.heard.extend(self.messages.try_iter());
+            super::alerts::every_payload_fits_its_schema(self);
+        }
     }
 }
 

@@ -238,7 +238,7 @@ fn the_retained_truth_is_told_whole_at_every_connect_and_cleared_topics_go() {
 fn a_refused_login_is_counted_and_told_and_tried_again_with_backoff() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
-    let _broker = guarded_broker(dir.path(), port, "right-canary");
+    let _broker = guarded_broker(dir.path(), port, "right-canary", false);
     for version in VERSIONS {
         let login = |password: &str| MqttOptions {
             username: Some("guard".into()),
@@ -263,8 +263,8 @@ fn a_refused_login_is_counted_and_told_and_tried_again_with_backoff() {
     }
 }
 
-/// A Mosquitto that knows the user `guard`.
-pub fn guarded_broker(dir: &Path, port: u16, password: &str) -> Process {
+/// A Mosquitto that knows the user `guard`, and, where it lets others in, those without a name too.
+pub fn guarded_broker(dir: &Path, port: u16, password: &str, anonymous: bool) -> Process {
     let passwords = dir.join("passwords");
     let made = Command::new("mosquitto_passwd")
         .args(["-b", "-c"])
@@ -273,7 +273,7 @@ pub fn guarded_broker(dir: &Path, port: u16, password: &str) -> Process {
         .status()
         .expect("mosquitto_passwd is not installed: run `make setup`");
     assert!(made.success());
-    let settings = format!("allow_anonymous false\npassword_file {}\n", passwords.display());
+    let settings = format!("allow_anonymous {anonymous}\npassword_file {}\n", passwords.display());
     mosquitto_with(dir, port, &settings)
 }
 

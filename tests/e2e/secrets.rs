@@ -5,9 +5,11 @@ use std::path::Path;
 use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
 
 use super::house::House;
+use super::mqtt::guarded_broker;
 
 const RIGHT: &str = "canary-right-4711";
 const WRONG: &str = "canary%2Dwrong/4712";
+const BROKER: &str = "canary-broker-4713";
 
 #[test]
 fn a_password_is_never_seen_again() {
@@ -22,12 +24,17 @@ fn a_password_is_never_seen_again() {
     let url = cameras.url("yard");
     let in_url = url.replace("rtsp://", &format!("rtsp://viewer:{RIGHT}@"));
     let mut house = House::new();
-    house.configure(&format!(
+    house.broker.take();
+    house.broker = Some(guarded_broker(house.dir.path(), house.mqtt_port, BROKER, true));
+    let mqtt = format!("url = \"mqtt://guard:{BROKER}@127.0.0.1:{}\"\n", house.mqtt_port);
+    let cameras_text = format!(
         "[[camera]]\nid = \"good\"\nurl = \"{url}\"\nusername = \"viewer\"\npassword = \"{RIGHT}\"\n\
          [[camera]]\nid = \"bad\"\nurl = \"{url}\"\nusername = \"viewer\"\npassword = \"{WRONG}\"\n\
          [[camera]]\nid = \"inline\"\nurl = \"{in_url}\"\n"
-    ));
-    house.start();
+    );
+    house.configure_with(&mqtt, &cameras_text);
+    // Everything that any library has to say.
+    house.start_under(&["env", "RUST_LOG=trace"]);
     house.wait_state("bad", "error", Some("auth_failed"), 60);
     if !house
         .heard
@@ -44,7 +51,14 @@ fn a_password_is_never_seen_again() {
         let text = String::from_utf8_lossy(text);
         text.contains("canary")
     };
-    assert!(!shows(house.log().as_bytes()), "in the log:\n{}", house.log());
+    let log = house.log();
+    assert!(
+        log.contains("DEBUG") && log.contains("MQTT connected"),
+        "the log is whole"
+    );
+    for line in log.lines() {
+        assert!(!shows(line.as_bytes()), "in the log: {line}");
+    }
     assert!(!shows(page.as_bytes()));
     for (topic, payload) in &house.heard {
         assert!(!shows(payload), "on {topic}");

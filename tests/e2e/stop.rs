@@ -1,5 +1,6 @@
 //! The ends of a daemon's life.
 
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -53,6 +54,72 @@ fn a_killed_daemon_is_offline_by_its_last_will() {
     house.daemon().signal(Signal::SIGKILL);
     house.wait("offline", 60, |t, p| {
         (t.ends_with("b/available") && p == b"offline").then_some(())
+    });
+}
+
+#[test]
+fn systemd_is_told_of_every_step_and_the_watchdog_is_fed() {
+    let mut house = House::new();
+    let path = house.dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let told = |wanted: &str| {
+        let mut buffer = [0; 4096];
+        loop {
+            let n = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{wanted}: {e}"));
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            if text.lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    };
+    house.configure("");
+    let socket_name = format!("NOTIFY_SOCKET={}", path.display());
+    house.start_under(&["env", &socket_name, "WATCHDOG_USEC=10000000"]);
+    told("READY=1");
+    told("WATCHDOG=1");
+    told("WATCHDOG=1");
+    house.daemon().signal(Signal::SIGHUP);
+    told("RELOADING=1");
+    told("READY=1");
+    house.daemon().signal(Signal::SIGTERM);
+    told("STOPPING=1");
+    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    let mut house = House::new();
+    house.configure("");
+    house.start();
+    house.wait("online", 30, |t, p| {
+        (t.ends_with("b/available") && p == b"online").then_some(())
+    });
+    // A broker that answers nothing holds the first one up.
+    house.broker.as_ref().unwrap().signal(Signal::SIGSTOP);
+    house.daemon().signal(Signal::SIGTERM);
+    house.wait_log("the first", 10, |log| log.contains("stopping"));
+    house.daemon().signal(Signal::SIGTERM);
+    let status = house.daemon().ended(Duration::from_secs(5)).expect("it ends");
+    assert_eq!(status.code(), Some(1), "{}", house.log());
+    house.broker.as_ref().unwrap().signal(Signal::SIGCONT);
+}
+
+#[test]
+fn a_start_with_a_wrong_configuration_runs_the_last_good_one_and_says_so() {
+    let mut house = House::new();
+    house.configure("");
+    house.start();
+    house.wait_log("a good start", 30, |log| log.contains("ready"));
+    house.daemon().signal(Signal::SIGTERM);
+    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    house.configure("[graph]\nwindow_ms = 5\n");
+    house.start();
+    house.wait("the problem in the box's status", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        let problems = status["problems"].to_string();
+        (topic.ends_with("box/b/status") && problems.contains("200 to 2000") && problems.contains("last good"))
+            .then_some(())
     });
 }
 

@@ -20,7 +20,8 @@ use super::GstError;
 pub enum Show {
     /// An MP4 of H.264 and, perhaps, AAC: from its start when the first client comes; once or again and again.
     Clip { path: PathBuf, looped: bool },
-    /// A test picture in a codec (`h264`, `h265`, `mjpeg`, ``) with a tone in another (`aac`, `pcmu`, `pcma`, `opus`, ``).
+    /// A test picture in a codec (`h264`, `h265`, `mjpeg`, ``) with a tone in another (`aac`, `pcmu`, `pcma`, `opus`, ``);
+    /// `l16` is a sound that we do not take.
     Test { video: &'static str, audio: &'static str },
 }
 
@@ -189,6 +190,7 @@ fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RT
         "aac" => "audio/x-raw,rate=44100,channels=1 ! avenc_aac ! aacparse ! rtpmp4gpay",
         "pcmu" => "audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay",
         "pcma" => "audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay",
+        "l16" => "audio/x-raw,rate=16000,channels=1 ! rtpL16pay",
         "opus" => "audio/x-raw,rate=48000,channels=1 ! opusenc ! rtpopuspay",
         _ => "",
     };
