@@ -100,6 +100,7 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
         tracks: Vec::new(),
         score: pool(PRIOR, &evidence),
         evidence,
+        severity: None,
         at_ns: if told { run.last_ns } else { run.start_ns },
     }
 }

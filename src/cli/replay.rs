@@ -16,6 +16,7 @@ use crate::data::{CameraId, EndReason, Kind, Point, Snapshots};
 use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use crate::ingest::{CameraOptions, Source, replay};
 use crate::nn::{DeviceChoice, ModelOptions};
+use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
 use crate::stages::{CameraProfile, Verdict};
 
@@ -54,8 +55,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
         let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
-        camera.policy = default_policy(&kinds);
-        camera.behaviour.sounds = default_behaviour(&kinds).sounds;
+        let timezone = camera.policy.timezone;
+        camera.policy = PolicyOptions {
+            timezone,
+            ..default_policy(&kinds)
+        };
+        camera.behaviour.take_kinds(default_behaviour(&kinds));
     }
     let (detector, sound) = load_models(&models)?;
     fill_thresholds(&mut camera.behaviour, detector.manifest(), sound.manifest());

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::camera::camera;
 use super::document::Document;
 use super::document::Step::{Index, Key};
@@ -42,13 +44,17 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         "site.name",
         Some(raw.site.name.as_deref().unwrap_or("home")),
     );
-    if let Some(zone) = &raw.site.timezone
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
-    }
-    let timezone = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
-    judge.note(&[Key("site"), Key("timezone")], timezone);
+    let timezone = match raw.site.timezone.as_deref().map(TimeZone::get) {
+        None => TimeZone::UTC,
+        Some(Ok(zone)) => zone,
+        Some(Err(_)) => {
+            let name = raw.site.timezone.as_deref().unwrap_or_default();
+            judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{name}`"));
+            TimeZone::UTC
+        }
+    };
+    let name = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
+    judge.note(&[Key("site"), Key("timezone")], name);
     let box_name = match &raw.machine.name {
         Some(name) => judge.name(&[Key("box"), Key("name")], "box.name", Some(name)),
         None => around
@@ -98,7 +104,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 least_fps: least_fps.clone(),
                 printed: Printed::default(),
             };
-            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window);
+            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window, &timezone);
             let id = raw.id.clone().unwrap_or_default();
             if !seen.insert(id.clone()) {
                 judge.error(

@@ -36,6 +36,9 @@ named! {
         Loitering = "loitering",
         LineCrossing = "line_crossing",
         Crowd = "crowd",
+        WrongWay = "wrong_way",
+        Running = "running",
+        Fall = "fall",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",
@@ -97,6 +100,8 @@ pub struct Finding {
     /// Probability, 0 to 1: the sigmoid of prior plus contributions.
     pub score: f32,
     pub evidence: Vec<Evidence>,
+    /// At least so severe, whatever the kind's policy says; an open alert rises to it.
+    pub severity: Option<Severity>,
     /// When it happened, on the camera's clock (a frame's or patch's time, never a window's).
     pub at_ns: u64,
 }

@@ -62,9 +62,11 @@ pub enum ReportBody {
 }
 
 /// What vision saw: the tracks as they stood at each frame of the window, in time order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct VisionReport {
     pub frames: Vec<TrackedFrame>,
+    /// Width of the picture over its height: what turns fractions of the width into those of the height.
+    pub aspect: f32,
     /// `name@version` of the detector.
     pub model: Arc<str>,
 }
