@@ -40,7 +40,7 @@ const BOTTOM_UP: f32 = 0.17;
 /// It stays down for so long, or is down when it is lost for so long.
 const STAYS_NS: u64 = 350_000_000;
 const LOST_NS: u64 = 600_000_000;
-/// At the lower edge it could be walking out of the picture: there it must stay for so long.
+/// At an edge it could be walking out of the picture: there it must stay for so long.
 const STAYS_AT_EDGE_NS: u64 = 1_000_000_000;
 /// A track that begins so soon after another one was lost, at the same place, goes on from it.
 const LINK_NS: u64 = 1_500_000_000;
@@ -123,6 +123,7 @@ impl Fall {
                         track: alert_track(track),
                     });
                     sinking.last_ns = now_ns;
+                    sinking.at_edge |= at_edge;
                     sinking.track = alert_track(track);
                     if fall.ratio < sinking.fall.ratio {
                         sinking.fall = Descent {
@@ -256,7 +257,7 @@ impl Fall {
         }
     }
 
-    /// How it came down, if it is down now and came down as one falls; and whether the picture's lower edge cuts it off.
+    /// How it came down, if it is down now and came down as one falls; and whether an edge of the picture cuts it off.
     fn descent(&self, track: &Track, gaits: &Gaits) -> Option<(Descent, bool)> {
         let before = self.links.get(&track.id).copied();
         let steps: Vec<&Step> = before
@@ -276,8 +277,9 @@ impl Fall {
         let top_down = (now.top - up.top) / height;
         let bottom_up = (up.bottom - now.bottom) / height;
         let falls = took_ns <= FALL_NS && top_down >= TOP_DOWN && bottom_up <= BOTTOM_UP;
-        // Who fills the picture from edge to edge stands before a level camera, and leaves it sideways.
-        let at_edge = now.bottom > 0.985 && height < 0.9;
+        // Cut off by an edge, a box changes its shape as it leaves. Who fills the picture from top to bottom stands
+        // before a level camera, and does not leave it downwards.
+        let at_edge = now.cut_sideways || (now.bottom > 0.985 && height < 0.9);
         let descent = Descent {
             took_s: took_ns as f32 / 1e9,
             ratio,

@@ -24,6 +24,8 @@ pub(super) struct Step {
     pub height: f32,
     /// An edge of the picture cuts it off: its size is not all of it.
     pub cut: bool,
+    /// The left or the right edge does.
+    pub cut_sideways: bool,
 }
 
 #[derive(Default)]
@@ -59,6 +61,7 @@ impl Gaits {
                 continue;
             }
             let centre = b.centre();
+            let cut_sideways = b.x1 < EDGE || b.x2 > 1.0 - EDGE;
             steps.push_back(Step {
                 at_ns: frame.pts_ns,
                 x: centre.x * aspect,
@@ -67,7 +70,8 @@ impl Gaits {
                 bottom: b.y2,
                 width: b.width() * aspect,
                 height: b.height(),
-                cut: b.x1 < EDGE || b.x2 > 1.0 - EDGE || b.y1 < EDGE || b.y2 > 1.0 - EDGE,
+                cut: cut_sideways || b.y1 < EDGE || b.y2 > 1.0 - EDGE,
+                cut_sideways,
             });
         }
         self.tracks.retain(|_, steps| {

@@ -302,9 +302,9 @@ mod tests {
         };
         let policy = KindPolicy {
             kind: Kind::Siren,
-            severity: Severity::Info,
             hold_s: 3.0,
             cooldown_s: 0.0,
+            ..KindPolicy::default_for(Kind::Siren)
         };
         Arc::new(CameraProfile {
             detect: vec![],
@@ -312,7 +312,10 @@ mod tests {
                 sounds: vec![siren],
                 ..BehaviourOptions::default()
             },
-            policy: PolicyOptions { kinds: vec![policy] },
+            policy: PolicyOptions {
+                kinds: vec![policy],
+                ..PolicyOptions::default()
+            },
             snapshots: Snapshots::Off,
         })
     }
