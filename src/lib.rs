@@ -17,6 +17,7 @@ pub mod colour;
 pub mod draw;
 pub mod geometry;
 pub mod mel;
+pub mod picture_stats;
 // 2: pure decisions, and the models
 pub mod behaviour;
 pub mod fusion;

@@ -13,6 +13,7 @@ use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics};
 use crate::stages::CameraProfile;
+use crate::store::Store;
 
 /// Everything that a reload may change.
 pub(super) struct Running {
@@ -47,6 +48,7 @@ impl Running {
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,
+            learned: self.learned(&id),
         };
         let metrics = {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
@@ -72,6 +74,18 @@ impl Running {
         )?;
         self.cameras.insert(id, (camera, config.fingerprint()));
         Ok(())
+    }
+
+    /// What the camera's behaviour learned before the last stop.
+    fn learned(&self, id: &CameraId) -> Option<Arc<str>> {
+        let found = Store::open(&self.config.store).and_then(|store| store.learned(id.as_str()));
+        match found {
+            Ok(learned) => learned.map(Into::into),
+            Err(error) => {
+                tracing::warn!(camera = %id, %error, "what was learned could not be read and begins anew");
+                None
+            }
+        }
     }
 
     /// Ends a camera and waits for its thread; its alerts end with the reason `reload`.

@@ -1,5 +1,6 @@
 //! Turns tracks and sounds into findings. Pure: no clock, no I/O, no tensor. One rule a file.
 
+mod anomaly;
 mod fall;
 mod gait;
 mod lines;
@@ -7,15 +8,19 @@ mod places;
 mod running;
 mod sounds;
 mod still;
+mod tamper;
 mod wrong_way;
 mod zones;
 
 use std::sync::Arc;
 
 use crate::data::{
-    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, Point, Track, VisionReport,
+    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Track,
+    VisionReport,
 };
 use crate::fusion::{contribution, pool};
+use anomaly::Anomaly;
+pub use anomaly::AnomalyOptions;
 use fall::Fall;
 pub use fall::FallOptions;
 use gait::Gaits;
@@ -24,6 +29,8 @@ use running::Running;
 pub use running::RunningOptions;
 use sounds::SoundRules;
 use still::Stillness;
+use tamper::Tamper;
+pub use tamper::TamperOptions;
 use wrong_way::WrongWay;
 use zones::ZoneRule;
 
@@ -93,6 +100,8 @@ pub struct BehaviourOptions {
     /// None: the camera does not look for it.
     pub running: Option<RunningOptions>,
     pub fall: Option<FallOptions>,
+    pub tamper: Option<TamperOptions>,
+    pub anomaly: Option<AnomalyOptions>,
 }
 
 impl BehaviourOptions {
@@ -103,6 +112,8 @@ impl BehaviourOptions {
         self.sounds = other.sounds.into_iter().map(|s| kept(s.kind).unwrap_or(s)).collect();
         self.running = other.running.map(|new| self.running.take().unwrap_or(new));
         self.fall = other.fall.map(|new| self.fall.take().unwrap_or(new));
+        self.tamper = other.tamper.map(|new| self.tamper.take().unwrap_or(new));
+        self.anomaly = other.anomaly.map(|new| self.anomaly.take().unwrap_or(new));
     }
 }
 
@@ -139,6 +150,8 @@ pub struct Behaviour {
     wrong_ways: Vec<WrongWay>,
     running: Option<Running>,
     fall: Option<Fall>,
+    tamper: Option<Tamper>,
+    anomaly: Option<Anomaly>,
     sounds: SoundRules,
 }
 
@@ -151,6 +164,8 @@ impl Behaviour {
             wrong_ways: zones.iter().filter_map(WrongWay::new).collect(),
             running: options.running.map(|o| Running::new(o, zones)),
             fall: options.fall.map(|o| Fall::new(o, zones)),
+            tamper: options.tamper.map(Tamper::new),
+            anomaly: options.anomaly.map(Anomaly::new),
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
             lines: options.lines.into_iter().map(LineRule::new).collect(),
             sounds: SoundRules::new(options.sounds),
@@ -158,7 +173,7 @@ impl Behaviour {
     }
 
     /// The tracks of one window. Presence is found anew for every window in which it holds.
-    pub fn see(&mut self, seen: &VisionReport) -> Vec<Finding> {
+    pub fn see(&mut self, seen: &VisionReport, utc_offset_ns: i64) -> Vec<Finding> {
         let mut found = Vec::new();
         for frame in &seen.frames {
             self.still.observe(frame);
@@ -178,6 +193,9 @@ impl Behaviour {
             if let Some(rule) = &mut self.fall {
                 rule.observe(frame, &self.gaits);
             }
+            if let Some(rule) = &mut self.anomaly {
+                rule.observe(frame, &self.gaits, utc_offset_ns);
+            }
         }
         let Some(now_ns) = seen.frames.last().map(|f| f.pts_ns) else {
             return found;
@@ -188,12 +206,36 @@ impl Behaviour {
         found.extend(self.wrong_ways.iter().filter_map(|rule| rule.finding(now_ns)));
         found.extend(self.running.iter().flat_map(|rule| rule.findings(now_ns)));
         found.extend(self.fall.iter().flat_map(|rule| rule.findings(now_ns)));
+        found.extend(self.anomaly.as_mut().and_then(|rule| rule.finding(now_ns)));
         found
     }
 
     /// The sounds of one window.
-    pub fn hear(&mut self, heard: &HearingReport) -> Vec<Finding> {
-        self.sounds.observe(heard)
+    pub fn hear(&mut self, heard: &HearingReport, utc_offset_ns: i64) -> Vec<Finding> {
+        let mut found = self.sounds.observe(heard);
+        found.extend(self.anomaly.as_mut().and_then(|rule| rule.hear(heard, utc_offset_ns)));
+        found
+    }
+
+    /// What one picture of a window looks like as a whole.
+    pub fn look(&mut self, look: &PictureStats, at_ns: u64) -> Vec<Finding> {
+        self.tamper
+            .iter_mut()
+            .filter_map(|rule| rule.look(look, at_ns))
+            .collect()
+    }
+
+    /// What it has learned of this camera, to be kept; None when it learns nothing.
+    pub fn learned(&self) -> Option<Arc<str>> {
+        self.anomaly.as_ref().map(|rule| rule.learned().into())
+    }
+
+    /// Takes up what it had learned before.
+    ///
+    /// # Errors
+    /// The text is not of a form that this version knows; it then begins anew.
+    pub fn recall(&mut self, learned: &str) -> Result<(), String> {
+        self.anomaly.as_mut().map_or(Ok(()), |rule| rule.recall(learned))
     }
 
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
@@ -205,6 +247,8 @@ impl Behaviour {
         self.wrong_ways.iter_mut().for_each(WrongWay::reset);
         self.running.iter_mut().for_each(Running::reset);
         self.fall.iter_mut().for_each(Fall::reset);
+        self.tamper.iter_mut().for_each(Tamper::reset);
+        self.anomaly.iter_mut().for_each(Anomaly::reset);
         self.sounds.reset();
     }
 }

@@ -169,6 +169,7 @@ impl Job<'_> {
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
+            learned: None,
         };
         let id = self.camera.ingest.id.clone();
         let inlet = self.graph.camera(id, profile, Arc::default());

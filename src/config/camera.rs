@@ -12,7 +12,9 @@ use super::judge::Judge;
 use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
 use super::url::url;
-use crate::behaviour::{Anchor, BehaviourOptions, FallOptions, Line, RunningOptions, SoundRule, Zone};
+use crate::behaviour::{
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, Line, RunningOptions, SoundRule, TamperOptions, Zone,
+};
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
@@ -44,6 +46,8 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
         sounds: sounds.collect(),
         running: kinds.contains(&Kind::Running).then(RunningOptions::default),
         fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
+        tamper: kinds.contains(&Kind::Tamper).then(TamperOptions::default),
+        anomaly: kinds.contains(&Kind::Anomaly).then(AnomalyOptions::default),
         ..BehaviourOptions::default()
     }
 }
@@ -138,6 +142,9 @@ pub(super) fn camera(
         Snapshots::Store,
     );
     let mut behaviour = default_behaviour(&kinds);
+    if let Some(anomaly) = &mut behaviour.anomaly {
+        anomaly.timezone = timezone.clone();
+    }
     zones(judge, i, raw, &mut behaviour);
     lines(judge, i, raw, &mut behaviour);
     let mut policy = PolicyOptions {

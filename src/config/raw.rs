@@ -282,10 +282,18 @@ pub struct Rule {
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.
     pub speed: Option<f32>,
-    /// `running`: seconds that it lasts. Default: 1.
+    /// `running`, `tamper`: seconds that it lasts. Default: 1 for running, 10 for tamper.
     pub min_s: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,
+    /// `tamper`: seconds in which no pixel changes until the picture counts as frozen. Default: 60.
+    pub frozen_s: Option<f32>,
+    /// `anomaly`: hours of watching before anything is told. Default: 72.
+    pub warm_up_h: Option<f32>,
+    /// `anomaly`: days in which what was learned fades to a third. Default: 14.
+    pub decay_days: Option<f32>,
+    /// `anomaly`: alerts a day that the threshold aims at. Default: 2.
+    pub per_day: Option<f32>,
     /// Seconds without evidence after which the alert ends.
     pub hold_s: Option<f32>,
     /// Seconds after an end before the next alert of the same kind and zone.

@@ -111,10 +111,14 @@ fn life(judge: &mut Judge, at: &At, rule: &Rule, own: &mut KindPolicy) {
 
 fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut BehaviourOptions) {
     // What each key is for. One that the kind does not take is a mistake, not an idle wish.
-    let given: [(&str, bool, &[Kind]); 3] = [
+    let given: [(&str, bool, &[Kind]); 7] = [
         ("speed", rule.speed.is_some(), &[Kind::Running]),
-        ("min_s", rule.min_s.is_some(), &[Kind::Running]),
+        ("min_s", rule.min_s.is_some(), &[Kind::Running, Kind::Tamper]),
         ("stay_down_s", rule.stay_down_s.is_some(), &[Kind::Fall]),
+        ("frozen_s", rule.frozen_s.is_some(), &[Kind::Tamper]),
+        ("warm_up_h", rule.warm_up_h.is_some(), &[Kind::Anomaly]),
+        ("decay_days", rule.decay_days.is_some(), &[Kind::Anomaly]),
+        ("per_day", rule.per_day.is_some(), &[Kind::Anomaly]),
     ];
     for (key, is_given, kinds) in given {
         if is_given && (!kinds.contains(&kind) || rule.zone.is_some()) {
@@ -129,6 +133,15 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     }
     if let (Kind::Fall, Some(fall)) = (kind, &mut behaviour.fall) {
         fall.stay_down_s = judge.number(&at.key("stay_down_s"), rule.stay_down_s, 1.0, 3600.0, fall.stay_down_s);
+    }
+    if let (Kind::Tamper, Some(tamper)) = (kind, &mut behaviour.tamper) {
+        tamper.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 3600.0, tamper.min_s);
+        tamper.frozen_s = judge.number(&at.key("frozen_s"), rule.frozen_s, 5.0, 86_400.0, tamper.frozen_s);
+    }
+    if let (Kind::Anomaly, Some(anomaly)) = (kind, &mut behaviour.anomaly) {
+        anomaly.warm_up_h = judge.number(&at.key("warm_up_h"), rule.warm_up_h, 0.1, 8760.0, anomaly.warm_up_h);
+        anomaly.decay_days = judge.number(&at.key("decay_days"), rule.decay_days, 1.0, 3650.0, anomaly.decay_days);
+        anomaly.per_day = judge.number(&at.key("per_day"), rule.per_day, 0.01, 1000.0, anomaly.per_day);
     }
     let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
     match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
@@ -187,14 +200,23 @@ fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptio
             judge.note(&at.key("threshold"), number(sound.threshold));
         }
     }
-    match (kind, &behaviour.running, &behaviour.fall) {
-        (Kind::Running, Some(running), _) => {
-            judge.note(&at.key("speed"), number(running.speed));
-            judge.note(&at.key("min_s"), number(running.min_s));
-        }
-        (Kind::Fall, _, Some(fall)) => {
-            judge.note(&at.key("stay_down_s"), number(fall.stay_down_s));
-        }
-        _ => {}
+    let mut note = |key, value| {
+        judge.note(&at.key(key), number(value));
+    };
+    if let (Kind::Running, Some(running)) = (kind, &behaviour.running) {
+        note("speed", running.speed);
+        note("min_s", running.min_s);
+    }
+    if let (Kind::Fall, Some(fall)) = (kind, &behaviour.fall) {
+        note("stay_down_s", fall.stay_down_s);
+    }
+    if let (Kind::Tamper, Some(tamper)) = (kind, &behaviour.tamper) {
+        note("min_s", tamper.min_s);
+        note("frozen_s", tamper.frozen_s);
+    }
+    if let (Kind::Anomaly, Some(anomaly)) = (kind, &behaviour.anomaly) {
+        note("warm_up_h", anomaly.warm_up_h);
+        note("decay_days", anomaly.decay_days);
+        note("per_day", anomaly.per_day);
     }
 }

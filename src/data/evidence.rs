@@ -39,6 +39,8 @@ named! {
         WrongWay = "wrong_way",
         Running = "running",
         Fall = "fall",
+        Tamper = "tamper",
+        Anomaly = "anomaly",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",

@@ -11,7 +11,10 @@ mod status;
 pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
-pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
+pub use media::{
+    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ, Track,
+    Window,
+};
 pub use report::{
     Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
 };

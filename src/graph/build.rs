@@ -247,6 +247,7 @@ impl CameraInlet {
         let job = Job {
             window: Arc::new(window),
             profile: self.profile.clone(),
+            look: None,
         };
         if self.windows.push(job).is_some() {
             // Nobody was told of that window yet: it is shed for every branch, here.

@@ -43,6 +43,8 @@ pub struct Verdict {
     pub hearing: Option<Report>,
     pub alerts: Vec<Alert>,
     pub snapshots: Snapshots,
+    /// What the camera's behaviour has learned, now and then, to be kept.
+    pub learned: Option<Arc<str>>,
 }
 
 impl Verdict {
@@ -76,7 +78,12 @@ pub struct Fuse {
     over: Vec<(CameraId, EndReason)>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
+    /// What cameras that are being reloaded have learned: newer than what the store gave their new profile.
+    learned: HashMap<CameraId, Arc<str>>,
 }
+
+/// What a camera has learned is told as often as this, in time of its stream.
+const TELL_LEARNED_NS: u64 = 600_000_000_000;
 
 struct CameraMind {
     joiner: Joiner,
@@ -88,6 +95,8 @@ struct CameraMind {
     at_hand: Option<Arc<Window>>,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
+    /// When it last told what it has learned.
+    told_ns: Option<u64>,
 }
 
 impl Fuse {
@@ -98,17 +107,20 @@ impl Fuse {
             now_ns: 0,
             over: Vec::new(),
             owed: Vec::new(),
+            learned: HashMap::new(),
         }
     }
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
+        let kept = &mut self.learned;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
             joiner: Joiner::default(),
             profile: job.profile.clone(),
-            behaviour: Behaviour::new(job.profile.behaviour.clone()),
+            behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
             last: (0, 0),
+            told_ns: None,
         })
     }
 
@@ -123,7 +135,11 @@ impl Fuse {
                 mind.behaviour.reset();
                 let (at_ns, offset_ns) = mind.last;
                 let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                if !alerts.is_empty() {
+                let learned = mind.behaviour.learned();
+                if let (EndReason::Reload, Some(learned)) = (reason, &learned) {
+                    self.learned.insert(camera.clone(), learned.clone());
+                }
+                if !alerts.is_empty() || learned.is_some() {
                     out.push(Verdict {
                         camera: camera.clone(),
                         window: None,
@@ -131,6 +147,7 @@ impl Fuse {
                         hearing: None,
                         alerts,
                         snapshots: Snapshots::Off,
+                        learned,
                     });
                 }
             }
@@ -147,7 +164,12 @@ impl Fuse {
     fn start_anew(&mut self) {
         for (camera, mind) in &mut self.cameras {
             let Some(window) = mind.at_hand.take() else { continue };
+            let learned = mind.behaviour.learned();
             mind.behaviour = Behaviour::new(mind.profile.behaviour.clone());
+            if let Some(learned) = learned {
+                // Counts of its own: what does not fit is left, and begins anew.
+                let _ = mind.behaviour.recall(&learned);
+            }
             mind.last = (window.end_ns, window.utc_offset_ns);
             let failed = |branch| Some(Report::bare(camera.clone(), window.seq, branch, Status::Failed));
             self.owed.push(Verdict {
@@ -157,6 +179,7 @@ impl Fuse {
                 window: Some(window),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
+                learned: None,
             });
         }
     }
@@ -174,22 +197,31 @@ impl Fuse {
 impl CameraMind {
     fn judge(&mut self, joined: Joined) -> Verdict {
         let Joined { job, vision, hearing } = joined;
-        let window = job.window;
+        let window = job.window.clone();
         self.at_hand = Some(window.clone());
         #[cfg(test)]
         tests::trip(window.seq);
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         if reloaded {
-            self.behaviour = Behaviour::new(job.profile.behaviour.clone());
+            self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
         } else if window.discontinuity {
             self.behaviour.reset();
         }
         let mut findings = Vec::new();
         if let ReportBody::Vision(seen) = &vision.body {
-            findings.extend(self.behaviour.see(seen));
+            findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
         }
         if let ReportBody::Hearing(heard) = &hearing.body {
-            findings.extend(self.behaviour.hear(heard));
+            findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
+        }
+        if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
+            findings.extend(self.behaviour.look(look, frame.pts_ns));
+        }
+        let since_ns = *self.told_ns.get_or_insert(window.end_ns);
+        let mut learned = None;
+        if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
+            self.told_ns = Some(window.end_ns);
+            learned = self.behaviour.learned();
         }
         // Alerts change last: whatever panics above loses none of their messages.
         let mut alerts = Vec::new();
@@ -211,8 +243,18 @@ impl CameraMind {
             hearing: Some(hearing),
             alerts,
             snapshots: self.profile.snapshots,
+            learned,
         }
     }
+}
+
+/// A camera's rules, with what they learned before.
+fn behaviour(job: &Job, learned: Option<&Arc<str>>) -> Behaviour {
+    let mut behaviour = Behaviour::new(job.profile.behaviour.clone());
+    if let Some(why) = learned.and_then(|text| behaviour.recall(text).err()) {
+        tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
+    }
+    behaviour
 }
 
 impl Stage for Fuse {
@@ -274,169 +316,4 @@ impl Stage for Fuse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-    use crate::behaviour::{BehaviourOptions, SoundRule};
-    use crate::data::{AudioState, Kind, Phase, Severity, SoundPatch};
-    use crate::policy::{KindPolicy, PolicyOptions};
-
-    const S: u64 = 1_000_000_000;
-
-    thread_local! {
-        static TRIP: Cell<Option<u64>> = const { Cell::new(None) };
-    }
-
-    /// Judging panics on the window with the number that a test has set.
-    pub(super) fn trip(seq: u64) {
-        TRIP.with(|t| assert!(t.get() != Some(seq), "a bug in a rule"));
-    }
-
-    fn profile() -> Arc<CameraProfile> {
-        let siren = SoundRule {
-            kind: Kind::Siren,
-            threshold: 0.5,
-            min_windows: 1,
-        };
-        let policy = KindPolicy {
-            kind: Kind::Siren,
-            hold_s: 3.0,
-            cooldown_s: 0.0,
-            ..KindPolicy::default_for(Kind::Siren)
-        };
-        Arc::new(CameraProfile {
-            detect: vec![],
-            behaviour: BehaviourOptions {
-                sounds: vec![siren],
-                ..BehaviourOptions::default()
-            },
-            policy: PolicyOptions {
-                kinds: vec![policy],
-                ..PolicyOptions::default()
-            },
-            snapshots: Snapshots::Off,
-        })
-    }
-
-    fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
-        let window = Window {
-            camera: CameraId::new(camera),
-            seq,
-            start_ns: seq * S,
-            end_ns: (seq + 1) * S,
-            frames: vec![],
-            audio: vec![],
-            audio_state: AudioState::Present,
-            utc_offset_ns: 0,
-            arrived_ns: 0,
-            discontinuity: false,
-        };
-        Job {
-            window: Arc::new(window),
-            profile: profile.clone(),
-        }
-    }
-
-    /// A window in which a siren has this score, through the stage; after a panic, as the runner does.
-    fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
-        let window = &job.window;
-        let bare = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Empty);
-        let patch = SoundPatch {
-            start_ns: window.start_ns,
-            end_ns: window.end_ns,
-            scores: vec![score],
-            level_dbfs: -20.0,
-        };
-        let heard = Report {
-            status: Status::Ok,
-            body: ReportBody::Hearing(HearingReport {
-                patches: vec![patch],
-                labels: Arc::from([Arc::from("siren")]),
-                ..HearingReport::default()
-            }),
-            ..bare(Branch::Hearing)
-        };
-        let vision = bare(Branch::Vision);
-        let mut out = Vec::new();
-        for input in [
-            FuseInput::Expect(job, 0),
-            FuseInput::Report(vision),
-            FuseInput::Report(heard),
-        ] {
-            step(fuse, input, &mut out);
-        }
-        out
-    }
-
-    fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
-        let kept = input.clone();
-        if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
-            fuse.recover(&kept);
-        }
-        fuse.tick(1, out);
-    }
-
-    fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
-        let alerts = verdicts.iter().flat_map(|v| &v.alerts);
-        alerts.map(|a| (a.phase, a.end_reason)).collect()
-    }
-
-    #[test]
-    fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
-        let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        assert_eq!(told(&started), [(Phase::Start, None)]);
-        assert_eq!(
-            told(&hear(&mut fuse, job(&profile, "gate", 1), 0.9)),
-            [(Phase::Start, None)]
-        );
-
-        TRIP.set(Some(2));
-        let failed = hear(&mut fuse, job(&profile, "yard", 2), 0.9);
-        TRIP.set(None);
-        assert_eq!(failed.len(), 1, "exactly one verdict a window");
-        assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
-        let status = |r: &Option<Report>| r.as_ref().map(|r| r.status);
-        assert_eq!(status(&failed[0].vision), Some(Status::Failed));
-        assert_eq!(status(&failed[0].hearing), Some(Status::Failed));
-        assert!(told(&failed).is_empty());
-
-        // The siren goes on, as the same alert; then it is over.
-        assert!(told(&hear(&mut fuse, job(&profile, "yard", 3), 0.9)).is_empty());
-        let mut rest = Vec::new();
-        for seq in 4..10 {
-            rest.extend(hear(&mut fuse, job(&profile, "yard", seq), 0.1));
-        }
-        assert_eq!(told(&rest), [(Phase::End, Some(EndReason::Cleared))]);
-        let end = rest.iter().flat_map(|v| &v.alerts).next().unwrap();
-        assert_eq!(end.id, started[0].alerts[0].id);
-        // And the other camera noticed nothing.
-        let mut out = Vec::new();
-        fuse.finish(&mut out);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::Shutdown))]);
-        assert_eq!(out[0].camera.as_str(), "gate");
-    }
-
-    #[test]
-    fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
-        hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        let mut out = Vec::new();
-        for seq in [2, 3] {
-            step(&mut fuse, FuseInput::Expect(job(&profile, "yard", seq), 0), &mut out);
-        }
-        TRIP.set(Some(2));
-        let over = FuseInput::Over {
-            camera: CameraId::new("yard"),
-            reason: EndReason::CameraLost,
-        };
-        step(&mut fuse, over, &mut out);
-        TRIP.set(None);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::CameraLost))]);
-        let mut judged: Vec<u64> = out.iter().filter_map(|v| Some(v.window.as_ref()?.seq)).collect();
-        judged.sort_unstable();
-        assert_eq!(judged, [2, 3]);
-    }
-}
+mod tests;

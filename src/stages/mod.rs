@@ -16,7 +16,7 @@ pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
 
 use crate::behaviour::BehaviourOptions;
-use crate::data::{CameraId, Snapshots, Window};
+use crate::data::{CameraId, PictureStats, Snapshots, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
 
@@ -28,6 +28,8 @@ pub struct CameraProfile {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// What the camera's behaviour learned before, from the store.
+    pub learned: Option<Arc<str>>,
 }
 
 /// A window on its way, with its camera's wishes.
@@ -35,6 +37,9 @@ pub struct CameraProfile {
 pub struct Job {
     pub window: Arc<Window>,
     pub profile: Arc<CameraProfile>,
+    /// What its last picture looks like, where the camera watches for tampering. The gate fills it in, so that it is
+    /// known also when vision sheds the window.
+    pub look: Option<Arc<PictureStats>>,
 }
 
 impl Job {

@@ -7,6 +7,7 @@ mod play;
 mod properties;
 mod story;
 mod verdict;
+mod view;
 
 use std::path::PathBuf;
 

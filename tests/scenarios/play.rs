@@ -5,9 +5,11 @@ use std::sync::Arc;
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
 use watchfire::config::{Surroundings, load_texts};
 use watchfire::data::{Alert, BBox, CameraId, EndReason, HearingReport, SoundPatch, Track, TrackedFrame, VisionReport};
+use watchfire::picture_stats::picture_stats;
 use watchfire::policy::{AlertLife, PolicyOptions};
 
 use super::story::{Flicker, Place, Story, Walk};
+use super::view::picture;
 
 const S: f64 = 1e9;
 const WINDOW_S: f64 = 0.5;
@@ -44,9 +46,13 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         if story.cut.iter().any(|c| (from..to).contains(c)) {
             mind.reset();
         }
-        let mut findings = mind.see(&stage.seen(from, to, shift_ns));
+        let mut findings = mind.see(&stage.seen(from, to, shift_ns), offset_ns);
         if !story.sound.is_empty() {
-            findings.extend(mind.hear(&stage.heard(from, to, shift_ns)));
+            findings.extend(mind.hear(&stage.heard(from, to, shift_ns), offset_ns));
+        }
+        if !story.view.is_empty() {
+            let look = picture_stats(&picture(&story.view, from));
+            findings.extend(mind.look(&look, (from * S) as u64 + shift_ns));
         }
         let now_ns = (to * S) as u64 + shift_ns;
         alerts.extend(life.step(&findings, now_ns, offset_ns));
@@ -85,7 +91,7 @@ fn options(story: &Story, twist: Twist) -> (BehaviourOptions, PolicyOptions) {
     let around = Surroundings {
         env: |_| None,
         host_name: "box".into(),
-        needs_fps: 1.0,
+        needs_fps: |_| Some(1.0),
     };
     let text = toml::to_string(&root).unwrap();
     let loaded = load_texts(vec![("story.toml".into(), text)], &around).unwrap_or_else(|e| panic!("{e:#?}"));
@@ -123,6 +129,10 @@ fn mirrored(table: &toml::Table) -> toml::Table {
 pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// 0 to 1.
     pub fn throw(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -53,6 +53,9 @@ pub struct Story {
     pub flicker: Vec<Flicker>,
     #[serde(default)]
     pub sound: Vec<Sound>,
+    /// What the whole picture looks like, in time; without it there are no pictures.
+    #[serde(default)]
+    pub view: Vec<View>,
     /// Seconds at which the stream is interrupted.
     #[serde(default)]
     pub cut: Vec<f64>,
@@ -118,6 +121,50 @@ pub struct Flicker {
     pub h: [f32; 2],
 }
 
+/// The picture from a moment on. Numbers run in straight lines to the next view's when that says `ramp`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    pub t: f64,
+    /// Which of the made-up scenes the camera looks at.
+    #[serde(default)]
+    pub scene: u64,
+    /// Brightness and contrast: grey becomes `gain * grey + lift`.
+    #[serde(default = "whole")]
+    pub gain: f32,
+    #[serde(default)]
+    pub lift: f32,
+    /// Times that the picture is blurred.
+    #[serde(default)]
+    pub blur: f32,
+    /// Part of the picture, from the left, that something flat before the lens hides.
+    #[serde(default)]
+    pub covered: f32,
+    /// Part of the picture, from the left, in which something else stands.
+    #[serde(default)]
+    pub lorry: f32,
+    /// Noise of the sensor in grey steps.
+    #[serde(default = "noisy")]
+    pub noise: f32,
+    /// How colourful it is, 0 to 1.
+    #[serde(default = "whole")]
+    pub colour: f32,
+    /// Not a pixel changes from here to the next view.
+    #[serde(default)]
+    pub frozen: bool,
+    /// It comes slowly since the view before, not at once.
+    #[serde(default)]
+    pub ramp: bool,
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+fn noisy() -> f32 {
+    2.0
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sound {
@@ -165,6 +212,7 @@ impl Story {
             w.until_s.unwrap_or(0.0).max(last)
         });
         let rest = self.flicker.iter().map(|f| f.to).chain(self.sound.iter().map(|s| s.to));
+        let rest = rest.chain(self.view.iter().map(|v| v.t));
         self.length_s
             .unwrap_or_else(|| walks.chain(rest).fold(0.0, f64::max) + 40.0)
     }
