@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rumqttc::TlsConfiguration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::home_assistant;
+use super::orders::{Order, order};
 use super::{MqttOptions, Topics};
 use crate::store::{Store, StoreError, StoreOptions};
 use client::{Client, Happened, Outward};
@@ -20,6 +22,8 @@ use loss::Loss;
 
 /// Messages that are on their way to the broker at once.
 const IN_FLIGHT: usize = 16;
+/// Orders that wait to be carried out; more are refused.
+const ORDERS: usize = 16;
 /// An alert sent so late says so.
 const LATE_MS: i64 = 2_000;
 
@@ -61,6 +65,7 @@ enum Command {
 pub struct Publisher {
     commands: UnboundedSender<Command>,
     state: Arc<PublisherState>,
+    orders: crossbeam_channel::Receiver<Order>,
 }
 
 impl Publisher {
@@ -71,12 +76,14 @@ impl Publisher {
     pub fn spawn(options: MqttOptions, store: &StoreOptions) -> Result<(Self, JoinHandle<()>), String> {
         let (commands, received) = unbounded_channel();
         let state: Arc<PublisherState> = Arc::default();
+        let (ordered, orders) = crossbeam_channel::bounded(ORDERS);
         let worker = Worker {
             topics: Topics::new(&options.site, &options.box_name),
             tls: options.tls.then(|| tls::configuration(&options)).transpose()?,
             store: Store::open(store).map_err(|e| e.to_string())?,
             options,
             commands: received,
+            ordered,
             state: state.clone(),
             retained: BTreeMap::new(),
             untold: VecDeque::new(),
@@ -92,7 +99,17 @@ impl Publisher {
             .name("wf-mqtt".into())
             .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, worker.run()))
             .map_err(|e| e.to_string())?;
-        Ok((Self { commands, state }, thread))
+        let publisher = Self {
+            commands,
+            state,
+            orders,
+        };
+        Ok((publisher, thread))
+    }
+
+    /// What was ordered over MQTT; nothing unless [`MqttOptions::commands`].
+    pub fn orders(&self) -> &crossbeam_channel::Receiver<Order> {
+        &self.orders
     }
 
     pub fn state(&self) -> &PublisherState {
@@ -152,6 +169,7 @@ struct Worker {
     tls: Option<TlsConfiguration>,
     store: Store,
     commands: UnboundedReceiver<Command>,
+    ordered: crossbeam_channel::Sender<Order>,
     state: Arc<PublisherState>,
     retained: BTreeMap<String, Vec<u8>>,
     /// Retained topics whose present truth this connection has not sent yet.
@@ -291,6 +309,12 @@ impl Worker {
                     "MQTT connected"
                 );
                 self.tell_available(client, "online");
+                if self.options.home_assistant {
+                    client.subscribe(home_assistant::BIRTH.into());
+                }
+                if self.options.commands {
+                    client.subscribe(self.topics.command("#"));
+                }
                 self.fill(client);
             }
             Happened::Sent(id) => {
@@ -313,7 +337,27 @@ impl Worker {
                 }
                 self.fill(client);
             }
+            // What was ordered before we came is not wanted any more.
+            Happened::Received { retained: true, .. } => {}
+            Happened::Received { topic, payload, .. } => self.hear(client, &topic, &payload),
             Happened::Other | Happened::Lost(_) => {}
+        }
+    }
+
+    /// Somebody speaks to us: Home Assistant has started and wants to know its devices, or a person orders something.
+    fn hear(&mut self, client: &Client, topic: &str, payload: &[u8]) {
+        if topic == home_assistant::BIRTH {
+            if payload == b"online" {
+                let devices = self.retained.keys().filter(|t| t.starts_with(home_assistant::PREFIX));
+                self.untold.extend(devices.cloned());
+                self.fill(client);
+            }
+            return;
+        }
+        match order(&self.topics, topic, payload) {
+            Ok(order) if self.ordered.try_send(order.clone()).is_ok() => tracing::info!(?order, "ordered over MQTT"),
+            Ok(order) => tracing::warn!(?order, "ordered over MQTT, but too many orders wait"),
+            Err(why) => tracing::warn!("MQTT: {why}"),
         }
     }
 
