@@ -4,6 +4,7 @@ pub mod annotate;
 mod camera;
 pub mod log;
 pub mod moderation;
+mod orders;
 pub mod player;
 pub mod plot;
 mod record;
@@ -28,7 +29,7 @@ use crate::data::{CameraId, CameraStatus};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
 use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
-use crate::publish::{Publisher, Topics};
+use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
 use crate::store::{Message, Store};
 use camera::Running;
@@ -160,6 +161,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         publisher,
         topics,
         cameras: BTreeMap::new(),
+        pictures: Arc::default(),
     };
     running.start_all(&graph)?;
     let end = serve(path, &mut running, &graph, &recorder);
@@ -179,7 +181,14 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
 }
 
-/// Waits for signals; meanwhile feeds the watchdog and tells the box's status.
+/// What the main thread is asked for.
+enum Wish {
+    Signal(i32),
+    Order(Order),
+    None,
+}
+
+/// Waits for signals and orders; meanwhile feeds the watchdog and tells the box's status.
 fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandle<()>) -> anyhow::Result<()> {
     let (signals, received) = crossbeam_channel::bounded(4);
     let mut caught = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).context("signals")?;
@@ -199,6 +208,7 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
         }
     })?;
     let service = Service::new();
+    let orders = running.publisher.orders().clone();
     service.ready();
     tracing::info!(cameras = running.cameras.len(), "ready");
     let started_ns = running.clock.monotonic_ns();
@@ -223,18 +233,28 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
         if recorder.is_finished() {
             bail!("the recorder ended by itself: alerts would be lost; giving up, to be started anew");
         }
-        match received.recv_timeout(Duration::from_secs(1)) {
-            Ok(SIGHUP) => {
+        // An end is never kept waiting by orders.
+        let wish = match received.try_recv() {
+            Ok(signal) => Wish::Signal(signal),
+            Err(_) => crossbeam_channel::select! {
+                recv(received) -> signal => signal.map_or(Wish::None, Wish::Signal),
+                recv(orders) -> order => order.map_or(Wish::None, Wish::Order),
+                default(Duration::from_secs(1)) => Wish::None,
+            },
+        };
+        match wish {
+            Wish::Signal(SIGHUP) | Wish::Order(Order::Reload) => {
                 service.reloading();
                 running.reload(path, graph);
                 service.ready();
                 told_ns = None;
             }
-            Ok(signal) => {
+            Wish::Signal(signal) => {
                 tracing::info!("signal {signal}: stopping");
                 return Ok(());
             }
-            Err(_) => {}
+            Wish::Order(order) => running.obey(order, graph),
+            Wish::None => {}
         }
     }
 }
@@ -338,7 +358,11 @@ fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher
             || config.disabled.keys().any(|c| c.as_str() == camera)
     };
     for topic in store.retained().unwrap_or_default() {
-        if topics.camera_of(&topic).is_some_and(|camera| !known(camera)) {
+        let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
+        if topics
+            .camera_of(&topic)
+            .is_some_and(|camera| unwanted || !known(camera))
+        {
             publisher.retain(topic, Vec::new());
         }
     }

@@ -81,6 +81,10 @@ pub struct Mqtt {
     pub cert: Option<String>,
     /// The client certificate's key (PEM).
     pub key: Option<String>,
+    /// Tell Home Assistant of every camera (`homeassistant/device/…/config`). Default: true.
+    pub home_assistant: Option<bool>,
+    /// Take orders from `watchfire/<site>/command/…`: whoever may publish there may stop cameras. Default: false.
+    pub commands: Option<bool>,
     /// Seconds between signs of life. Default: 20.
     pub keep_alive_s: Option<u32>,
 }

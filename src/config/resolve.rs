@@ -243,7 +243,12 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     if raw.cert.is_some() != raw.key.is_some() {
         judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
     }
+    let switch = |judge: &mut Judge, key, given: Option<bool>, default| {
+        judge.note(&[Key("mqtt"), Key(key)], given.unwrap_or(default))
+    };
     MqttOptions {
+        home_assistant: switch(judge, "home_assistant", raw.home_assistant, true),
+        commands: switch(judge, "commands", raw.commands, false),
         version,
         host: host.trim_matches(['[', ']']).to_owned(),
         port,

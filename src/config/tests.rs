@@ -174,6 +174,8 @@ ca = "/ca.pem"
 cert = "/cert.pem"
 key = "/key.pem"
 keep_alive_s = 30
+home_assistant = false
+commands = true
 [inference]
 device = "cpu"
 threads = 2

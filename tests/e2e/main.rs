@@ -9,6 +9,7 @@ mod disk;
 mod house;
 mod leak;
 mod mqtt;
+mod orders;
 mod pki;
 mod reload;
 mod secrets;
