@@ -10,6 +10,7 @@ mod house;
 mod leak;
 mod mqtt;
 mod pki;
+mod panics;
 mod reload;
 mod secrets;
 mod sixteen;
