@@ -2,8 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::data::Picture;
-use crate::nn::{Detector, DeviceChoice, Manifest, SoundModel};
+use crate::nn::{DeviceChoice, Exercise, Manifest};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,6 +32,8 @@ enum Command {
     },
     /// Measures a model on a labelled data set.
     Eval(super::eval::Args),
+    /// Milliseconds a call of every model, on one thread and on all.
+    Bench(super::models_bench::Args),
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -50,6 +51,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)?.flatten().map(|e| e.path()).collect();
     folders.retain(|f| f.join("model.toml").exists());
     folders.sort();
+    if let Command::Bench(bench) = &args.command {
+        return super::models_bench::run(bench, &folders);
+    }
     let mut well = true;
     for folder in folders {
         match load(&folder) {
@@ -71,22 +75,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Loads a model (which checks sha256 and shapes) and times its second call.
 fn load(folder: &std::path::Path) -> anyhow::Result<(Manifest, f64)> {
-    let manifest = Manifest::read(folder)?;
-    let call: Box<dyn Fn() -> anyhow::Result<()>> = if manifest.task == "detector" {
-        let model = Detector::load(folder, DeviceChoice::Auto, 1)?;
-        let grey = Picture {
-            width: 640,
-            height: 360,
-            rgb: vec![114; 640 * 360 * 3],
-        };
-        Box::new(move || Ok(model.detect(&[&grey], 0.5).map(|_| ())?))
-    } else {
-        let model = SoundModel::load(folder, DeviceChoice::Auto, 1)?;
-        let silence = vec![0f32; model.manifest().input.patch_samples];
-        Box::new(move || Ok(model.classify(&[&silence]).map(|_| ())?))
-    };
-    call()?;
+    let mut model = Exercise::load(folder, DeviceChoice::Auto, 1)?;
+    model.call()?;
     let start = Instant::now();
-    call()?;
-    Ok((manifest, start.elapsed().as_secs_f64() * 1e3))
+    model.call()?;
+    Ok((model.manifest, start.elapsed().as_secs_f64() * 1e3))
 }

@@ -3,6 +3,7 @@
 mod arch;
 mod detector;
 mod device;
+mod exercise;
 #[cfg(test)]
 mod golden_tests;
 mod import;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
+pub use exercise::Exercise;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
