@@ -81,6 +81,14 @@ impl Checked {
         self.model.manifest()
     }
 
+    /// One call on an input of ordinary size.
+    ///
+    /// # Errors
+    /// The model fails on it.
+    pub fn example(&self) -> Result<(), ModelError> {
+        self.model.example()
+    }
+
     /// Milliseconds of one call on an input of ordinary size: the least of three, after a first.
     ///
     /// # Errors

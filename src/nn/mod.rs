@@ -4,6 +4,7 @@ mod arch;
 mod check;
 mod detector;
 mod device;
+mod exercise;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 pub use check::Checked;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
+pub use exercise::Exercise;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;

@@ -11,6 +11,7 @@ mod leak;
 mod mqtt;
 mod orders;
 mod pki;
+mod panics;
 mod reload;
 mod secrets;
 mod sixteen;
