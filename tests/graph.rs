@@ -104,6 +104,7 @@ impl Bench {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
+            learned: None,
         };
         self.graph.camera(CameraId::new(name), profile, Arc::default())
     }

@@ -10,8 +10,8 @@ mod events;
 mod explain;
 mod init;
 mod models;
-mod moderate;
 mod models_bench;
+mod moderate;
 mod probe;
 mod replay;
 

@@ -157,7 +157,10 @@ impl House {
     pub fn start_under(&mut self, command: &[&str]) {
         let words: Vec<&str> = [command, &[env!("CARGO_BIN_EXE_watchfire")]].concat();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(["run", "--config"]).arg(self.config_path());
+        command
+            .args(&words[1..])
+            .args(["run", "--config"])
+            .arg(self.config_path());
         self.start_as(command);
     }
 
