@@ -70,6 +70,7 @@ fn a_mel_cnn_answers_as_pytorch_does() {
     let config = mel_cnn::Config {
         channels: vec![8, 12, 16],
         pool_after: vec![0, 1],
+        time: mel_cnn::Time::MeanMax,
         labels: 4,
     };
     let net = mel_cnn::MelCnn::new(&w, &config).unwrap();
