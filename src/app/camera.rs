@@ -12,7 +12,7 @@ use crate::ingest::{Camera, CameraSink};
 use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics};
-use crate::stages::CameraProfile;
+use crate::stages::{ActionGate, CameraProfile};
 
 /// Everything that a reload may change.
 pub(super) struct Running {
@@ -44,6 +44,7 @@ impl Running {
         fill_thresholds(&mut behaviour, &self.manifests.0, &self.manifests.1);
         let profile = CameraProfile {
             detect: config.detect.clone(),
+            action: ActionGate::Off,
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

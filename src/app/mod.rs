@@ -137,6 +137,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let mut metrics = Metrics::default();
     let models = wrap(Models {
         detector: Box::new(detector),
+        action: None,
         sound: Box::new(sound),
     });
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;

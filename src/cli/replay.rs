@@ -17,7 +17,7 @@ use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use crate::ingest::{CameraOptions, Source, replay};
 use crate::nn::{DeviceChoice, ModelOptions};
 use crate::publish::payload::AlertPayload;
-use crate::stages::{CameraProfile, Verdict};
+use crate::stages::{ActionGate, CameraProfile, Verdict};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -62,6 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut metrics = Metrics::default();
     let models = Models {
         detector: Box::new(detector),
+        action: None,
         sound: Box::new(sound),
     };
     let clock = Arc::new(SystemClock::new());
@@ -161,6 +162,7 @@ impl Job<'_> {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
+            action: ActionGate::Off,
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

@@ -12,7 +12,7 @@ pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
-pub use report::{
+pub use report::{ActionReport, Reports, 
     Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};

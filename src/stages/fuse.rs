@@ -7,13 +7,15 @@ use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    Alert, Branch, EndReason, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
+    ActionReport, Alert, Branch, EndReason, HearingReport, Report, Reports, Snapshots, Status, VisionReport, Window,
 };
 use crate::error::StageError;
 use crate::policy::AlertLife;
 
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FuseOptions {
+    /// Who answers for each window.
+    pub branches: Arc<[Branch]>,
     /// How long a window waits for its branches. None: for as long as it takes (replay).
     pub deadline_ns: Option<u64>,
 }
@@ -39,8 +41,7 @@ pub struct Verdict {
     pub camera: CameraId,
     /// None when alerts end without a window (camera lost, shutdown).
     pub window: Option<Arc<Window>>,
-    pub vision: Option<Report>,
-    pub hearing: Option<Report>,
+    pub reports: Reports,
     pub alerts: Vec<Alert>,
     pub snapshots: Snapshots,
 }
@@ -48,22 +49,19 @@ pub struct Verdict {
 impl Verdict {
     /// A branch could not compute the window.
     pub fn has_failed(&self) -> bool {
-        let mut reports = [&self.vision, &self.hearing].into_iter().flatten();
-        reports.any(|r| r.status == Status::Failed)
+        self.reports.iter().any(|r| r.status == Status::Failed)
     }
 
     pub fn seen(&self) -> Option<&VisionReport> {
-        match &self.vision.as_ref()?.body {
-            ReportBody::Vision(seen) => Some(seen),
-            _ => None,
-        }
+        self.reports.seen()
+    }
+
+    pub fn acted(&self) -> Option<&ActionReport> {
+        self.reports.acted()
     }
 
     pub fn heard(&self) -> Option<&HearingReport> {
-        match &self.hearing.as_ref()?.body {
-            ReportBody::Hearing(heard) => Some(heard),
-            _ => None,
-        }
+        self.reports.heard()
     }
 }
 
@@ -102,8 +100,9 @@ impl Fuse {
     }
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
+        let branches = &self.options.branches;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
-            joiner: Joiner::default(),
+            joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             behaviour: Behaviour::new(job.profile.behaviour.clone()),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
@@ -127,8 +126,7 @@ impl Fuse {
                     out.push(Verdict {
                         camera: camera.clone(),
                         window: None,
-                        vision: None,
-                        hearing: None,
+                        reports: Reports::default(),
                         alerts,
                         snapshots: Snapshots::Off,
                     });
@@ -149,11 +147,13 @@ impl Fuse {
             let Some(window) = mind.at_hand.take() else { continue };
             mind.behaviour = Behaviour::new(mind.profile.behaviour.clone());
             mind.last = (window.end_ns, window.utc_offset_ns);
-            let failed = |branch| Some(Report::bare(camera.clone(), window.seq, branch, Status::Failed));
+            let mut reports = Reports::default();
+            for branch in &*self.options.branches {
+                reports.put(Report::bare(camera.clone(), window.seq, *branch, Status::Failed));
+            }
             self.owed.push(Verdict {
                 camera: camera.clone(),
-                vision: failed(Branch::Vision),
-                hearing: failed(Branch::Hearing),
+                reports,
                 window: Some(window),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
@@ -173,7 +173,7 @@ impl Fuse {
 
 impl CameraMind {
     fn judge(&mut self, joined: Joined) -> Verdict {
-        let Joined { job, vision, hearing } = joined;
+        let Joined { job, reports } = joined;
         let window = job.window;
         self.at_hand = Some(window.clone());
         #[cfg(test)]
@@ -185,10 +185,10 @@ impl CameraMind {
             self.behaviour.reset();
         }
         let mut findings = Vec::new();
-        if let ReportBody::Vision(seen) = &vision.body {
+        if let Some(seen) = reports.seen() {
             findings.extend(self.behaviour.see(seen));
         }
-        if let ReportBody::Hearing(heard) = &hearing.body {
+        if let Some(heard) = reports.heard() {
             findings.extend(self.behaviour.hear(heard));
         }
         // Alerts change last: whatever panics above loses none of their messages.
@@ -207,8 +207,7 @@ impl CameraMind {
         Verdict {
             camera: window.camera.clone(),
             window: Some(window),
-            vision: Some(vision),
-            hearing: Some(hearing),
+            reports,
             alerts,
             snapshots: self.profile.snapshots,
         }
@@ -280,7 +279,7 @@ mod tests {
 
     use super::*;
     use crate::behaviour::{BehaviourOptions, SoundRule};
-    use crate::data::{AudioState, Kind, Phase, Severity, SoundPatch};
+    use crate::data::{AudioState, Kind, Phase, ReportBody, Severity, SoundPatch};
     use crate::policy::{KindPolicy, PolicyOptions};
 
     const S: u64 = 1_000_000_000;
@@ -367,6 +366,13 @@ mod tests {
         out
     }
 
+    fn options() -> FuseOptions {
+        FuseOptions {
+            branches: Arc::from([Branch::Vision, Branch::Hearing]),
+            deadline_ns: None,
+        }
+    }
+
     fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
         let kept = input.clone();
         if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
@@ -382,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
+        let (mut fuse, profile) = (Fuse::new(options()), profile());
         let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
         assert_eq!(told(&started), [(Phase::Start, None)]);
         assert_eq!(
@@ -396,8 +402,8 @@ mod tests {
         assert_eq!(failed.len(), 1, "exactly one verdict a window");
         assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
         let status = |r: &Option<Report>| r.as_ref().map(|r| r.status);
-        assert_eq!(status(&failed[0].vision), Some(Status::Failed));
-        assert_eq!(status(&failed[0].hearing), Some(Status::Failed));
+        assert_eq!(status(&failed[0], Branch::Vision), Some(Status::Failed));
+        assert_eq!(status(&failed[0], Branch::Hearing), Some(Status::Failed));
         assert!(told(&failed).is_empty());
 
         // The siren goes on, as the same alert; then it is over.
@@ -418,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
+        let (mut fuse, profile) = (Fuse::new(options()), profile());
         hear(&mut fuse, job(&profile, "yard", 1), 0.9);
         let mut out = Vec::new();
         for seq in [2, 3] {

@@ -1,6 +1,7 @@
 //! The stages of the graph, one small file each: synchronous structs that own their state and have no thread, no
 //! channel, no clock and no lock. `graph::runner` gives them all of that.
 
+mod action;
 mod fuse;
 mod gate;
 mod hearing;
@@ -10,6 +11,7 @@ mod vision;
 
 use std::sync::Arc;
 
+pub use action::{Action, ClipScores, ClipShape, WatchClips};
 pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
@@ -25,9 +27,22 @@ use crate::policy::PolicyOptions;
 pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
+    /// When the clip model looks at this camera.
+    pub action: ActionGate,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+}
+
+/// When the clip model looks at a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ActionGate {
+    /// No kind of this camera asks for it.
+    #[default]
+    Off,
+    /// While something moves.
+    Motion,
+    Always,
 }
 
 /// A window on its way, with its camera's wishes.
