@@ -12,8 +12,9 @@ pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
-pub use report::{ActionReport, Reports, 
-    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
+pub use report::{
+    ActionReport, Branch, Embedding, HearingReport, Report, ReportBody, Reports, SoundPatch, Status, TrackedFrame,
+    VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -119,7 +119,11 @@ fn resized(picture: &Picture, width: usize, height: usize) -> Picture {
     }
     let (xs, ys) = (taps(pw, width), taps(ph, height));
     let mut columns = vec![0f32; ph * width * 3];
-    for (row, out) in picture.rgb.chunks_exact(pw * 3).zip(columns.chunks_exact_mut(width * 3)) {
+    for (row, out) in picture
+        .rgb
+        .chunks_exact(pw * 3)
+        .zip(columns.chunks_exact_mut(width * 3))
+    {
         for (pixel, (first, weights)) in out.chunks_exact_mut(3).zip(&xs) {
             for (from, weight) in row[first * 3..].chunks_exact(3).zip(weights) {
                 for (to, value) in pixel.iter_mut().zip(from) {

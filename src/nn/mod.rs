@@ -1,5 +1,6 @@
 //! The models. A candle `Tensor` never leaves this module.
 
+mod action;
 mod arch;
 mod detector;
 mod device;
@@ -15,6 +16,7 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use action::ActionModel;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
 pub use import::import;

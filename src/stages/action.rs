@@ -93,14 +93,20 @@ impl Action {
             return Some(Status::Empty);
         };
         let end_ns = *end_ns;
-        while ring.frames.front().is_some_and(|(at_ns, _)| at_ns + shape.span_ns <= end_ns) {
+        while ring
+            .frames
+            .front()
+            .is_some_and(|(at_ns, _)| at_ns + shape.span_ns <= end_ns)
+        {
             ring.frames.pop_front();
         }
         let spanned_ns = end_ns - ring.frames.front().map_or(end_ns, |f| f.0);
         if ring.frames.len() < shape.frames / 2 || (spanned_ns as f64) < WHOLE * shape.span_ns as f64 {
             return Some(Status::Empty);
         }
-        let awake = ring.moved_ns.is_some_and(|moved| end_ns.saturating_sub(moved) <= STAY_AWAKE_NS);
+        let awake = ring
+            .moved_ns
+            .is_some_and(|moved| end_ns.saturating_sub(moved) <= STAY_AWAKE_NS);
         (job.profile.action == ActionGate::Motion && !awake).then_some(Status::Gated)
     }
 
@@ -143,8 +149,14 @@ fn moves(a: &Picture, b: &Picture) -> bool {
         }
         sum as f32 / n.max(1) as f32
     };
-    let cells = (0..h).step_by(CELL).flat_map(|y| (0..w).step_by(CELL).map(move |x| (x, y)));
-    cells.filter(|(x, y)| cell(*x, *y) > MOVING_LEVELS).take(MOVING_CELLS).count() == MOVING_CELLS
+    let cells = (0..h)
+        .step_by(CELL)
+        .flat_map(|y| (0..w).step_by(CELL).map(move |x| (x, y)));
+    cells
+        .filter(|(x, y)| cell(*x, *y) > MOVING_LEVELS)
+        .take(MOVING_CELLS)
+        .count()
+        == MOVING_CELLS
 }
 
 impl Stage for Action {
@@ -155,7 +167,12 @@ impl Stage for Action {
         // One after the other: two windows of one camera may be in a batch, and each has its own clip.
         for job in &jobs {
             if let Some(status) = self.take(job) {
-                out.push(Report::bare(job.camera().clone(), job.window.seq, Branch::Action, status));
+                out.push(Report::bare(
+                    job.camera().clone(),
+                    job.window.seq,
+                    Branch::Action,
+                    status,
+                ));
                 continue;
             }
             match self.look(job) {
