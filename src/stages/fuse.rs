@@ -401,7 +401,7 @@ mod tests {
         TRIP.set(None);
         assert_eq!(failed.len(), 1, "exactly one verdict a window");
         assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
-        let status = |r: &Option<Report>| r.as_ref().map(|r| r.status);
+        let status = |v: &Verdict, branch| v.reports.get(branch).map(|r| r.status);
         assert_eq!(status(&failed[0], Branch::Vision), Some(Status::Failed));
         assert_eq!(status(&failed[0], Branch::Hearing), Some(Status::Failed));
         assert!(told(&failed).is_empty());

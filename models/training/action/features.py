@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import data as packs
-from augment import view
-from model import Trunk, motion
+import fights
+from looks import view
+from motion_cnn import Trunk, motion
 
 SIZE = (160, 96)  # width, height
 FRAMES, LEAST, RATE_HZ, FILE_FPS = 10, 5, 5.0, 15
@@ -69,7 +69,7 @@ def maps(net, pictures):
 
 def compute(data, cache, views):
     """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
-    clips = packs.load(data, cache)
+    clips = fights.load(data, cache)
     folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}"
     folder.mkdir(exist_ok=True)
     net = trunk()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import features
 from figures import summary, tempered
-from model import Head
+from motion_cnn import Head
 
 FOLDS, EPOCHS, BATCH = 9, 60, 24
 
