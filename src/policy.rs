@@ -26,6 +26,7 @@ impl KindPolicy {
             Kind::Loitering => (Severity::Warning, 10.0, 60.0),
             Kind::LineCrossing => (Severity::Info, 2.0, 2.0),
             Kind::Crowd => (Severity::Warning, 10.0, 60.0),
+            Kind::Fight => (Severity::Critical, 5.0, 30.0),
             Kind::Gunshot | Kind::Explosion => (Severity::Critical, 5.0, 10.0),
             Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
             Kind::Siren => (Severity::Info, 5.0, 30.0),

@@ -83,6 +83,7 @@ fn bench(options: &GraphOptions) -> Bench {
     let models = Models {
         detector: Box::new(Seer { go: going, calls }),
         action: None,
+        fusion: None,
         sound: Box::new(Deaf),
     };
     let clock = Arc::new(ManualClock::default());
@@ -273,7 +274,10 @@ fn a_branch_that_misses_the_deadline_is_late_and_holds_nobody_up() {
     bench.clock.advance_ns(4 * S);
     let verdict = bench.verdict();
     assert_eq!(vision(&verdict), ("yard".to_owned(), 1, Status::Late));
-    assert_eq!(verdict.reports.get(Branch::Hearing).map(|r| r.status), Some(Status::Empty));
+    assert_eq!(
+        verdict.reports.get(Branch::Hearing).map(|r| r.status),
+        Some(Status::Empty)
+    );
     // Its answer comes too late and changes nothing; the next window is judged as ever.
     bench.go.send(()).unwrap();
     camera.push(window("yard", 2, 16));

@@ -1,7 +1,5 @@
 //! A fight: what the clip model sees over several windows, whether persons are close to each other, and what is heard.
 
-use std::sync::Arc;
-
 use super::{PRIOR, alert_track};
 use crate::data::{ActionReport, AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, VisionReport};
 use crate::fusion::{Blend, contribution, pool, sigmoid};
@@ -174,7 +172,11 @@ fn nearness(seen: &VisionReport) -> (Evidence, Vec<AlertTrack>) {
         contribution: weight,
         at_ns: frame.map_or(0, |f| f.pts_ns),
     };
-    let involved = if close.is_empty() { persons.iter().collect() } else { close };
+    let involved = if close.is_empty() {
+        persons.iter().collect()
+    } else {
+        close
+    };
     (evidence, involved.into_iter().map(|t| alert_track(t)).collect())
 }
 
@@ -186,6 +188,8 @@ fn near(a: &BBox, b: &BBox) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::data::{Track, TrackedFrame};
 
@@ -248,7 +252,10 @@ mod tests {
         assert!(look(&mut rule, 2 * S, 0.8, None).is_none());
         let finding = look(&mut rule, 2 * S + S / 2, 0.8, None).unwrap();
         assert_eq!(finding.at_ns, 2 * S, "it began with the first");
-        assert!((finding.score - 0.8).abs() < 1e-3, "one voice alone is believed as it is");
+        assert!(
+            (finding.score - 0.8).abs() < 1e-3,
+            "one voice alone is believed as it is"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Turns tracks and sounds into findings. Pure: no clock, no I/O, no tensor. One rule a file.
 
+mod fight;
 mod lines;
 mod sounds;
 mod still;
@@ -8,9 +9,11 @@ mod zones;
 use std::sync::Arc;
 
 use crate::data::{
-    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, Point, Track, VisionReport,
+    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, Point, Reports, Track, VisionReport,
 };
-use crate::fusion::contribution;
+use crate::fusion::{Blend, contribution};
+pub use fight::FightOptions;
+use fight::{Fight, Scene};
 use lines::LineRule;
 use sounds::SoundRules;
 use still::Stillness;
@@ -73,6 +76,8 @@ pub struct BehaviourOptions {
     pub zones: Vec<Zone>,
     pub lines: Vec<Line>,
     pub sounds: Vec<SoundRule>,
+    /// None: the camera does not look for it.
+    pub fight: Option<FightOptions>,
 }
 
 impl Zone {
@@ -103,6 +108,7 @@ pub struct Behaviour {
     zones: Vec<ZoneRule>,
     lines: Vec<LineRule>,
     sounds: SoundRules,
+    fight: Option<Fight>,
 }
 
 impl Behaviour {
@@ -112,6 +118,7 @@ impl Behaviour {
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
             lines: options.lines.into_iter().map(LineRule::new).collect(),
             sounds: SoundRules::new(options.sounds),
+            fight: options.fight.map(Fight::new),
         }
     }
 
@@ -138,12 +145,28 @@ impl Behaviour {
         self.sounds.observe(heard)
     }
 
+    pub fn wants_fights(&self) -> bool {
+        self.fight.is_some()
+    }
+
+    /// The clip of one window, beside what else is known of it.
+    pub fn act(&mut self, reports: &Reports, blend: Option<&Blend>) -> Option<Finding> {
+        let scene = Scene {
+            acted: reports.acted()?,
+            blend,
+            seen: reports.seen(),
+            heard: reports.heard(),
+        };
+        self.fight.as_mut()?.observe(&scene)
+    }
+
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
     pub fn reset(&mut self) {
         self.still.forget_tracks();
         self.zones.iter_mut().for_each(ZoneRule::reset);
         self.lines.iter_mut().for_each(LineRule::reset);
         self.sounds.reset();
+        self.fight.iter_mut().for_each(Fight::reset);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use super::super::app::{annotate::Annotator, fill_thresholds, load_models};
+use super::super::app::{ClipModels, annotate::Annotator, fill_thresholds, load_models};
 use crate::behaviour::Zone;
 use crate::clock::SystemClock;
 use crate::config::{self, CameraConfig, Surroundings, default_behaviour, default_policy};
@@ -55,14 +55,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
         let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
         camera.policy = default_policy(&kinds);
-        camera.behaviour.sounds = default_behaviour(&kinds).sounds;
+        let wanted = default_behaviour(&kinds);
+        camera.behaviour.sounds = wanted.sounds;
+        let own = camera.behaviour.fight.take();
+        camera.behaviour.fight = wanted.fight.map(|new| own.unwrap_or(new));
     }
     let (detector, sound) = load_models(&models)?;
-    fill_thresholds(&mut camera.behaviour, detector.manifest(), sound.manifest());
+    let clips = ClipModels::load(&models, camera.behaviour.fight.is_some())?;
+    fill_thresholds(
+        &mut camera.behaviour,
+        detector.manifest(),
+        sound.manifest(),
+        clips.threshold(),
+    );
     let mut metrics = Metrics::default();
     let models = Models {
         detector: Box::new(detector),
-        action: None,
+        action: clips.action.map(|m| Box::new(m) as _),
+        fusion: clips.fusion.map(|m| Box::new(m) as _),
         sound: Box::new(sound),
     };
     let clock = Arc::new(SystemClock::new());
@@ -137,6 +147,9 @@ fn camera(args: &Args) -> anyhow::Result<(CameraConfig, ModelOptions, String, St
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        action: "action".into(),
+        av_fight: "av_fight".into(),
+        fusion: None,
         device: DeviceChoice::Auto,
         threads: 0,
     };
@@ -162,7 +175,7 @@ impl Job<'_> {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
-            action: ActionGate::Off,
+            action: ActionGate::of(&self.camera.behaviour),
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

@@ -10,7 +10,7 @@ use super::judge::Judge;
 use super::print::number;
 use super::raw::{Camera, CameraDefaults, RawSecret, Rule};
 use super::url::url;
-use crate::behaviour::{Anchor, BehaviourOptions, Line, SoundRule, Zone};
+use crate::behaviour::{Anchor, BehaviourOptions, FightOptions, Line, SoundRule, Zone};
 use crate::data::{CameraId, Direction, Kind, Severity, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
@@ -42,6 +42,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
         zones: Vec::new(),
         lines: Vec::new(),
         sounds: sounds.collect(),
+        fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
     }
 }
 
@@ -62,7 +63,18 @@ pub(super) fn camera(
     let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
     let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
     judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
-    let (least, model) = judge.least_fps.clone();
+    let given = raw.kinds.as_ref().or(defaults.kinds.as_ref());
+    let (mut least, mut model) = judge.least_fps.clone();
+    if given.is_some_and(|kinds| kinds.iter().any(|k| k == Kind::Fight.as_str())) {
+        match judge.action_fps {
+            Some(fps) if fps > least => (least, model) = (fps, "action".into()),
+            Some(_) => {}
+            None => judge.error(
+                &at("kinds"),
+                "fight needs the clip model, and models.action names no folder with one",
+            ),
+        }
+    }
     let fps = raw.analysis_fps.or(defaults.analysis_fps);
     if let Some(fps) = fps.filter(|f| *f < least) {
         judge.error(
@@ -312,10 +324,16 @@ fn rule(
             sound.threshold = judge.number(&at("threshold"), raw.threshold, 0.0, 1.0, sound.threshold);
             sound.min_windows = raw.min_windows.unwrap_or(sound.min_windows).max(1);
         }
+        None if kind == Kind::Fight => {
+            if let Some(fight) = &mut behaviour.fight {
+                fight.threshold = judge.number(&at("threshold"), raw.threshold, 0.0, 1.0, fight.threshold);
+                fight.min_windows = raw.min_windows.unwrap_or(fight.min_windows).max(1);
+            }
+        }
         None if raw.threshold.is_some() || raw.min_windows.is_some() => {
             judge.error(
                 &at("kind"),
-                format!("threshold and min_windows are for sounds; {kind} takes its zone's min_score"),
+                format!("threshold and min_windows are for sounds and fight; {kind} takes its zone's min_score"),
             );
         }
         None => {}
@@ -335,6 +353,12 @@ fn note_rules(judge: &mut Judge, i: usize, behaviour: &BehaviourOptions, policy:
             judge.note(&at("min_windows"), i64::from(sound.min_windows));
             if sound.threshold != MODEL_THRESHOLD {
                 judge.note(&at("threshold"), number(sound.threshold));
+            }
+        }
+        if let Some(fight) = behaviour.fight.as_ref().filter(|_| own.kind == Kind::Fight) {
+            judge.note(&at("min_windows"), i64::from(fight.min_windows));
+            if fight.threshold != MODEL_THRESHOLD {
+                judge.note(&at("threshold"), number(fight.threshold));
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Raw {
     pub inference: Inference,
     /// Which models.
     pub models: Models,
+    /// How what was seen and what was heard become one.
+    pub fusion: Fusion,
     /// How streams are cut.
     pub graph: Graph,
     /// What is kept on disk.
@@ -103,6 +105,18 @@ pub struct Models {
     pub detector: Option<String>,
     /// Folder of the sound model within it. Default: `sound`.
     pub sound: Option<String>,
+    /// Folder of the clip model within it, which `fight` needs. Default: `action`.
+    pub action: Option<String>,
+    /// Folder of the learned fusion of clips and sounds within it; `off` does without. Default: `av_fight`.
+    pub av_fight: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Fusion {
+    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention` or `gated`. Default: the model's own
+    /// way, that which measured best.
+    pub method: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -265,9 +279,10 @@ pub struct Mask {
 #[serde(default)]
 pub struct Rule {
     pub kind: Option<String>,
-    /// Least probability of a patch of sound. Default: the model's threshold.
+    /// Least probability of a patch of sound, or of a window for `fight`. Default: the model's threshold.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1.
+    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1. For
+    /// `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
     /// Seconds without evidence after which the alert ends.
     pub hold_s: Option<f32>,

@@ -36,6 +36,7 @@ named! {
         Loitering = "loitering",
         LineCrossing = "line_crossing",
         Crowd = "crowd",
+        Fight = "fight",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",

@@ -21,8 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    Action, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage, Verdict, Vision,
-    WatchClips,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage,
+    Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -70,6 +70,8 @@ pub struct Models {
     pub detector: Box<dyn Detect>,
     /// None: no camera wants what it finds, and there is no such branch.
     pub action: Option<Box<dyn WatchClips>>,
+    /// Joins the embeddings of clips and sounds.
+    pub fusion: Option<Box<dyn BlendFight>>,
     pub sound: Box<dyn Listen>,
 }
 
@@ -165,10 +167,13 @@ impl Graph {
         )?);
         threads.push(stages.spawn(
             "fuse",
-            Fuse::new(FuseOptions {
-                branches: branches.iter().map(|b| b.0).collect(),
-                deadline_ns,
-            }),
+            Fuse::new(
+                FuseOptions {
+                    branches: branches.iter().map(|b| b.0).collect(),
+                    deadline_ns,
+                },
+                models.fusion,
+            ),
             reports_out,
             move |verdict| {
                 let _ = verdicts.push(verdict);

@@ -2,6 +2,8 @@
 
 mod action;
 mod arch;
+mod av;
+mod clip;
 mod detector;
 mod device;
 #[cfg(test)]
@@ -17,6 +19,8 @@ mod weights;
 use std::path::PathBuf;
 
 pub use action::ActionModel;
+pub use arch::av_fusion::Method as FusionMethod;
+pub use av::AvModel;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
 pub use import::import;
@@ -30,6 +34,11 @@ pub struct ModelOptions {
     /// Folder names below `dir`.
     pub detector: String,
     pub sound: String,
+    /// Loaded where a camera wants `fight`.
+    pub action: String,
+    pub av_fight: String,
+    /// How `av_fight` joins picture and sound; None is the model's own way.
+    pub fusion: Option<FusionMethod>,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,

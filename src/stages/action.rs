@@ -196,3 +196,141 @@ impl Stage for Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::behaviour::BehaviourOptions;
+    use crate::data::{AudioState, Frame, Snapshots, Window};
+    use crate::policy::PolicyOptions;
+    use crate::stages::CameraProfile;
+
+    const MS: u64 = 1_000_000;
+
+    /// Answers with the number of pictures that it was given.
+    struct Counts;
+
+    impl WatchClips for Counts {
+        fn id(&self) -> Arc<str> {
+            "counts@1".into()
+        }
+        fn labels(&self) -> Arc<[Arc<str>]> {
+            Arc::from([Arc::from("fight")])
+        }
+        fn shape(&self) -> ClipShape {
+            ClipShape {
+                span_ns: 2_000 * MS,
+                frames: 10,
+            }
+        }
+        fn shrink(&self, picture: &Picture) -> Picture {
+            picture.clone()
+        }
+        fn classify(&mut self, clips: &[Vec<&Picture>]) -> Result<Vec<ClipScores>, String> {
+            let score = |clip: &Vec<&Picture>| ClipScores {
+                scores: vec![clip.len() as f32],
+                embedding: Arc::from([]),
+            };
+            Ok(clips.iter().map(score).collect())
+        }
+    }
+
+    fn profile(action: ActionGate) -> Arc<CameraProfile> {
+        Arc::new(CameraProfile {
+            detect: vec![],
+            action,
+            behaviour: BehaviourOptions::default(),
+            policy: PolicyOptions::default(),
+            snapshots: Snapshots::Off,
+        })
+    }
+
+    /// Half a second at five frames a second; each frame as bright as `grey` says of its number.
+    fn job(profile: &Arc<CameraProfile>, seq: u64, grey: impl Fn(u64) -> u8) -> Job {
+        let (start_ns, end_ns) = (seq * 500 * MS, (seq + 1) * 500 * MS);
+        let frames = (start_ns.div_ceil(200 * MS)..end_ns.div_ceil(200 * MS)).map(|i| Frame {
+            pts_ns: i * 200 * MS,
+            picture: Arc::new(Picture {
+                width: 32,
+                height: 16,
+                rgb: vec![grey(i); 32 * 16 * 3],
+            }),
+        });
+        Job {
+            window: Arc::new(Window {
+                camera: CameraId::new("yard"),
+                seq,
+                start_ns,
+                end_ns,
+                frames: frames.collect(),
+                audio: vec![],
+                audio_state: AudioState::None,
+                utc_offset_ns: 0,
+                arrived_ns: 0,
+                discontinuity: false,
+            }),
+            profile: profile.clone(),
+        }
+    }
+
+    fn step(stage: &mut Action, job: Job) -> (Status, Option<ActionReport>) {
+        let mut out = Vec::new();
+        stage.process(vec![job], &mut out).unwrap();
+        assert_eq!(out.len(), 1, "one report a window");
+        let report = out.remove(0);
+        let acted = match report.body {
+            ReportBody::Action(acted) => Some(acted),
+            _ => None,
+        };
+        (report.status, acted)
+    }
+
+    #[test]
+    fn nothing_is_looked_at_while_nothing_moves_and_the_first_clip_holds_what_came_before() {
+        let (mut stage, profile) = (Action::new(Box::new(Counts)), profile(ActionGate::Motion));
+        let still = |_| 100;
+        for seq in 0..2 {
+            assert_eq!(
+                step(&mut stage, job(&profile, seq, still)).0,
+                Status::Empty,
+                "no whole clip yet"
+            );
+        }
+        for seq in 2..8 {
+            assert_eq!(step(&mut stage, job(&profile, seq, still)).0, Status::Gated);
+        }
+        // Frames 20 to 22: the last one is the first that moves.
+        let (status, acted) = step(&mut stage, job(&profile, 8, |i| if i == 22 { 160 } else { 100 }));
+        let acted = acted.unwrap();
+        assert_eq!((status, acted.scores[0]), (Status::Ok, 10.0));
+        assert_eq!((acted.start_ns, acted.end_ns), (13 * 200 * MS, 22 * 200 * MS));
+        // Awake for two seconds more, then asleep.
+        let later: Vec<Status> = (9..16)
+            .map(|seq| step(&mut stage, job(&profile, seq, still)).0)
+            .collect();
+        assert_eq!(later.iter().filter(|s| **s == Status::Ok).count(), 4, "{later:?}");
+        assert_eq!(later[6], Status::Gated);
+    }
+
+    #[test]
+    fn a_camera_that_does_not_ask_costs_nothing_and_one_that_always_asks_is_never_gated() {
+        let mut stage = Action::new(Box::new(Counts));
+        let off = profile(ActionGate::Off);
+        assert_eq!(step(&mut stage, job(&off, 0, |_| 0)).0, Status::Gated);
+        assert!(stage.cameras.is_empty());
+        let always = profile(ActionGate::Always);
+        let statuses: Vec<Status> = (0..5).map(|seq| step(&mut stage, job(&always, seq, |_| 0)).0).collect();
+        assert_eq!(statuses[3..], [Status::Ok, Status::Ok]);
+    }
+
+    #[test]
+    fn after_an_interruption_no_clip_joins_what_was_before_with_what_is_after() {
+        let (mut stage, always) = (Action::new(Box::new(Counts)), profile(ActionGate::Always));
+        for seq in 0..6 {
+            let _ = step(&mut stage, job(&always, seq, |_| 0));
+        }
+        let mut cut = job(&always, 6, |_| 0);
+        Arc::get_mut(&mut cut.window).unwrap().discontinuity = true;
+        assert_eq!(step(&mut stage, cut).0, Status::Empty);
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
@@ -68,6 +69,8 @@ impl Verdict {
 /// Joins and judges, camera by camera.
 pub struct Fuse {
     options: FuseOptions,
+    /// The learned fusion; None: clip model and sounds are pooled.
+    fusion: Option<Box<dyn BlendFight>>,
     cameras: HashMap<CameraId, CameraMind>,
     now_ns: u64,
     /// Cameras whose stream is over and whose alerts are still to end.
@@ -80,6 +83,7 @@ struct CameraMind {
     joiner: Joiner,
     profile: Arc<CameraProfile>,
     behaviour: Behaviour,
+    sounds: Sounds,
     /// Outlives a panic: an open alert still gets its end.
     life: AlertLife,
     /// The window that is being judged; set between windows only after a panic.
@@ -89,9 +93,10 @@ struct CameraMind {
 }
 
 impl Fuse {
-    pub fn new(options: FuseOptions) -> Self {
+    pub fn new(options: FuseOptions, fusion: Option<Box<dyn BlendFight>>) -> Self {
         Self {
             options,
+            fusion,
             cameras: HashMap::new(),
             now_ns: 0,
             over: Vec::new(),
@@ -105,6 +110,7 @@ impl Fuse {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             behaviour: Behaviour::new(job.profile.behaviour.clone()),
+            sounds: Sounds::default(),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
             last: (0, 0),
@@ -117,9 +123,10 @@ impl Fuse {
         while let Some((camera, reason)) = self.over.first().cloned() {
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
                 mind.behaviour.reset();
+                mind.sounds.clear();
                 let (at_ns, offset_ns) = mind.last;
                 let alerts = mind.life.end_all(reason, at_ns, offset_ns);
                 if !alerts.is_empty() {
@@ -165,14 +172,14 @@ impl Fuse {
         let now_ns = self.now_ns;
         for mind in self.cameras.values_mut() {
             while let Some(joined) = mind.joiner.next(now_ns) {
-                out.push(mind.judge(joined));
+                out.push(mind.judge(joined, self.fusion.as_deref_mut()));
             }
         }
     }
 }
 
 impl CameraMind {
-    fn judge(&mut self, joined: Joined) -> Verdict {
+    fn judge(&mut self, joined: Joined, fusion: Option<&mut (dyn BlendFight + 'static)>) -> Verdict {
         let Joined { job, reports } = joined;
         let window = job.window;
         self.at_hand = Some(window.clone());
@@ -183,6 +190,7 @@ impl CameraMind {
             self.behaviour = Behaviour::new(job.profile.behaviour.clone());
         } else if window.discontinuity {
             self.behaviour.reset();
+            self.sounds.clear();
         }
         let mut findings = Vec::new();
         if let Some(seen) = reports.seen() {
@@ -190,6 +198,11 @@ impl CameraMind {
         }
         if let Some(heard) = reports.heard() {
             findings.extend(self.behaviour.hear(heard));
+        }
+        if self.behaviour.wants_fights() {
+            self.sounds.take(&reports);
+            let blend = fusion.and_then(|head| blend(head, &reports, &self.sounds));
+            findings.extend(self.behaviour.act(&reports, blend.as_ref()));
         }
         // Alerts change last: whatever panics above loses none of their messages.
         let mut alerts = Vec::new();
@@ -232,7 +245,7 @@ impl Stage for Fuse {
                     return Ok(());
                 }
                 while let Some(joined) = mind.joiner.next(self.now_ns) {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
             }
             FuseInput::Over { camera, reason } => {
@@ -273,173 +286,4 @@ impl Stage for Fuse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-    use crate::behaviour::{BehaviourOptions, SoundRule};
-    use crate::data::{AudioState, Kind, Phase, ReportBody, Severity, SoundPatch};
-    use crate::policy::{KindPolicy, PolicyOptions};
-
-    const S: u64 = 1_000_000_000;
-
-    thread_local! {
-        static TRIP: Cell<Option<u64>> = const { Cell::new(None) };
-    }
-
-    /// Judging panics on the window with the number that a test has set.
-    pub(super) fn trip(seq: u64) {
-        TRIP.with(|t| assert!(t.get() != Some(seq), "a bug in a rule"));
-    }
-
-    fn profile() -> Arc<CameraProfile> {
-        let siren = SoundRule {
-            kind: Kind::Siren,
-            threshold: 0.5,
-            min_windows: 1,
-        };
-        let policy = KindPolicy {
-            kind: Kind::Siren,
-            severity: Severity::Info,
-            hold_s: 3.0,
-            cooldown_s: 0.0,
-        };
-        Arc::new(CameraProfile {
-            detect: vec![],
-            behaviour: BehaviourOptions {
-                sounds: vec![siren],
-                ..BehaviourOptions::default()
-            },
-            policy: PolicyOptions { kinds: vec![policy] },
-            snapshots: Snapshots::Off,
-        })
-    }
-
-    fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
-        let window = Window {
-            camera: CameraId::new(camera),
-            seq,
-            start_ns: seq * S,
-            end_ns: (seq + 1) * S,
-            frames: vec![],
-            audio: vec![],
-            audio_state: AudioState::Present,
-            utc_offset_ns: 0,
-            arrived_ns: 0,
-            discontinuity: false,
-        };
-        Job {
-            window: Arc::new(window),
-            profile: profile.clone(),
-        }
-    }
-
-    /// A window in which a siren has this score, through the stage; after a panic, as the runner does.
-    fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
-        let window = &job.window;
-        let bare = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Empty);
-        let patch = SoundPatch {
-            start_ns: window.start_ns,
-            end_ns: window.end_ns,
-            scores: vec![score],
-            level_dbfs: -20.0,
-        };
-        let heard = Report {
-            status: Status::Ok,
-            body: ReportBody::Hearing(HearingReport {
-                patches: vec![patch],
-                labels: Arc::from([Arc::from("siren")]),
-                ..HearingReport::default()
-            }),
-            ..bare(Branch::Hearing)
-        };
-        let vision = bare(Branch::Vision);
-        let mut out = Vec::new();
-        for input in [
-            FuseInput::Expect(job, 0),
-            FuseInput::Report(vision),
-            FuseInput::Report(heard),
-        ] {
-            step(fuse, input, &mut out);
-        }
-        out
-    }
-
-    fn options() -> FuseOptions {
-        FuseOptions {
-            branches: Arc::from([Branch::Vision, Branch::Hearing]),
-            deadline_ns: None,
-        }
-    }
-
-    fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
-        let kept = input.clone();
-        if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
-            fuse.recover(&kept);
-        }
-        fuse.tick(1, out);
-    }
-
-    fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
-        let alerts = verdicts.iter().flat_map(|v| &v.alerts);
-        alerts.map(|a| (a.phase, a.end_reason)).collect()
-    }
-
-    #[test]
-    fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
-        let (mut fuse, profile) = (Fuse::new(options()), profile());
-        let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        assert_eq!(told(&started), [(Phase::Start, None)]);
-        assert_eq!(
-            told(&hear(&mut fuse, job(&profile, "gate", 1), 0.9)),
-            [(Phase::Start, None)]
-        );
-
-        TRIP.set(Some(2));
-        let failed = hear(&mut fuse, job(&profile, "yard", 2), 0.9);
-        TRIP.set(None);
-        assert_eq!(failed.len(), 1, "exactly one verdict a window");
-        assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
-        let status = |v: &Verdict, branch| v.reports.get(branch).map(|r| r.status);
-        assert_eq!(status(&failed[0], Branch::Vision), Some(Status::Failed));
-        assert_eq!(status(&failed[0], Branch::Hearing), Some(Status::Failed));
-        assert!(told(&failed).is_empty());
-
-        // The siren goes on, as the same alert; then it is over.
-        assert!(told(&hear(&mut fuse, job(&profile, "yard", 3), 0.9)).is_empty());
-        let mut rest = Vec::new();
-        for seq in 4..10 {
-            rest.extend(hear(&mut fuse, job(&profile, "yard", seq), 0.1));
-        }
-        assert_eq!(told(&rest), [(Phase::End, Some(EndReason::Cleared))]);
-        let end = rest.iter().flat_map(|v| &v.alerts).next().unwrap();
-        assert_eq!(end.id, started[0].alerts[0].id);
-        // And the other camera noticed nothing.
-        let mut out = Vec::new();
-        fuse.finish(&mut out);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::Shutdown))]);
-        assert_eq!(out[0].camera.as_str(), "gate");
-    }
-
-    #[test]
-    fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
-        let (mut fuse, profile) = (Fuse::new(options()), profile());
-        hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        let mut out = Vec::new();
-        for seq in [2, 3] {
-            step(&mut fuse, FuseInput::Expect(job(&profile, "yard", seq), 0), &mut out);
-        }
-        TRIP.set(Some(2));
-        let over = FuseInput::Over {
-            camera: CameraId::new("yard"),
-            reason: EndReason::CameraLost,
-        };
-        step(&mut fuse, over, &mut out);
-        TRIP.set(None);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::CameraLost))]);
-        let mut judged: Vec<u64> = out.iter().filter_map(|v| Some(v.window.as_ref()?.seq)).collect();
-        judged.sort_unstable();
-        assert_eq!(judged, [2, 3]);
-    }
-}
+mod tests;

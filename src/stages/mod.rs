@@ -2,6 +2,7 @@
 //! channel, no clock and no lock. `graph::runner` gives them all of that.
 
 mod action;
+mod blend;
 mod fuse;
 mod gate;
 mod hearing;
@@ -12,6 +13,7 @@ mod vision;
 use std::sync::Arc;
 
 pub use action::{Action, ClipScores, ClipShape, WatchClips};
+pub use blend::BlendFight;
 pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
@@ -43,6 +45,16 @@ pub enum ActionGate {
     /// While something moves.
     Motion,
     Always,
+}
+
+impl ActionGate {
+    pub fn of(behaviour: &BehaviourOptions) -> Self {
+        if behaviour.fight.is_some() {
+            Self::Motion
+        } else {
+            Self::Off
+        }
+    }
 }
 
 /// A window on its way, with its camera's wishes.

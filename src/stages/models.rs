@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ClipScores, ClipShape, Detect, Listen, SoundScores, WatchClips};
+use super::{BlendFight, ClipScores, ClipShape, Detect, Listen, SoundScores, WatchClips};
 use crate::data::{Detection, Picture};
-use crate::nn::{ActionModel, Detector, SoundModel};
+use crate::nn::{ActionModel, AvModel, Detector, SoundModel};
 
 /// Detections below this are of no use, not even to carry a track on.
 const DETECTION_FLOOR: f32 = 0.1;
@@ -20,6 +20,20 @@ impl Detect for Detector {
 
     fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
         Detector::detect(self, pictures, DETECTION_FLOOR).map_err(|e| e.to_string())
+    }
+}
+
+impl BlendFight for AvModel {
+    fn id(&self) -> Arc<str> {
+        AvModel::id(self)
+    }
+
+    fn label(&self) -> Arc<str> {
+        self.labels().first().cloned().unwrap_or_default()
+    }
+
+    fn log_odds(&mut self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, String> {
+        AvModel::log_odds(self, video, audio).map_err(|e| e.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 """Motion maps of the clips, computed once: python features.py --data DATA --cache CACHE [--views 16]
 
-For each clip its windows as the daemon sees them (5 frames a second, 2 s), and made-up looks for training. The trunk
+For each clip its windows as the daemon sees them (5 frames a second, 2 s, the moving part of the picture), and made-up
+looks for training. The trunk
 stays as the detector left it, so that maps can be kept and the head trains in minutes.
 """
 import argparse
@@ -12,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 import fights
-from looks import view
+from looks import region, view
 from motion_cnn import Trunk, motion
 
-SIZE = (160, 96)  # width, height
+KEPT, SIZE = (320, 192), (160, 96)  # width, height: of what is kept of a picture, and of the network's input
 FRAMES, LEAST, RATE_HZ, FILE_FPS = 10, 5, 5.0, 15
 MODELS = Path(__file__).resolve().parents[2]
 
@@ -34,6 +35,13 @@ def resized(pictures, size=SIZE):
     x = np.tensordot(pictures.astype(np.float32), taps(pictures.shape[2], size[0]), (2, 1))  # T h 3 W
     x = np.tensordot(x, taps(pictures.shape[1], size[1]), (1, 1)).transpose(0, 3, 2, 1)
     return np.floor(x + 0.5)
+
+
+def seen(pictures):
+    """[T, h, w, 3] uint8 -> [T, height, width, 3]: shrunk, cut to where it moves, and shrunk again."""
+    kept = resized(pictures, KEPT)
+    x1, y1, x2, y2 = region(kept)
+    return resized(kept[:, y1:y2, x1:x2])
 
 
 def windows(frames, file_fps=FILE_FPS):
@@ -70,7 +78,7 @@ def maps(net, pictures):
 def compute(data, cache, views):
     """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
     clips = fights.load(data, cache)
-    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}"
+    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}_moving"
     folder.mkdir(exist_ok=True)
     net = trunk()
     for i, clip in enumerate(clips):
@@ -81,7 +89,7 @@ def compute(data, cache, views):
         else:
             clean, looks = None, np.zeros((0,), np.float16)
         if clean is None:
-            clean = np.stack([maps(net, resized(np.asarray(clip["frames"][w]))) for w in windows(clip["frames"])])
+            clean = np.stack([maps(net, seen(np.asarray(clip["frames"][w]))) for w in windows(clip["frames"])])
         if len(looks) < views:
             more = []
             for v in range(len(looks), views):

@@ -48,11 +48,11 @@ def motion(f):
 class Head(nn.Module):
     """Motion maps [N, C, h, w] -> logit [N]; `embed` gives the pooled vector [N, 2 * width]."""
 
-    def __init__(self, ins=128, reduce=48, width=64, drop=0.4):
+    def __init__(self, ins=128, reduce=48, width=64, drop=0.4, labels=1):
         super().__init__()
         self.reduce = BaseConv(ins * (1 + 2 * len(LAGS)), reduce)
         self.mix = BaseConv(reduce, width, 3)
-        self.fc = nn.Linear(2 * width, 1)
+        self.fc = nn.Linear(2 * width, labels)
         self.drop = drop
 
     def embed(self, maps):
@@ -67,12 +67,12 @@ class Head(nn.Module):
 class ActionNet(nn.Module):
     """The whole network, as it ships."""
 
-    def __init__(self, **head):
+    def __init__(self, base=16, **head):
         super().__init__()
-        self.trunk, self.head = Trunk(), Head(**head)
+        self.trunk, self.head = Trunk(base), Head(ins=8 * base, **{"labels": 2, **head})
 
     def forward(self, clip):
-        """[N, T, 3, H, W] -> logit [N], embedding [N, 2 * width]"""
+        """[N, T, 3, H, W] -> logits [N, labels] (their softmax is the answer), embedding [N, 2 * width]"""
         n, t = clip.shape[:2]
         embedding = self.head.embed(motion(self.trunk(clip.flatten(0, 1)).unflatten(0, (n, t))))
-        return self.head.fc(embedding).squeeze(-1), embedding
+        return self.head.fc(embedding), embedding

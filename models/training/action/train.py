@@ -97,12 +97,25 @@ def logits(net, clips):
     return np.array([net(torch.from_numpy(c["clean"].astype(np.float32))).mean().item() for c in clips])
 
 
-def out_of_fold(clips, seed, **head):
-    groups, out = np.array([c["group"] for c in clips]), np.zeros(len(clips))
-    for part in folds(groups, seed):
-        net = fit([c for c, held in zip(clips, part) if not held], seed, **head)
-        out[part] = logits(net, [c for c, held in zip(clips, part) if held])
-    return out
+def fold_heads(clips, seed, out):
+    """(which clips are held out, the head trained without them) for each fold; kept in OUT/heads."""
+    (out / "heads").mkdir(parents=True, exist_ok=True)
+    for k, part in enumerate(folds(np.array([c["group"] for c in clips]), seed)):
+        at = out / f"heads/{seed}_{k}.pt"
+        if at.exists():
+            head = Head()
+            head.load_state_dict(torch.load(at))
+        else:
+            head = fit([c for c, held in zip(clips, part) if not held], seed)
+            torch.save(head.state_dict(), at)
+        yield part, head.eval()
+
+
+def out_of_fold(clips, seed, out):
+    scores = np.zeros(len(clips))
+    for part, head in fold_heads(clips, seed, out):
+        scores[part] = logits(head, [c for c, held in zip(clips, part) if held])
+    return scores
 
 
 def main():
@@ -123,7 +136,7 @@ def main():
         if not at.exists():
             if seed and time.time() - start > args.minutes * 60:
                 break
-            at.write_text(json.dumps(out_of_fold(clips, seed).tolist()))
+            at.write_text(json.dumps(out_of_fold(clips, seed, out).tolist()))
         found.append(np.array(json.loads(at.read_text())))
         print(f"seed {seed}: {summary(clips, found[-1])}", flush=True)
     train = [c for c in clips if c["split"] == "train"]
@@ -141,12 +154,12 @@ def main():
 
 
 def ship(head, temperature, out):
-    """f16 weights of the whole network; the temperature goes into the last layer."""
-    with torch.no_grad():
-        head.fc.weight /= temperature
-        head.fc.bias /= temperature
+    """f16 weights of the whole network. The temperature goes into the last layer, and its one log-odds becomes two logits."""
     trunk = features.trunk()
     state = {f"trunk.{k}": v for k, v in trunk.state_dict().items()} | {f"head.{k}": v for k, v in head.state_dict().items()}
+    for name in ("head.fc.weight", "head.fc.bias"):
+        half = state[name] / temperature / 2
+        state[name] = torch.cat([half, -half])
     save_file({k: v.half().contiguous() for k, v in state.items() if "num_batches" not in k}, out / "weights.safetensors")
 
 

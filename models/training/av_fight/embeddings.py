@@ -68,18 +68,10 @@ def pictures(head, clips):
     return np.stack([embed(c["clean"]).mean(0) for c in clips]), np.stack([embed(c["looks"]) for c in clips])
 
 
-def by_fold(cache, clips, seed):
-    """A list of (held out [clips], clean [clips, V], looks [clips, views, V]) of a seed. Cached."""
-    groups, out = np.array([c["group"] for c in clips]), []
-    for k, held in enumerate(action.folds(groups, seed)):
-        at = Path(cache) / f"fights_fold_{seed}_{k}.npz"
-        if not at.exists():
-            head = action.fit([c for c, h in zip(clips, held) if not h], seed)
-            clean, looks = pictures(head, clips)
-            np.savez(at, clean=clean, looks=looks)
-        kept = np.load(at)
-        out.append((held, kept["clean"], kept["looks"]))
-    return out
+def by_fold(folder, clips, seed):
+    """A list of (held out [clips], clean [clips, V], looks [clips, views, V]) of a seed, from the clip models that the
+    cross-validation left in `folder`, or makes there."""
+    return [(held, *pictures(head, clips)) for held, head in action.fold_heads(clips, seed, Path(folder))]
 
 
 def shipped(clips):

@@ -1,4 +1,4 @@
-"""Learned fusion of picture and sound: python train.py --data DATA --cache CACHE --out OUT [--method sum] [--adversarial]
+"""Learned fusion of picture and sound: python train.py --data DATA --cache CACHE --action OUT --out OUT [--method sum] [--adversarial]
 
 Without --method: the table of all ways, grouped cross-validation over the same folds and seeds as the clip model's, each
 with everything, with the sound missing, and with the picture black; then the four heads that ship, trained on the train
@@ -87,6 +87,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--action", required=True, help="OUT of the clip model's training")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--method", choices=METHODS)
@@ -97,7 +98,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     clips = embeddings.features.compute(args.data, args.cache, args.views)
     sound, has_sound = embeddings.sounds(args.data, args.cache, clips)
-    folds = [embeddings.by_fold(args.cache, clips, seed) for seed in range(args.seeds)]
+    folds = [embeddings.by_fold(args.action, clips, seed) for seed in range(args.seeds)]
     ways = [(args.method, args.adversarial)] if args.method else [(m, a) for m in METHODS for a in (False, True)]
     real = np.flatnonzero(has_sound)
     table, summary = {}, embeddings.action.summary
