@@ -114,8 +114,8 @@ pub struct Models {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Fusion {
-    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention` or `gated`. Default: the model's own
-    /// way, that which measured best.
+    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention`, `gated`, or `model`, the model's own way.
+    /// Default: `model`.
     pub method: Option<String>,
 }
 

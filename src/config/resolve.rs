@@ -270,7 +270,8 @@ fn models(judge: &mut Judge) -> ModelOptions {
             .map(DeviceChoice::Cuda),
     };
     judge.note(&[Key("inference"), Key("device")], wanted);
-    let methods = FusionMethod::ALL.map(|(word, method)| (word, Some(method)));
+    let mut methods = vec![("model", None)];
+    methods.extend(FusionMethod::ALL.map(|(word, method)| (word, Some(method))));
     let fusion = raw.fusion.method.as_deref();
     let fusion = judge.word(&[Key("fusion"), Key("method")], fusion, &methods, None);
     let mut chosen = |key, given: &Option<String>, default: &str| {

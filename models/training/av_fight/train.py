@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import embeddings
 from heads import METHODS, Discriminator, Fusion
 
-STEPS, BATCH = 300, 64
+STEPS, BATCH = 200, 64
 # Sound is there in so many samples, and the picture in so many of these; the same in both classes.
 SOUND, PICTURE = 0.6, 0.75
 
@@ -55,7 +55,7 @@ def fit(clips, clean, looks, sound, has_sound, method, adversarial, seed):
         loss = F.binary_cross_entropy_with_logits(logit, torch.from_numpy(0.05 + 0.9 * target).float())
         if adversarial:
             which = torch.from_numpy(np.where(has_a & has_v, 0, np.where(has_v, 1, 2)))
-            loss = loss + F.cross_entropy(critic(joint, 0.5 * min(1, step / 150)), which)
+            loss = loss + F.cross_entropy(critic(joint, 0.5 * min(1, step / (STEPS / 2))), which)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

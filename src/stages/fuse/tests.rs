@@ -30,6 +30,7 @@ fn profile() -> Arc<CameraProfile> {
         cooldown_s: 0.0,
     };
     Arc::new(CameraProfile {
+        action: crate::stages::ActionGate::Off,
         detect: vec![],
         behaviour: BehaviourOptions {
             fight: None,
