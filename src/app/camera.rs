@@ -12,7 +12,7 @@ use crate::ingest::{Camera, CameraSink};
 use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics, home_assistant};
-use crate::stages::CameraProfile;
+use crate::stages::{ActionGate, CameraProfile};
 use crate::store::Store;
 
 /// Everything that a reload may change.
@@ -20,6 +20,8 @@ pub(super) struct Running {
     pub config: Config,
     /// Of detector and sound model.
     pub manifests: (Manifest, Manifest),
+    /// None: no clip model was loaded at the start.
+    pub fight_threshold: Option<f32>,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
     pub publisher: Publisher,
@@ -47,9 +49,18 @@ impl Running {
     pub fn start(&mut self, graph: &Graph, config: &CameraConfig) -> std::io::Result<()> {
         let id = config.ingest.id.clone();
         let mut behaviour = config.behaviour.clone();
-        fill_thresholds(&mut behaviour, &self.manifests.0, &self.manifests.1);
+        fill_thresholds(
+            &mut behaviour,
+            &self.manifests.0,
+            &self.manifests.1,
+            self.fight_threshold,
+        );
+        if behaviour.fight.is_some() && self.fight_threshold.is_none() {
+            tracing::warn!(camera = %id, "fight takes effect at a restart: the clip model was not there at the start");
+        }
         let profile = CameraProfile {
             detect: config.detect.clone(),
+            action: ActionGate::of(&config.behaviour),
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

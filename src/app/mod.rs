@@ -25,9 +25,9 @@ use crate::behaviour::BehaviourOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
-use crate::data::{CameraId, CameraStatus};
+use crate::data::{CameraId, CameraStatus, Kind};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
+use crate::nn::{ActionModel, AvModel, Detector, Manifest, ModelOptions, SoundModel};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
@@ -50,7 +50,10 @@ pub(crate) struct Board {
 }
 
 /// The models' own thresholds, where the configuration names none.
-pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest) {
+pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest, fight: Option<f32>) {
+    if let Some(rule) = behaviour.fight.as_mut().filter(|r| r.threshold == 0.0) {
+        rule.threshold = fight.unwrap_or(0.5);
+    }
     let of = |manifest: &Manifest, name: &str| manifest.labels.iter().find(|l| &*l.name == name).map(|l| l.threshold);
     for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == 0.0) {
         rule.threshold = of(sound, rule.kind.as_str()).unwrap_or(0.5);
@@ -61,6 +64,38 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
                 zone.min_score.push((class.clone(), threshold));
             }
         }
+    }
+}
+
+/// The models that `fight` needs.
+pub struct ClipModels {
+    pub action: Option<ActionModel>,
+    pub fusion: Option<AvModel>,
+}
+
+impl ClipModels {
+    /// Loads what there is. `wanted`: a camera looks for fights, and the clip model must be there.
+    ///
+    /// # Errors
+    /// A model is damaged, or wanted and missing.
+    pub fn load(options: &ModelOptions, wanted: bool) -> anyhow::Result<Self> {
+        let there = |dir: &PathBuf| dir.join("model.toml").exists();
+        let action = Some(options.dir.join(&options.action)).filter(|dir| wanted || there(dir));
+        let fusion = Some(options.dir.join(&options.av_fight)).filter(|dir| action.is_some() && there(dir));
+        Ok(Self {
+            action: action
+                .map(|dir| ActionModel::load(&dir, options.device, options.threads))
+                .transpose()?,
+            fusion: fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?,
+        })
+    }
+
+    /// From so much on a window counts, unless the configuration says otherwise.
+    pub fn threshold(&self) -> Option<f32> {
+        let fusion = self.fusion.as_ref().map(AvModel::manifest);
+        let manifest = fusion.or(self.action.as_ref().map(ActionModel::manifest))?;
+        let label = manifest.labels.iter().find(|l| &*l.name == Kind::Fight.as_str())?;
+        Some(label.threshold)
     }
 }
 
@@ -129,7 +164,10 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (detector, sound) = load_models(&config.models)?;
+    let wanted = config.cameras.iter().any(|c| c.behaviour.fight.is_some());
+    let clips = ClipModels::load(&config.models, wanted)?;
     let manifests = (detector.manifest().clone(), sound.manifest().clone());
+    let fight_threshold = clips.threshold();
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
@@ -142,6 +180,8 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let mut metrics = Metrics::default();
     let models = wrap(Models {
         detector: Box::new(detector),
+        action: clips.action.map(|m| Box::new(m) as _),
+        fusion: clips.fusion.map(|m| Box::new(m) as _),
         sound: Box::new(sound),
     });
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
@@ -156,6 +196,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let mut running = Running {
         config,
         manifests,
+        fight_threshold,
         clock: clock.clone(),
         board,
         publisher,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::{fill_thresholds, load_models};
+use super::{ClipModels, fill_thresholds, load_models};
 use crate::clock::SystemClock;
 use crate::config::CameraConfig;
 use crate::data::{EndReason, Snapshots};
 use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use crate::ingest::replay;
 use crate::nn::ModelOptions;
-use crate::stages::{CameraProfile, Verdict};
+use crate::stages::{ActionGate, CameraProfile, Verdict};
 
 /// The daemon's graph with one camera, whose windows come from files.
 pub struct Player {
@@ -30,10 +30,20 @@ impl Player {
     /// A model is missing or damaged, or a thread could not be started.
     pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
         let (detector, sound) = load_models(models)?;
-        fill_thresholds(&mut camera.behaviour, detector.manifest(), sound.manifest());
-        let names = vec![detector.id().to_string(), sound.id().to_string()];
+        let clips = ClipModels::load(models, camera.behaviour.fight.is_some())?;
+        fill_thresholds(
+            &mut camera.behaviour,
+            detector.manifest(),
+            sound.manifest(),
+            clips.threshold(),
+        );
+        let mut names = vec![detector.id().to_string(), sound.id().to_string()];
+        names.extend(clips.action.as_ref().map(|m| m.id().to_string()));
+        names.extend(clips.fusion.as_ref().map(|m| m.id().to_string()));
         let models = Models {
             detector: Box::new(detector),
+            action: clips.action.map(|m| Box::new(m) as _),
+            fusion: clips.fusion.map(|m| Box::new(m) as _),
             sound: Box::new(sound),
         };
         let clock = Arc::new(SystemClock::new());
@@ -70,6 +80,7 @@ impl Player {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
+            action: ActionGate::of(&self.camera.behaviour),
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

@@ -221,6 +221,9 @@ fn default(args: &Args) -> Setup {
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        action: "action".into(),
+        av_fight: "av_fight".into(),
+        fusion: None,
         device: DeviceChoice::Auto,
         threads: 0,
     };

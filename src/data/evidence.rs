@@ -41,6 +41,7 @@ named! {
         Fall = "fall",
         Tamper = "tamper",
         Anomaly = "anomaly",
+        Fight = "fight",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",

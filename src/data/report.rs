@@ -1,12 +1,13 @@
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use super::evidence::named;
 use super::{CameraId, Track};
 
-/// The branches of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Branch {
-    Vision,
-    Hearing,
+named! {
+    /// The branches of the graph.
+    Branch { Vision = "vision", Action = "action", Hearing = "hearing" }
 }
 
 /// How a branch fared with a window. Exactly one report a window a branch, whatever happens (invariant 1).
@@ -58,7 +59,48 @@ impl Report {
 pub enum ReportBody {
     None,
     Vision(VisionReport),
+    Action(ActionReport),
     Hearing(HearingReport),
+}
+
+/// What became of one window: one place a branch.
+#[derive(Clone, Debug, Default)]
+pub struct Reports([Option<Report>; Branch::ALL.len()]);
+
+impl Reports {
+    pub fn put(&mut self, report: Report) {
+        let place = report.branch as usize;
+        self.0[place] = Some(report);
+    }
+
+    pub fn get(&self, branch: Branch) -> Option<&Report> {
+        self.0[branch as usize].as_ref()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Report> {
+        self.0.iter().flatten()
+    }
+
+    pub fn seen(&self) -> Option<&VisionReport> {
+        match &self.get(Branch::Vision)?.body {
+            ReportBody::Vision(seen) => Some(seen),
+            _ => None,
+        }
+    }
+
+    pub fn acted(&self) -> Option<&ActionReport> {
+        match &self.get(Branch::Action)?.body {
+            ReportBody::Action(acted) => Some(acted),
+            _ => None,
+        }
+    }
+
+    pub fn heard(&self) -> Option<&HearingReport> {
+        match &self.get(Branch::Hearing)?.body {
+            ReportBody::Hearing(heard) => Some(heard),
+            _ => None,
+        }
+    }
 }
 
 /// What vision saw: the tracks as they stood at each frame of the window, in time order.
@@ -75,6 +117,19 @@ pub struct VisionReport {
 pub struct TrackedFrame {
     pub pts_ns: u64,
     pub tracks: Vec<Track>,
+}
+
+/// What the clip model made of the frames that end with the window.
+#[derive(Clone, Debug, Default)]
+pub struct ActionReport {
+    /// Times of the clip's first and last frame.
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Probabilities by label, 0 to 1.
+    pub scores: Vec<f32>,
+    pub labels: Arc<[Arc<str>]>,
+    /// `name@version` of the clip model.
+    pub model: Arc<str>,
 }
 
 /// What hearing heard: the patches whose end fell into the window, in time order.

@@ -1,5 +1,6 @@
 //! The tasks that models are measured for: one line here and one small file each.
 
+mod action;
 mod detector;
 mod sound;
 
@@ -15,6 +16,11 @@ pub(super) struct Task {
 }
 
 pub(super) const TASKS: &[Task] = &[
+    Task {
+        name: "action",
+        both: false,
+        evaluate: action::evaluate,
+    },
     Task {
         name: "detector",
         both: false,

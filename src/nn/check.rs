@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::weights::Weights;
-use super::{Detector, DeviceChoice, Manifest, ModelError, SoundModel};
+use super::{ActionModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel};
 
 /// A loaded model that can be tried.
 pub(super) trait Checkable {
@@ -25,6 +25,9 @@ type Load = fn(&Path, DeviceChoice, usize) -> Result<Box<dyn Checkable>, ModelEr
 const TASKS: &[(&str, Load)] = &[
     ("detector", |dir, on, threads| {
         Ok(Box::new(Detector::load(dir, on, threads)?))
+    }),
+    ("action", |dir, on, threads| {
+        Ok(Box::new(ActionModel::load(dir, on, threads)?))
     }),
     ("sound", |dir, on, threads| {
         Ok(Box::new(SoundModel::load(dir, on, threads)?))

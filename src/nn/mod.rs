@@ -1,7 +1,10 @@
 //! The models. A candle `Tensor` never leaves this module.
 
+mod action;
 mod arch;
+mod av;
 mod check;
+mod clip;
 mod detector;
 mod device;
 mod exercise;
@@ -19,6 +22,9 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use action::ActionModel;
+pub use arch::av_fusion::Method as FusionMethod;
+pub use av::AvModel;
 pub use check::Checked;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
@@ -34,6 +40,11 @@ pub struct ModelOptions {
     /// Folder names below `dir`.
     pub detector: String,
     pub sound: String,
+    /// Loaded where a camera wants `fight`.
+    pub action: String,
+    pub av_fight: String,
+    /// How `av_fight` joins picture and sound; None is the model's own way.
+    pub fusion: Option<FusionMethod>,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,

@@ -80,13 +80,13 @@ pub(in crate::nn) fn conv_names(config: &Config) -> Vec<String> {
 
 /// Builds parts under a name.
 #[derive(Clone, Copy)]
-struct Maker<'a> {
-    w: &'a Weights,
-    depthwise: bool,
+pub(super) struct Maker<'a> {
+    pub w: &'a Weights,
+    pub depthwise: bool,
 }
 
 impl Maker<'_> {
-    fn conv(&self, name: &str, ins: usize, outs: usize, kernel: usize, stride: usize) -> Result<Conv, ModelError> {
+    pub fn conv(&self, name: &str, ins: usize, outs: usize, kernel: usize, stride: usize) -> Result<Conv, ModelError> {
         let shape = ConvShape {
             ins,
             outs,
@@ -105,7 +105,7 @@ impl Maker<'_> {
     }
 
     /// A 3×3 convolution, or in the depthwise networks a depthwise one and a 1×1.
-    fn conv3(&self, name: &str, ins: usize, outs: usize, stride: usize) -> Result<Chain, ModelError> {
+    pub fn conv3(&self, name: &str, ins: usize, outs: usize, stride: usize) -> Result<Chain, ModelError> {
         if !self.depthwise {
             return Ok(Chain(vec![self.conv(name, ins, outs, 3, stride)?]));
         }
@@ -125,7 +125,7 @@ impl Maker<'_> {
         ]))
     }
 
-    fn csp(&self, name: &str, ins: usize, outs: usize, n: usize, shortcut: bool) -> Result<Csp, ModelError> {
+    pub fn csp(&self, name: &str, ins: usize, outs: usize, n: usize, shortcut: bool) -> Result<Csp, ModelError> {
         let hidden = outs / 2;
         let bottleneck = |i| {
             let name = format!("{name}.m.{i}");
@@ -144,16 +144,16 @@ impl Maker<'_> {
     }
 }
 
-struct Chain(Vec<Conv>);
+pub(super) struct Chain(Vec<Conv>);
 
 impl Chain {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         self.0.iter().try_fold(x.clone(), |x, conv| conv.forward(&x))
     }
 }
 
 /// Cross-stage partial block.
-struct Csp {
+pub(super) struct Csp {
     main: Conv,
     side: Conv,
     join: Conv,
@@ -162,7 +162,7 @@ struct Csp {
 }
 
 impl Csp {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let mut y = self.main.forward(x)?;
         for (reduce, conv) in &self.bottlenecks {
             let z = conv.forward(&reduce.forward(&y)?)?;
