@@ -7,6 +7,7 @@ the rounded weights.
 """
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "detector"), str(HERE / "sound")]
+sys.path[:0] = [str(HERE / "detector"), str(HERE / "sound"), str(HERE / "speech_emotion")]
 
+import mel_rnn  # noqa: E402
 from mel import PATCH, log_mel  # noqa: E402
 from model import MEAN, SCALE, MelCnn  # noqa: E402
 from yolox import YOLOX, exported  # noqa: E402
@@ -82,6 +84,10 @@ def write_seeded(folder):
     x = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(3))
     save(folder, "mel_cnn_seeded", {**state, "golden.input": x, "golden.output": model(x).sigmoid(),
                                     "golden.embedding": model.embed(x)})
+    for time in ("gru", "attention"):
+        model, state = seeded(mel_rnn.MelRnn(time, [6, 8], [2, 2], 7, 5), 8)
+        x = torch.randn(2, 1, 75, 64, generator=torch.Generator().manual_seed(8))
+        save(folder, f"mel_rnn_{time}_seeded", {**state, "golden.input": x, "golden.output": model(x)})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
 
@@ -99,6 +105,13 @@ def write_shipped(_):
         mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
         save(models / "sound", "golden", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
                                           "golden.embedding": net.embed(mel)})
+    folder = models / "speech_emotion"
+    if (folder / "weights.safetensors").exists():
+        time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]
+        net = fitted(mel_rnn.MelRnn(time), load_file(folder / "weights.safetensors"))
+        x = torch.from_numpy(signal(9, 30_000))
+        answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
+        save(folder, "golden", {"golden.input": x, "golden.output": answer})
 
 
 def main():

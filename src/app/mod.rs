@@ -27,7 +27,7 @@ use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
 use crate::data::{CameraId, CameraStatus};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
+use crate::nn::{Detector, Manifest, ModelOptions, SoundModel, SpeechEmotion};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
@@ -64,14 +64,34 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
     }
 }
 
-/// Loads the two models of `options`.
-///
-/// # Errors
-/// A model is missing or damaged.
-pub fn load_models(options: &ModelOptions) -> anyhow::Result<(Detector, SoundModel)> {
-    let detector = Detector::load(&options.dir.join(&options.detector), options.device, options.threads)?;
-    let sound = SoundModel::load(&options.dir.join(&options.sound), options.device, options.threads)?;
-    Ok((detector, sound))
+/// Every model that the stages ask.
+pub struct LoadedModels {
+    pub detector: Detector,
+    pub sound: SoundModel,
+    pub voice: SpeechEmotion,
+}
+
+impl LoadedModels {
+    /// # Errors
+    /// A model is missing or damaged.
+    pub fn load(options: &ModelOptions) -> anyhow::Result<Self> {
+        let (dir, device, threads) = (&options.dir, options.device, options.threads);
+        Ok(Self {
+            detector: Detector::load(&dir.join(&options.detector), device, threads)?,
+            sound: SoundModel::load(&dir.join(&options.sound), device, threads)?,
+            voice: SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads)?,
+        })
+    }
+}
+
+impl From<LoadedModels> for Models {
+    fn from(models: LoadedModels) -> Self {
+        Self {
+            detector: Box::new(models.detector),
+            sound: Box::new(models.sound),
+            voice: Box::new(models.voice),
+        }
+    }
 }
 
 /// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
@@ -128,8 +148,8 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (detector, sound) = load_models(&config.models)?;
-    let manifests = (detector.manifest().clone(), sound.manifest().clone());
+    let models = LoadedModels::load(&config.models)?;
+    let manifests = (models.detector.manifest().clone(), models.sound.manifest().clone());
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
@@ -140,11 +160,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     clear_gone_cameras(&store, &config, &topics, &publisher);
 
     let mut metrics = Metrics::default();
-    let models = wrap(Models {
-        detector: Box::new(detector),
-        sound: Box::new(sound),
-    });
-    let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
+    let (graph, verdicts) = Graph::start(&GraphOptions::live(), wrap(models.into()), clock.clone(), &mut metrics)?;
     *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
     let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
     let recorder = recorder.spawn(verdicts)?;

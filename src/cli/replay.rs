@@ -215,12 +215,14 @@ fn default(args: &Args) -> Setup {
         behaviour,
         policy: default_policy(kinds),
         snapshots: Snapshots::Off,
+        emotion: false,
     };
     let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        speech_emotion: "speech_emotion".into(),
         device: DeviceChoice::Auto,
         threads: 0,
     };

@@ -288,6 +288,7 @@ fn models(judge: &mut Judge) -> ModelOptions {
         dir: chosen("dir", &raw.models.dir, "/usr/share/watchfire/models").into(),
         detector: chosen("detector", &raw.models.detector, "detector"),
         sound: chosen("sound", &raw.models.sound, "sound"),
+        speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

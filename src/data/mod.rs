@@ -16,7 +16,7 @@ pub use media::{
     Window,
 };
 pub use report::{
-    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
+    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, SpeechEmotion, Status, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

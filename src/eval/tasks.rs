@@ -2,6 +2,7 @@
 
 mod detector;
 mod sound;
+mod speech_emotion;
 
 use super::{Job, Outcome};
 
@@ -24,5 +25,10 @@ pub(super) const TASKS: &[Task] = &[
         name: "sound",
         both: false,
         evaluate: sound::evaluate,
+    },
+    Task {
+        name: "speech_emotion",
+        both: false,
+        evaluate: speech_emotion::evaluate,
     },
 ];

@@ -20,7 +20,7 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage, Verdict, Vision,
+    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadVoice, Stage, Verdict, Vision,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -67,6 +67,8 @@ impl GraphOptions {
 pub struct Models {
     pub detector: Box<dyn Detect>,
     pub sound: Box<dyn Listen>,
+    /// Asked only for cameras that have opted in.
+    pub voice: Box<dyn ReadVoice>,
 }
 
 /// The running graph.
@@ -147,7 +149,7 @@ impl Graph {
         )?);
         threads.push(stages.spawn(
             "hearing",
-            Hearing::new(models.sound),
+            Hearing::new(models.sound, models.voice),
             hearing_out,
             to_fuse(reports.clone()),
         )?);

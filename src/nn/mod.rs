@@ -7,6 +7,7 @@ mod device;
 mod exercise;
 #[cfg(test)]
 mod golden_tests;
+mod gru;
 #[cfg(test)]
 mod hostile_tests;
 mod import;
@@ -15,6 +16,7 @@ mod layers;
 mod loaded;
 mod manifest;
 mod sound;
+mod speech_emotion;
 mod weights;
 
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ pub use exercise::Exercise;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
+pub use speech_emotion::{PIECE_SAMPLES, SpeechEmotion, Voiced};
 
 /// Which models are loaded, and where they run.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +37,7 @@ pub struct ModelOptions {
     /// Folder names below `dir`.
     pub detector: String,
     pub sound: String,
+    pub speech_emotion: String,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,
@@ -42,7 +46,9 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// The folder of every chosen model.
     pub fn folders(&self) -> Vec<PathBuf> {
-        [&self.detector, &self.sound].map(|name| self.dir.join(name)).into()
+        [&self.detector, &self.sound, &self.speech_emotion]
+            .map(|name| self.dir.join(name))
+            .into()
     }
 }
 

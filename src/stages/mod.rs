@@ -7,6 +7,7 @@ mod hearing;
 mod join;
 mod models;
 mod vision;
+mod voice;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
+pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, PictureStats, Snapshots, Window};
@@ -30,6 +32,8 @@ pub struct CameraProfile {
     pub snapshots: Snapshots,
     /// What the camera's behaviour learned before, from the store.
     pub learned: Option<Arc<str>>,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 /// A window on its way, with its camera's wishes.

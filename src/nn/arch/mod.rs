@@ -1,4 +1,5 @@
 //! One architecture a file: `Config` → `new(weights, config)` → `forward`. Names mirror the checkpoints.
 
 pub(super) mod mel_cnn;
+pub(super) mod mel_rnn;
 pub(super) mod yolox;

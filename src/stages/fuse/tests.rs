@@ -41,6 +41,7 @@ fn profile() -> Arc<CameraProfile> {
         },
         snapshots: Snapshots::Off,
         learned: None,
+        emotion: false,
     })
 }
 
