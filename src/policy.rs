@@ -55,6 +55,7 @@ impl KindPolicy {
             Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
             Kind::Siren => (Severity::Info, 5.0, 30.0),
             Kind::BabyCry | Kind::DogBark => (Severity::Info, 5.0, 30.0),
+            Kind::Scream => (Severity::Warning, 5.0, 10.0),
         };
         let presence = matches!(kind, Kind::Intrusion | Kind::Loitering);
         Self {

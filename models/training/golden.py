@@ -7,6 +7,7 @@ the rounded weights.
 """
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "action", "av_fight")]
+sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight")]
 
+import mel_rnn  # noqa: E402
 from features import seen  # noqa: E402
 from heads import METHODS, Fusion  # noqa: E402
 from mel import PATCH, log_mel  # noqa: E402
@@ -97,6 +99,10 @@ def write_seeded(folder):
         masks = [torch.tensor([has]) for has in (True, False)]
         tensors[f"golden.{method}"] = torch.cat([model(v, a, has_v, has_a)[0] for has_v in masks for has_a in masks])
     save(folder, "av_fusion_seeded", tensors)
+    for time in ("gru", "attention"):
+        model, state = seeded(mel_rnn.MelRnn(time, [6, 8], [2, 2], 7, 5), 8)
+        x = torch.randn(2, 1, 75, 64, generator=torch.Generator().manual_seed(8))
+        save(folder, f"mel_rnn_{time}_seeded", {**state, "golden.input": x, "golden.output": model(x)})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
 
@@ -112,6 +118,8 @@ def write_shipped(_):
         net = fitted(MelCnn(), load_file(weights))
         x = np.stack([signal(6), 0.1 * signal(7)[::-1]])
         mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
+        save(models / "sound", "golden", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
+                                          "golden.embedding": net.embed(mel)})
     weights = models / "action/weights.safetensors"
     if weights.exists():
         net = fitted(ActionNet(), load_file(weights))
@@ -120,6 +128,13 @@ def write_shipped(_):
         logits, embedding = net(((small - 114) / 64)[None])
         save(models / "action", "golden", {"golden.input": torch.from_numpy(x).half(), "golden.output": logits.softmax(1),
                                            "golden.embedding": embedding})
+    folder = models / "speech_emotion"
+    if (folder / "weights.safetensors").exists():
+        time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]
+        net = fitted(mel_rnn.MelRnn(time), load_file(folder / "weights.safetensors"))
+        x = torch.from_numpy(signal(9, 30_000))
+        answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
+        save(folder, "golden", {"golden.input": x, "golden.output": answer})
 
 
 def main():

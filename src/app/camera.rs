@@ -65,6 +65,7 @@ impl Running {
             policy: config.policy.clone(),
             snapshots: config.snapshots,
             learned: self.learned(&id),
+            emotion: config.emotion,
         };
         let metrics = {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::{ClipModels, fill_thresholds, load_models};
+use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
 use crate::config::CameraConfig;
 use crate::data::{EndReason, Snapshots};
-use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
+use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
 use crate::ingest::replay;
 use crate::nn::ModelOptions;
 use crate::stages::{ActionGate, CameraProfile, Verdict};
@@ -29,25 +29,21 @@ impl Player {
     /// # Errors
     /// A model is missing or damaged, or a thread could not be started.
     pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
-        let (detector, sound) = load_models(models)?;
-        let clips = ClipModels::load(models, camera.behaviour.fight.is_some())?;
+        let models = LoadedModels::load(models, camera.behaviour.fight.is_some())?;
         fill_thresholds(
             &mut camera.behaviour,
-            detector.manifest(),
-            sound.manifest(),
-            clips.threshold(),
+            models.detector.manifest(),
+            models.sound.manifest(),
+            models.fight_threshold(),
         );
-        let mut names = vec![detector.id().to_string(), sound.id().to_string()];
-        names.extend(clips.action.as_ref().map(|m| m.id().to_string()));
-        names.extend(clips.fusion.as_ref().map(|m| m.id().to_string()));
-        let models = Models {
-            detector: Box::new(detector),
-            action: clips.action.map(|m| Box::new(m) as _),
-            fusion: clips.fusion.map(|m| Box::new(m) as _),
-            sound: Box::new(sound),
-        };
+        let mut names = vec![models.detector.id().to_string(), models.sound.id().to_string()];
+        names.extend(models.action.as_ref().map(|m| m.id().to_string()));
+        names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
+        if camera.emotion {
+            names.push(models.voice.id().to_string());
+        }
         let clock = Arc::new(SystemClock::new());
-        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut Metrics::default())?;
+        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
         Ok(Self {
             graph,
             verdicts,
@@ -85,6 +81,7 @@ impl Player {
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
             learned: None,
+            emotion: self.camera.emotion,
         };
         let inlet = self
             .graph

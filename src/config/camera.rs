@@ -37,7 +37,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
     let sounds = kinds.iter().filter(|k| k.is_sound()).map(|kind| SoundRule {
         kind: *kind,
         threshold: MODEL_THRESHOLD,
-        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak) {
+        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak | Kind::Scream) {
             1
         } else {
             2
@@ -118,19 +118,13 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    if raw.emotion == Some(true) {
-        judge.error(
-            &at("emotion"),
-            "emotion is not available in this version; leave it false",
-        );
-    }
     if raw.gating.as_deref().is_some_and(|g| g != "always") {
         judge.error(
             &at("gating"),
             "gating is not available in this version; leave it \"always\"",
         );
     }
-    judge.note(&at("emotion"), false);
+    let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),
@@ -172,6 +166,7 @@ pub(super) fn camera(
         behaviour,
         policy,
         snapshots,
+        emotion,
     }
 }
 

@@ -113,6 +113,8 @@ pub struct Models {
     pub action: Option<String>,
     /// Folder of the learned fusion of clips and sounds within it; `off` does without. Default: `av_fight`.
     pub av_fight: Option<String>,
+    /// Folder of the speech emotion model within it. Default: `speech_emotion`.
+    pub speech_emotion: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -213,7 +215,7 @@ pub struct Camera {
     pub snapshots: Option<String>,
     /// As in `[camera_defaults]`.
     pub clock: Option<String>,
-    /// Emotion is not available in this version: only `false`.
+    /// Reads what faces and voices seem to express. The law limits this: see the models' cards. Default: false.
     pub emotion: Option<bool>,
     /// Gating is not available in this version: only `always`.
     pub gating: Option<String>,
@@ -295,8 +297,8 @@ pub struct Rule {
     pub zone: Option<String>,
     /// Least probability of a patch of sound, or of a window for `fight`. Default: the model's threshold.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1. For
-    /// `fight`: windows in a row. Default: 2.
+    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.

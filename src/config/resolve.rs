@@ -298,6 +298,7 @@ fn models(judge: &mut Judge) -> ModelOptions {
         action: chosen("action", &raw.models.action, "action"),
         av_fight: chosen("av_fight", &raw.models.av_fight, "av_fight"),
         fusion,
+        speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

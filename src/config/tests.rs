@@ -183,6 +183,7 @@ threads = 2
 dir = "/models"
 detector = "d"
 sound = "s"
+speech_emotion = "v"
 [graph]
 window_ms = 400
 [state]
@@ -211,7 +212,7 @@ kinds = ["gunshot", "intrusion", "loitering", "crowd", "line_crossing", "siren",
 detect = ["person", "car"]
 snapshots = "mqtt"
 clock = "camera"
-emotion = false
+emotion = true
 gating = "always"
 [[camera.zone]]
 name = "fence"

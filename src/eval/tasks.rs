@@ -3,6 +3,7 @@
 mod action;
 mod detector;
 mod sound;
+mod speech_emotion;
 
 use super::{Job, Outcome};
 
@@ -30,5 +31,10 @@ pub(super) const TASKS: &[Task] = &[
         name: "sound",
         both: false,
         evaluate: sound::evaluate,
+    },
+    Task {
+        name: "speech_emotion",
+        both: false,
+        evaluate: speech_emotion::evaluate,
     },
 ];

@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::weights::Weights;
-use super::{ActionModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel};
+use super::{ActionModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel, SpeechEmotion};
 
 /// A loaded model that can be tried.
 pub(super) trait Checkable {
@@ -31,6 +31,9 @@ const TASKS: &[(&str, Load)] = &[
     }),
     ("sound", |dir, on, threads| {
         Ok(Box::new(SoundModel::load(dir, on, threads)?))
+    }),
+    ("speech_emotion", |dir, on, threads| {
+        Ok(Box::new(SpeechEmotion::load(dir, on, threads)?))
     }),
 ];
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::arch::{av_fusion, mel_cnn, motion_cnn, yolox};
+use super::arch::{av_fusion, mel_cnn, mel_rnn, motion_cnn, yolox};
 use super::weights::Weights;
 use super::{Checked, Detector, DeviceChoice, FusionMethod};
 use crate::mel::LogMel;
@@ -78,6 +78,32 @@ fn a_mel_cnn_answers_as_pytorch_does() {
     let (logits, pooled) = net.forward(&x).unwrap();
     assert_close(&flat(&candle_nn::ops::sigmoid(&logits).unwrap()), &theirs, TOLERANCE);
     assert_close(&flat(&pooled), &embedding, TOLERANCE);
+}
+
+fn seeded_mel_rnn(name: &str, time: mel_rnn::Time) {
+    let w = golden(name);
+    let x = w.tensor("golden.input", &[2, 1, 75, 64]).unwrap();
+    let theirs = w.take("golden.output", &[2, 5]).unwrap();
+    let config = mel_rnn::Config {
+        channels: vec![6, 8],
+        strides: vec![2, 2],
+        time,
+        hidden: 7,
+        labels: 5,
+    };
+    let net = mel_rnn::MelRnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap().0), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_mel_rnn_with_a_gru_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_gru_seeded", mel_rnn::Time::Gru);
+}
+
+#[test]
+fn a_mel_rnn_with_attention_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_attention_seeded", mel_rnn::Time::Attention);
 }
 
 #[test]

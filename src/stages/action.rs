@@ -243,6 +243,7 @@ mod tests {
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
             learned: None,
+            emotion: false,
         })
     }
 

@@ -9,6 +9,7 @@ mod hearing;
 mod join;
 mod models;
 mod vision;
+mod voice;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
+pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, PictureStats, Snapshots, Window};
@@ -36,6 +38,8 @@ pub struct CameraProfile {
     pub snapshots: Snapshots,
     /// What the camera's behaviour learned before, from the store.
     pub learned: Option<Arc<str>>,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 /// When the clip model looks at a camera.

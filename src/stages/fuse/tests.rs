@@ -42,6 +42,7 @@ fn profile() -> Arc<CameraProfile> {
         },
         snapshots: Snapshots::Off,
         learned: None,
+        emotion: false,
     })
 }
 
