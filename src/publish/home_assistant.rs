@@ -31,7 +31,12 @@ pub fn device(topics: &Topics, camera: &str, kinds: &[Kind], pictures: bool) -> 
         }),
     );
     for kind in kinds {
-        let class = if kind.is_sound() { "sound" } else { "motion" };
+        let class = match kind {
+            Kind::Tamper => "tamper",
+            Kind::Fall => "safety",
+            kind if kind.is_sound() => "sound",
+            _ => "motion",
+        };
         components.insert(
             kind.to_string(),
             json!({
