@@ -33,7 +33,7 @@ def network(manifest, weights):
         def answer(logits):
             return logits.sigmoid()
 
-        net = MelCnn(arch["channels"], arch["pool_after"], labels)
+        net = MelCnn(arch["channels"], arch["pool_after"], labels, arch.get("time", "mean"))
     else:
         raise SystemExit(f"no export for the architecture {manifest['arch']}")
 

@@ -1,4 +1,4 @@
-//! A model's call on an input of its usual size: what `models list`, `models bench` and the peer comparison time.
+//! A model's whole call, and its network alone on any input: what the comparison with other runtimes times.
 
 use std::path::Path;
 
