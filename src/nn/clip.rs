@@ -40,7 +40,7 @@ pub(super) fn moving_region(pictures: &[Picture]) -> Region {
         .collect();
     let rows: Vec<f64> = energy.chunks_exact(CELLS_X).map(|row| row.iter().sum()).collect();
     let ((x1, x2), (y1, y2)) = (extent(&columns), extent(&rows));
-    let side = ((x2 - x1) * ROOM).max((y2 - y1) * ROOM).max(LEAST).min(1.0);
+    let side = ((x2 - x1) * ROOM).max((y2 - y1) * ROOM).clamp(LEAST, 1.0);
     let from = |middle: f64| (middle - side / 2.0).max(0.0).min(1.0 - side);
     let (left, top) = (from((x1 + x2) / 2.0), from((y1 + y2) / 2.0));
     Region {
