@@ -10,7 +10,7 @@ use watchfire::clock::{Clock, ManualClock};
 use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use watchfire::policy::PolicyOptions;
-use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, SoundScores, Verdict};
+use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, ReadVoice, SoundScores, Verdict, VoiceReading};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -66,6 +66,21 @@ impl Listen for Deaf {
     }
 }
 
+/// Nobody's voice is asked for here.
+struct Mute;
+
+impl ReadVoice for Mute {
+    fn id(&self) -> Arc<str> {
+        "mute@1".into()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Arc::from([])
+    }
+    fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
+        Err("was asked, though no camera has opted in".into())
+    }
+}
+
 /// A running graph with everything around it.
 struct Bench {
     graph: Graph,
@@ -85,6 +100,7 @@ fn bench(options: &GraphOptions) -> Bench {
         action: None,
         fusion: None,
         sound: Box::new(Deaf),
+        voice: Box::new(Mute),
     };
     let clock = Arc::new(ManualClock::default());
     let mut metrics = Metrics::default();
@@ -107,6 +123,8 @@ impl Bench {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
+            learned: None,
+            emotion: false,
         };
         self.graph.camera(CameraId::new(name), profile, Arc::default())
     }

@@ -1,11 +1,13 @@
 """Small reference results for the Rust tests: python golden.py [seeded|shipped ...] --out tests/data/golden
 
 `seeded` writes tiny networks with random weights beside their inputs and outputs, and features of a signal; `shipped`
-writes inputs and outputs of the weights under models/. Weights are f16; inputs and results are computed in f32 from
+writes inputs and outputs of the weights under models/ beside these, as `golden.safetensors`, where `watchfire models
+verify` reads them. Weights are f16; inputs and results are computed in f32 from
 the rounded weights.
 """
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "action", "av_fight")]
+sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight")]
 
+import mel_rnn  # noqa: E402
 from features import seen  # noqa: E402
 from heads import METHODS, Fusion  # noqa: E402
 from mel import PATCH, log_mel  # noqa: E402
@@ -96,31 +99,42 @@ def write_seeded(folder):
         masks = [torch.tensor([has]) for has in (True, False)]
         tensors[f"golden.{method}"] = torch.cat([model(v, a, has_v, has_a)[0] for has_v in masks for has_a in masks])
     save(folder, "av_fusion_seeded", tensors)
+    for time in ("gru", "attention"):
+        model, state = seeded(mel_rnn.MelRnn(time, [6, 8], [2, 2], 7, 5), 8)
+        x = torch.randn(2, 1, 75, 64, generator=torch.Generator().manual_seed(8))
+        save(folder, f"mel_rnn_{time}_seeded", {**state, "golden.input": x, "golden.output": model(x)})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
 
 
 @torch.no_grad()
-def write_shipped(folder):
+def write_shipped(_):
     models = HERE.parent
     net = fitted(YOLOX(6), load_file(models / "detector/weights.safetensors"))
     x = picture(5)
-    save(folder, "detector_shipped", {"golden.input": x.half(), "golden.output": exported(net((x - 114) / 64))})
+    save(models / "detector", "golden", {"golden.input": x.half(), "golden.output": exported(net((x - 114) / 64))})
     weights = models / "sound/weights.safetensors"
     if weights.exists():
         net = fitted(MelCnn(), load_file(weights))
         x = np.stack([signal(6), 0.1 * signal(7)[::-1]])
         mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
-        save(folder, "sound_shipped", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
-                                       "golden.embedding": net.embed(mel)})
+        save(models / "sound", "golden", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
+                                          "golden.embedding": net.embed(mel)})
     weights = models / "action/weights.safetensors"
     if weights.exists():
         net = fitted(ActionNet(), load_file(weights))
         x = np.stack([picture(10 + t // 3, (50, 170))[0].numpy() for t in range(6)]).transpose(0, 2, 3, 1)  # [6, 50, 170, 3] RGB
         small = torch.from_numpy(np.ascontiguousarray(seen(x.astype(np.uint8))[..., ::-1])).permute(0, 3, 1, 2)
         logits, embedding = net(((small - 114) / 64)[None])
-        save(folder, "action_shipped", {"golden.input": torch.from_numpy(x).half(), "golden.output": logits.softmax(1),
-                                        "golden.embedding": embedding})
+        save(models / "action", "golden", {"golden.input": torch.from_numpy(x).half(), "golden.output": logits.softmax(1),
+                                           "golden.embedding": embedding})
+    folder = models / "speech_emotion"
+    if (folder / "weights.safetensors").exists():
+        time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]
+        net = fitted(mel_rnn.MelRnn(time), load_file(folder / "weights.safetensors"))
+        x = torch.from_numpy(signal(9, 30_000))
+        answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
+        save(folder, "golden", {"golden.input": x, "golden.output": answer})
 
 
 def main():

@@ -91,6 +91,12 @@ impl Recorder {
         if !verdict.alerts.is_empty() {
             self.flush();
         }
+        if let Some(learned) = &verdict.learned {
+            let now_ms = self.clock.utc_ns() / 1_000_000;
+            if let Err(error) = self.store.keep_learned(verdict.camera.as_str(), learned, now_ms) {
+                tracing::warn!(camera = %verdict.camera, %error, "what was learned could not be kept");
+            }
+        }
         self.levels(&verdict);
     }
 

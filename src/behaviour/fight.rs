@@ -103,6 +103,7 @@ impl Fight {
             key_track: None,
             tracks,
             score,
+            severity: None,
             evidence,
             at_ns: if told { run.last_ns } else { run.start_ns },
         })
@@ -225,7 +226,8 @@ mod tests {
                 pts_ns: at_ns,
                 tracks: lefts.iter().enumerate().map(track).collect(),
             }],
-            ..VisionReport::default()
+            aspect: 1.0,
+            model: Arc::from("detector@1.0.0"),
         }
     }
 

@@ -171,6 +171,16 @@ impl Judge<'_> {
         Point { x: p[0], y: p[1] }
     }
 
+    /// From a point to another.
+    pub fn arrow(&mut self, steps: &[Step], [from, to]: [[f32; 2]; 2]) -> (Point, Point) {
+        let points = (self.point(steps, from), self.point(steps, to));
+        if from == to {
+            self.error(steps, "its two points are the same");
+        }
+        self.printed.set(steps, vec![pair(from), pair(to)]);
+        points
+    }
+
     pub fn polygon(&mut self, steps: &[Step], corners: &[[f32; 2]]) -> Vec<Point> {
         if corners.len() < 3 {
             self.error(

@@ -7,6 +7,7 @@ mod judge;
 mod print;
 mod raw;
 mod resolve;
+mod rules;
 mod url;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub struct CameraConfig {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 impl CameraConfig {

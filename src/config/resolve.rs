@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::camera::camera;
 use super::document::Document;
 use super::document::Step::{Index, Key};
@@ -43,13 +45,17 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         "site.name",
         Some(raw.site.name.as_deref().unwrap_or("home")),
     );
-    if let Some(zone) = &raw.site.timezone
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
-    }
-    let timezone = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
-    judge.note(&[Key("site"), Key("timezone")], timezone);
+    let timezone = match raw.site.timezone.as_deref().map(TimeZone::get) {
+        None => TimeZone::UTC,
+        Some(Ok(zone)) => zone,
+        Some(Err(_)) => {
+            let name = raw.site.timezone.as_deref().unwrap_or_default();
+            judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{name}`"));
+            TimeZone::UTC
+        }
+    };
+    let name = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
+    judge.note(&[Key("site"), Key("timezone")], name);
     let box_name = match &raw.machine.name {
         Some(name) => judge.name(&[Key("box"), Key("name")], "box.name", Some(name)),
         None => around
@@ -101,7 +107,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 action_fps,
                 printed: Printed::default(),
             };
-            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window);
+            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window, &timezone);
             let id = raw.id.clone().unwrap_or_default();
             if !seen.insert(id.clone()) {
                 judge.error(
@@ -240,7 +246,12 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     if raw.cert.is_some() != raw.key.is_some() {
         judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
     }
+    let switch = |judge: &mut Judge, key, given: Option<bool>, default| {
+        judge.note(&[Key("mqtt"), Key(key)], given.unwrap_or(default))
+    };
     MqttOptions {
+        home_assistant: switch(judge, "home_assistant", raw.home_assistant, true),
+        commands: switch(judge, "commands", raw.commands, false),
         version,
         host: host.trim_matches(['[', ']']).to_owned(),
         port,
@@ -287,6 +298,7 @@ fn models(judge: &mut Judge) -> ModelOptions {
         action: chosen("action", &raw.models.action, "action"),
         av_fight: chosen("av_fight", &raw.models.av_fight, "av_fight"),
         fusion,
+        speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

@@ -62,6 +62,8 @@ pub struct Alert {
     pub direction: Option<Direction>,
     pub tracks: Vec<AlertTrack>,
     pub evidence: Vec<EvidenceItem>,
+    /// Alerts of this kind that were held back before this one because there were too many in an hour.
+    pub suppressed: u32,
     /// File name below the store's snapshot folder, or the snapshot topic.
     pub snapshot: Option<String>,
 }

@@ -11,10 +11,13 @@ mod status;
 pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
-pub use media::{AudioChunk, AudioState, BBox, Detection, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
+pub use media::{
+    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ, Track,
+    Window,
+};
 pub use report::{
-    ActionReport, Branch, Embedding, HearingReport, Report, ReportBody, Reports, SoundPatch, Status, TrackedFrame,
-    VisionReport,
+    ActionReport, Branch, Embedding, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion, Status,
+    TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -104,9 +104,11 @@ impl Reports {
 }
 
 /// What vision saw: the tracks as they stood at each frame of the window, in time order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct VisionReport {
     pub frames: Vec<TrackedFrame>,
+    /// Width of the picture over its height: what turns fractions of the width into those of the height.
+    pub aspect: f32,
     /// `name@version` of the detector.
     pub model: Arc<str>,
 }
@@ -134,11 +136,40 @@ pub struct ActionReport {
 #[derive(Clone, Debug, Default)]
 pub struct HearingReport {
     pub patches: Vec<SoundPatch>,
-    /// Labels of `SoundPatch::scores`, in order.
+    /// Labels of `SoundPatch::scores`, in order: the sound model's, then those of rules.
     pub labels: Arc<[Arc<str>]>,
+    /// Labels that a rule gives, with the name of the rule.
+    pub rules: Arc<[(Arc<str>, Arc<str>)]>,
     /// Loudness of the window in dBFS (RMS; -120 for digital silence).
     pub level_dbfs: f32,
     /// `name@version` of the sound model.
+    pub model: Arc<str>,
+    /// What a voice seems to express; only of cameras that have opted in, and only where somebody spoke.
+    pub speech_emotion: Option<SpeechEmotion>,
+}
+
+impl HearingReport {
+    /// What gives the score of a label: the sound model, or a rule beside it.
+    pub fn source(&self, label: &str) -> Arc<str> {
+        let rule = self.rules.iter().find(|(l, _)| &**l == label);
+        rule.map_or_else(|| self.model.clone(), |(_, model)| model.clone())
+    }
+}
+
+/// What a voice seems to express in a stretch of speech.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeechEmotion {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Labels of `probabilities`, in order.
+    pub labels: Arc<[Arc<str>]>,
+    /// They sum to 1.
+    pub probabilities: Vec<f32>,
+    /// -1 (calm) to 1 (excited).
+    pub arousal: f32,
+    /// -1 (unpleasant) to 1 (pleasant).
+    pub valence: f32,
+    /// `name@version` of the model.
     pub model: Arc<str>,
 }
 
@@ -146,7 +177,7 @@ pub struct HearingReport {
 pub struct SoundPatch {
     pub start_ns: u64,
     pub end_ns: u64,
-    /// Independent probabilities by label, 0 to 1.
+    /// By label, 0 to 1: independent probabilities, and the strength of rules.
     pub scores: Vec<f32>,
     pub level_dbfs: f32,
 }

@@ -21,8 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage,
-    Verdict, Vision, WatchClips,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadVoice,
+    Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -73,6 +73,8 @@ pub struct Models {
     /// Joins the embeddings of clips and sounds.
     pub fusion: Option<Box<dyn BlendFight>>,
     pub sound: Box<dyn Listen>,
+    /// Asked only for cameras that have opted in.
+    pub voice: Box<dyn ReadVoice>,
 }
 
 /// The running graph.
@@ -161,7 +163,7 @@ impl Graph {
         }
         threads.push(stages.spawn(
             "hearing",
-            Hearing::new(models.sound),
+            Hearing::new(models.sound, models.voice),
             hearing_out,
             to_fuse(reports.clone()),
         )?);
@@ -264,6 +266,7 @@ impl CameraInlet {
         let job = Job {
             window: Arc::new(window),
             profile: self.profile.clone(),
+            look: None,
         };
         if self.windows.push(job).is_some() {
             // Nobody was told of that window yet: it is shed for every branch, here.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{D, Device, Tensor};
 
 use super::arch::motion_cnn::{Config, MotionCnn, STRIDE};
+use super::check::{Checkable, Golden};
 use super::clip::{cut, moving_region, resized, spread};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
@@ -80,6 +81,18 @@ impl ActionModel {
         clips.iter().map(|clip| self.one(clip)).collect()
     }
 
+    /// The network alone, for comparisons: `[frames, 3, height, width]` to logits by label.
+    ///
+    /// # Errors
+    /// The length is not that of a clip, or the network failed.
+    pub fn answer(&self, clip: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let input = &self.loaded.manifest.input;
+        let shape = (1, input.frames, 3, input.height, input.width);
+        let x = Tensor::from_slice(clip, shape, &self.loaded.device)?;
+        let (logits, _) = self.loaded.run(|| self.loaded.net.forward(&x))?;
+        Ok(logits.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
     fn one(&self, clip: &[&Picture]) -> Result<Acted, ModelError> {
         let input = &self.loaded.manifest.input;
         let (w, h) = (input.width, input.height);
@@ -107,5 +120,40 @@ impl ActionModel {
             return Err(ModelError::NotFinite);
         }
         Ok((scores, pooled.into()))
+    }
+}
+
+impl Checkable for ActionModel {
+    fn manifest(&self) -> &Manifest {
+        ActionModel::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let grey = Picture {
+            width: 320,
+            height: 180,
+            rgb: vec![114; 320 * 180 * 3],
+        };
+        let clip = vec![&grey; self.manifest().input.frames];
+        self.classify(&[clip]).map(|_| ())
+    }
+
+    /// The input is one clip of pictures, `[frames, height, width, 3]` of 0 to 255.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (shape, values) = golden.input()?;
+        let &[_, height, width, 3] = &shape[..] else {
+            return Err(ModelError::Compute(format!("{shape:?} is no clip of pictures")));
+        };
+        let picture = |rgb: &[f32]| Picture {
+            width: width as u32,
+            height: height as u32,
+            rgb: rgb.iter().map(|v| *v as u8).collect(),
+        };
+        let pictures: Vec<Picture> = values.chunks_exact(height * width * 3).map(picture).collect();
+        let (scores, embedding) = self.one(&pictures.iter().collect::<Vec<_>>())?;
+        Ok(vec![
+            ("golden.output", scores),
+            ("golden.embedding", embedding.to_vec()),
+        ])
     }
 }

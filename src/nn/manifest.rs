@@ -142,6 +142,11 @@ impl Manifest {
         self.labels.iter().map(|l| l.name.clone()).collect()
     }
 
+    /// The folder that it was read from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub fn weights_path(&self) -> PathBuf {
         self.dir.join(&self.weights.file)
     }

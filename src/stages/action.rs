@@ -242,6 +242,8 @@ mod tests {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
+            learned: None,
+            emotion: false,
         })
     }
 
@@ -270,6 +272,7 @@ mod tests {
                 discontinuity: false,
             }),
             profile: profile.clone(),
+            look: None,
         }
     }
 

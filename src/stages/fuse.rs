@@ -8,7 +8,8 @@ use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    ActionReport, Alert, Branch, EndReason, HearingReport, Report, Reports, Snapshots, Status, VisionReport, Window,
+    ActionReport, Alert, Branch, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status, VisionReport,
+    Window,
 };
 use crate::error::StageError;
 use crate::policy::AlertLife;
@@ -43,8 +44,12 @@ pub struct Verdict {
     /// None when alerts end without a window (camera lost, shutdown).
     pub window: Option<Arc<Window>>,
     pub reports: Reports,
+    /// What the window held, before an alert's life was made of it.
+    pub findings: Vec<Finding>,
     pub alerts: Vec<Alert>,
     pub snapshots: Snapshots,
+    /// What the camera's behaviour has learned, now and then, to be kept.
+    pub learned: Option<Arc<str>>,
 }
 
 impl Verdict {
@@ -77,7 +82,12 @@ pub struct Fuse {
     over: Vec<(CameraId, EndReason)>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
+    /// What cameras that are being reloaded have learned: newer than what the store gave their new profile.
+    learned: HashMap<CameraId, Arc<str>>,
 }
+
+/// What a camera has learned is told as often as this, in time of its stream.
+const TELL_LEARNED_NS: u64 = 600_000_000_000;
 
 struct CameraMind {
     joiner: Joiner,
@@ -90,6 +100,8 @@ struct CameraMind {
     at_hand: Option<Arc<Window>>,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
+    /// When it last told what it has learned.
+    told_ns: Option<u64>,
 }
 
 impl Fuse {
@@ -101,19 +113,22 @@ impl Fuse {
             now_ns: 0,
             over: Vec::new(),
             owed: Vec::new(),
+            learned: HashMap::new(),
         }
     }
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
+        let kept = &mut self.learned;
         let branches = &self.options.branches;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
-            behaviour: Behaviour::new(job.profile.behaviour.clone()),
+            behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
             sounds: Sounds::default(),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
             last: (0, 0),
+            told_ns: None,
         })
     }
 
@@ -121,6 +136,7 @@ impl Fuse {
     /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
     fn end_over(&mut self, out: &mut Vec<Verdict>) {
         while let Some((camera, reason)) = self.over.first().cloned() {
+            let (mut alerts, mut learned) = (Vec::new(), None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
                     out.push(mind.judge(joined, self.fusion.as_deref_mut()));
@@ -128,16 +144,23 @@ impl Fuse {
                 mind.behaviour.reset();
                 mind.sounds.clear();
                 let (at_ns, offset_ns) = mind.last;
-                let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                if !alerts.is_empty() {
-                    out.push(Verdict {
-                        camera: camera.clone(),
-                        window: None,
-                        reports: Reports::default(),
-                        alerts,
-                        snapshots: Snapshots::Off,
-                    });
+                alerts = mind.life.end_all(reason, at_ns, offset_ns);
+                learned = mind.behaviour.learned();
+                if let (EndReason::Reload, Some(learned)) = (reason, &learned) {
+                    self.learned.insert(camera.clone(), learned.clone());
                 }
+            }
+            // The end of a recording is waited for, also where nothing was open.
+            if !alerts.is_empty() || learned.is_some() || reason == EndReason::Eof {
+                out.push(Verdict {
+                    camera: camera.clone(),
+                    window: None,
+                    reports: Reports::default(),
+                    findings: Vec::new(),
+                    alerts,
+                    snapshots: Snapshots::Off,
+                    learned,
+                });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
@@ -152,7 +175,12 @@ impl Fuse {
     fn start_anew(&mut self) {
         for (camera, mind) in &mut self.cameras {
             let Some(window) = mind.at_hand.take() else { continue };
+            let learned = mind.behaviour.learned();
             mind.behaviour = Behaviour::new(mind.profile.behaviour.clone());
+            if let Some(learned) = learned {
+                // Counts of its own: what does not fit is left, and begins anew.
+                let _ = mind.behaviour.recall(&learned);
+            }
             mind.last = (window.end_ns, window.utc_offset_ns);
             let mut reports = Reports::default();
             for branch in &*self.options.branches {
@@ -162,8 +190,10 @@ impl Fuse {
                 camera: camera.clone(),
                 reports,
                 window: Some(window),
+                findings: Vec::new(),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
+                learned: None,
             });
         }
     }
@@ -181,23 +211,32 @@ impl Fuse {
 impl CameraMind {
     fn judge(&mut self, joined: Joined, fusion: Option<&mut (dyn BlendFight + 'static)>) -> Verdict {
         let Joined { job, reports } = joined;
-        let window = job.window;
+        let window = job.window.clone();
         self.at_hand = Some(window.clone());
         #[cfg(test)]
         tests::trip(window.seq);
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         if reloaded {
-            self.behaviour = Behaviour::new(job.profile.behaviour.clone());
+            self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
         } else if window.discontinuity {
             self.behaviour.reset();
             self.sounds.clear();
         }
         let mut findings = Vec::new();
         if let Some(seen) = reports.seen() {
-            findings.extend(self.behaviour.see(seen));
+            findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
         }
         if let Some(heard) = reports.heard() {
-            findings.extend(self.behaviour.hear(heard));
+            findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
+        }
+        if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
+            findings.extend(self.behaviour.look(look, frame.pts_ns));
+        }
+        let since_ns = *self.told_ns.get_or_insert(window.end_ns);
+        let mut learned = None;
+        if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
+            self.told_ns = Some(window.end_ns);
+            learned = self.behaviour.learned();
         }
         if self.behaviour.wants_fights() {
             self.sounds.take(&reports);
@@ -221,10 +260,21 @@ impl CameraMind {
             camera: window.camera.clone(),
             window: Some(window),
             reports,
+            findings,
             alerts,
             snapshots: self.profile.snapshots,
+            learned,
         }
     }
+}
+
+/// A camera's rules, with what they learned before.
+fn behaviour(job: &Job, learned: Option<&Arc<str>>) -> Behaviour {
+    let mut behaviour = Behaviour::new(job.profile.behaviour.clone());
+    if let Some(why) = learned.and_then(|text| behaviour.recall(text).err()) {
+        tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
+    }
+    behaviour
 }
 
 impl Stage for Fuse {

@@ -9,6 +9,7 @@ mod hearing;
 mod join;
 mod models;
 mod vision;
+mod voice;
 
 use std::sync::Arc;
 
@@ -18,9 +19,10 @@ pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
+pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
-use crate::data::{CameraId, Snapshots, Window};
+use crate::data::{CameraId, PictureStats, Snapshots, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
 
@@ -34,6 +36,10 @@ pub struct CameraProfile {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// What the camera's behaviour learned before, from the store.
+    pub learned: Option<Arc<str>>,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 /// When the clip model looks at a camera.
@@ -62,6 +68,9 @@ impl ActionGate {
 pub struct Job {
     pub window: Arc<Window>,
     pub profile: Arc<CameraProfile>,
+    /// What its last picture looks like, where the camera watches for tampering. The gate fills it in, so that it is
+    /// known also when vision sheds the window.
+    pub look: Option<Arc<PictureStats>>,
 }
 
 impl Job {

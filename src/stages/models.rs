@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{BlendFight, ClipScores, ClipShape, Detect, Listen, SoundScores, WatchClips};
+use super::{BlendFight, ClipScores, ClipShape, Detect, Listen, ReadVoice, SoundScores, VoiceReading, WatchClips};
 use crate::data::{Detection, Picture};
-use crate::nn::{ActionModel, AvModel, Detector, SoundModel};
+use crate::nn::{ActionModel, AvModel, Detector, SoundModel, SpeechEmotion};
 
 /// Detections below this are of no use, not even to carry a track on.
 const DETECTION_FLOOR: f32 = 0.1;
@@ -87,5 +87,24 @@ impl Listen for SoundModel {
             .into_iter()
             .map(|(scores, embedding)| SoundScores { scores, embedding })
             .collect())
+    }
+}
+
+impl ReadVoice for SpeechEmotion {
+    fn id(&self) -> Arc<str> {
+        SpeechEmotion::id(self)
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        SpeechEmotion::labels(self)
+    }
+
+    fn read(&mut self, speech: &[f32]) -> Result<VoiceReading, String> {
+        let read = SpeechEmotion::read(self, speech).map_err(|e| e.to_string())?;
+        Ok(VoiceReading {
+            probabilities: read.probabilities,
+            arousal: read.arousal,
+            valence: read.valence,
+        })
     }
 }

@@ -58,6 +58,10 @@ impl Vision {
         if window.frames.is_empty() {
             return Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Empty);
         }
+        let aspect = window
+            .frames
+            .first()
+            .map_or(16.0 / 9.0, |f| f.picture.width as f32 / f.picture.height.max(1) as f32);
         let frames = window
             .frames
             .iter()
@@ -77,6 +81,7 @@ impl Vision {
         Report {
             body: ReportBody::Vision(VisionReport {
                 frames,
+                aspect,
                 model: self.detector.id(),
             }),
             ..Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Ok)

@@ -28,6 +28,8 @@ fn options(port: u16, version: MqttVersion) -> MqttOptions {
         key: None,
         site: "t".into(),
         box_name: "b".into(),
+        home_assistant: false,
+        commands: false,
         keep_alive: Duration::from_secs(5),
         backoff_first: Duration::from_millis(100),
         backoff_cap: Duration::from_millis(500),

@@ -2,5 +2,6 @@
 
 pub(super) mod av_fusion;
 pub(super) mod mel_cnn;
+pub(super) mod mel_rnn;
 pub(super) mod motion_cnn;
 pub(super) mod yolox;

@@ -1,12 +1,13 @@
 //! YOLOX (Ge et al., 2021, arXiv:2107.08430): CSP darknet, path-aggregation neck, decoupled anchor-free heads. Module
 //! names are those of the official checkpoints.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
-use crate::nn::layers::{Conv, max_pool_same};
+pub(super) use crate::nn::layers::focus;
+use crate::nn::layers::{Conv, max_pool_same, twice};
 use crate::nn::weights::Weights;
 
 /// Cells of the three levels are so many pixels wide, in the order of the output.
@@ -328,17 +329,4 @@ impl Yolox {
         let levels = self.heads.iter().zip([p3, p4, p5]).map(|(head, x)| head.forward(&x));
         Tensor::cat(&levels.collect::<candle_core::Result<Vec<_>>>()?, 1)
     }
-}
-
-/// Each 2×2 of pixels becomes one of four times the channels: top left, bottom left, top right, bottom right.
-pub(super) fn focus(x: &Tensor) -> candle_core::Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let x = x.reshape((n, c, h / 2, 2, w / 2, 2))?;
-    let part = |dy: usize, dx: usize| x.narrow(3, dy, 1)?.narrow(5, dx, 1)?.reshape((n, c, h / 2, w / 2));
-    Tensor::cat(&[part(0, 0)?, part(1, 0)?, part(0, 1)?, part(1, 1)?], 1)
-}
-
-fn twice(x: &Tensor) -> candle_core::Result<Tensor> {
-    let (h, w) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
-    x.upsample_nearest2d(2 * h, 2 * w)
 }

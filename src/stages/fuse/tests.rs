@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::behaviour::{BehaviourOptions, SoundRule};
-use crate::data::{AudioState, Kind, Phase, ReportBody, Severity, SoundPatch};
+use crate::data::{AudioState, Kind, Phase, ReportBody, SoundPatch};
 use crate::policy::{KindPolicy, PolicyOptions};
 
 const S: u64 = 1_000_000_000;
@@ -25,20 +25,24 @@ fn profile() -> Arc<CameraProfile> {
     };
     let policy = KindPolicy {
         kind: Kind::Siren,
-        severity: Severity::Info,
         hold_s: 3.0,
         cooldown_s: 0.0,
+        ..KindPolicy::default_for(Kind::Siren)
     };
     Arc::new(CameraProfile {
         action: crate::stages::ActionGate::Off,
         detect: vec![],
         behaviour: BehaviourOptions {
-            fight: None,
             sounds: vec![siren],
             ..BehaviourOptions::default()
         },
-        policy: PolicyOptions { kinds: vec![policy] },
+        policy: PolicyOptions {
+            kinds: vec![policy],
+            ..PolicyOptions::default()
+        },
         snapshots: Snapshots::Off,
+        learned: None,
+        emotion: false,
     })
 }
 
@@ -58,6 +62,7 @@ fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
     Job {
         window: Arc::new(window),
         profile: profile.clone(),
+        look: None,
     }
 }
 
