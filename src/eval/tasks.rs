@@ -1,6 +1,7 @@
 //! The tasks that models are measured for: one line here and one small file each.
 
 mod action;
+mod av_fight;
 mod detector;
 mod sound;
 mod speech_emotion;
@@ -21,6 +22,11 @@ pub(super) const TASKS: &[Task] = &[
         name: "action",
         both: false,
         evaluate: action::evaluate,
+    },
+    Task {
+        name: "av_fight",
+        both: true,
+        evaluate: av_fight::evaluate,
     },
     Task {
         name: "detector",

@@ -81,6 +81,18 @@ impl ActionModel {
         clips.iter().map(|clip| self.one(clip)).collect()
     }
 
+    /// The network alone, for comparisons: `[frames, 3, height, width]` to logits by label.
+    ///
+    /// # Errors
+    /// The length is not that of a clip, or the network failed.
+    pub fn answer(&self, clip: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let input = &self.loaded.manifest.input;
+        let shape = (1, input.frames, 3, input.height, input.width);
+        let x = Tensor::from_slice(clip, shape, &self.loaded.device)?;
+        let (logits, _) = self.loaded.run(|| self.loaded.net.forward(&x))?;
+        Ok(logits.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
     fn one(&self, clip: &[&Picture]) -> Result<Acted, ModelError> {
         let input = &self.loaded.manifest.input;
         let (w, h) = (input.width, input.height);

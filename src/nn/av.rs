@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::av_fusion::{AvFusion, Config, Method};
+use super::check::{Checkable, Golden};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 
@@ -58,6 +59,11 @@ impl AvModel {
         &self.loaded.manifest
     }
 
+    /// Of the embeddings that it takes: the clip's and the sound's.
+    pub fn lengths(&self) -> (usize, usize) {
+        (self.config.video, self.config.audio)
+    }
+
     /// Log-odds of the first label. What is None is missing.
     ///
     /// # Errors
@@ -82,5 +88,25 @@ impl AvModel {
             Some(odds) if odds.is_finite() => Ok(*odds),
             _ => Err(ModelError::NotFinite),
         }
+    }
+}
+
+impl Checkable for AvModel {
+    fn manifest(&self) -> &Manifest {
+        AvModel::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let (video, audio) = (vec![0.5; self.config.video], vec![0.5; self.config.audio]);
+        self.log_odds(Some(&video), Some(&audio)).map(|_| ())
+    }
+
+    /// The input is both embeddings, the clip's first; the answer with both, without sound, without picture, with none.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (_, values) = golden.input()?;
+        let (video, audio) = values.split_at(self.config.video.min(values.len()));
+        let there = [(true, true), (true, false), (false, true), (false, false)];
+        let odds = there.map(|(v, a)| self.log_odds(v.then_some(video), a.then_some(audio)));
+        Ok(vec![("golden.output", odds.into_iter().collect::<Result<_, _>>()?)])
     }
 }

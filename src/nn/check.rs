@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::weights::Weights;
-use super::{ActionModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel, SpeechEmotion};
+use super::{ActionModel, AvModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel, SpeechEmotion};
 
 /// A loaded model that can be tried.
 pub(super) trait Checkable {
@@ -29,6 +29,7 @@ const TASKS: &[(&str, Load)] = &[
     ("action", |dir, on, threads| {
         Ok(Box::new(ActionModel::load(dir, on, threads)?))
     }),
+    ("av_fight", |dir, _, _| Ok(Box::new(AvModel::load(dir, None)?))),
     ("sound", |dir, on, threads| {
         Ok(Box::new(SoundModel::load(dir, on, threads)?))
     }),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Detector, DeviceChoice, Manifest, ModelError, SoundModel};
+use super::{ActionModel, AvModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel};
 use crate::data::Picture;
 use crate::mel::{BANDS, FRAMES};
 
@@ -41,6 +41,38 @@ impl Exercise {
                     input: vec![3, h, w],
                     whole: Box::new(move || model.detect(&[&picture], 0.5).map(|_| ())),
                     network: Box::new(move |x| same.answer(x, (w, h))),
+                })
+            }
+            "action" => {
+                let model = std::rc::Rc::new(ActionModel::load(dir, device, threads)?);
+                let input = &manifest.input;
+                let pictures = vec![model.shrink(&texture()); input.frames];
+                let same = model.clone();
+                Ok(Self {
+                    unit: "clip",
+                    input: vec![input.frames, 3, input.height, input.width],
+                    whole: Box::new(move || model.classify(&[pictures.iter().collect()]).map(|_| ())),
+                    network: Box::new(move |x| same.answer(x)),
+                    manifest,
+                })
+            }
+            "av_fight" => {
+                let model = std::rc::Rc::new(AvModel::load(dir, None)?);
+                let (video, audio) = model.lengths();
+                let same = model.clone();
+                Ok(Self {
+                    manifest,
+                    unit: "clip",
+                    input: vec![video + audio],
+                    whole: Box::new(move || {
+                        model
+                            .log_odds(Some(&vec![0.5; video]), Some(&vec![0.5; audio]))
+                            .map(|_| ())
+                    }),
+                    network: Box::new(move |x| {
+                        let (v, a) = x.split_at(video.min(x.len()));
+                        Ok(vec![same.log_odds(Some(v), Some(a))?])
+                    }),
                 })
             }
             "sound" => {

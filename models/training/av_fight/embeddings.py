@@ -7,6 +7,7 @@ the fold's groups, as in models/training/action.
 import importlib.util
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -32,11 +33,13 @@ def module(path):
 
 
 def decoded(path):
-    """16 kHz mono of a film, by GStreamer as the daemon does it."""
-    raw = subprocess.run(["gst-launch-1.0", "-q", "filesrc", f"location={path}", "!", "decodebin", "!", "audioconvert", "!",
-                          "audioresample", "!", f"audio/x-raw,format=F32LE,channels=1,rate={RATE_HZ}", "!", "fdsink"],
-                         check=True, capture_output=True).stdout
-    return np.frombuffer(raw, np.float32)
+    """16 kHz mono of a film, by GStreamer as the daemon does it. The pictures are drained: they would block the sound."""
+    with tempfile.NamedTemporaryFile() as out:
+        subprocess.run(["gst-launch-1.0", "-q", "filesrc", f"location={path}", "!", "decodebin", "name=d",
+                        "d.", "!", "queue", "!", "audioconvert", "!", "audioresample", "!",
+                        f"audio/x-raw,format=F32LE,channels=1,rate={RATE_HZ}", "!", "filesink", f"location={out.name}",
+                        "d.", "!", "queue", "!", "videoconvert", "!", "fakesink"], check=True, timeout=120)
+        return np.fromfile(out.name, np.float32)
 
 
 @torch.no_grad()
