@@ -289,6 +289,12 @@ fn a_branch_that_misses_the_deadline_is_late_and_holds_nobody_up() {
     let camera = bench.camera("yard");
     camera.push(window("yard", 1, 16));
     assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+    // Fuse knows of the window and has hearing's answer.
+    let until = Instant::now() + PATIENCE;
+    while bench.metrics.edges["reports"].wait.count() < 2 {
+        assert!(Instant::now() < until, "hearing did not answer");
+        std::thread::yield_now();
+    }
     bench.clock.advance_ns(4 * S);
     let verdict = bench.verdict();
     assert_eq!(vision(&verdict), ("yard".to_owned(), 1, Status::Late));
