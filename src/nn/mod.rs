@@ -24,7 +24,7 @@ mod weights;
 
 use std::path::PathBuf;
 
-pub use action::ActionModel;
+pub use action::{Acted, ActionModel};
 pub use arch::av_fusion::Method as FusionMethod;
 pub use av::AvModel;
 pub use check::Checked;

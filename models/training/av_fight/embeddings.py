@@ -5,12 +5,11 @@ embedding is the mean over the patches of the shipped sound model. The picture's
 the fold's groups, as in models/training/action.
 """
 import importlib.util
-import subprocess
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -33,13 +32,11 @@ def module(path):
 
 
 def decoded(path):
-    """16 kHz mono of a film, by GStreamer as the daemon does it. The pictures are drained: they would block the sound."""
-    with tempfile.NamedTemporaryFile() as out:
-        subprocess.run(["gst-launch-1.0", "-q", "filesrc", f"location={path}", "!", "decodebin", "name=d",
-                        "d.", "!", "queue", "!", "audioconvert", "!", "audioresample", "!",
-                        f"audio/x-raw,format=F32LE,channels=1,rate={RATE_HZ}", "!", "filesink", f"location={out.name}",
-                        "d.", "!", "queue", "!", "videoconvert", "!", "fakesink"], check=True, timeout=120)
-        return np.fromfile(out.name, np.float32)
+    """16 kHz mono of a film's first sound track."""
+    with av.open(str(path)) as film:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        blocks = [b.to_ndarray()[0] for f in film.decode(audio=0) for b in resampler.resample(f)]
+        return np.concatenate(blocks + [b.to_ndarray()[0] for b in resampler.resample(None)]).astype(np.float32)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::media::Clip;
 use crate::eval::metrics::interval;
 use crate::eval::{Job, Outcome};
-use crate::nn::ActionModel;
+use crate::nn::{Acted, ActionModel};
 
 /// The longest side of the pictures, as a camera is analysed unless it says otherwise.
 pub(super) const LONGEST_PX: u32 = 640;
@@ -32,7 +32,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
 }
 
 /// Every window of a clip: as many frames as the model takes, beginning half a second after the one before.
-pub(super) fn look(model: &ActionModel, frames: &[Frame]) -> anyhow::Result<Vec<(Vec<f32>, std::sync::Arc<[f32]>)>> {
+pub(super) fn look(model: &ActionModel, frames: &[Frame]) -> anyhow::Result<Vec<Acted>> {
     ensure!(!frames.is_empty(), "there is no picture in it");
     let pictures: Vec<&Picture> = frames.iter().map(|f| &*f.picture).collect();
     let length = model.manifest().input.frames.min(pictures.len());
