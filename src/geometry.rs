@@ -70,6 +70,19 @@ pub fn inside(polygon: &[Point], p: Point) -> bool {
     polygon.len() >= 3 && odd
 }
 
+/// Area of a polygon that does not cross itself (shoelace formula).
+pub fn area(polygon: &[Point]) -> f32 {
+    let twice: f32 = polygon
+        .iter()
+        .enumerate()
+        .map(|(i, a)| {
+            let b = polygon[(i + 1) % polygon.len()];
+            a.x * b.y - b.x * a.y
+        })
+        .sum();
+    twice.abs() / 2.0
+}
+
 /// Signed distance of `p` from the endless line through `from` and `to`: positive on the right-hand side when looking
 /// from `from` to `to` (y points downwards).
 pub fn right_of(from: Point, to: Point, p: Point) -> f32 {

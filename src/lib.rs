@@ -18,11 +18,13 @@ pub mod draw;
 pub mod faces;
 pub mod geometry;
 pub mod mel;
+pub mod picture_stats;
 // 2: pure decisions, and the models
 pub mod behaviour;
 pub mod fusion;
 pub mod nn;
 pub mod policy;
+pub mod scream;
 pub mod tracking;
 pub mod window;
 // 3: the edges of the world, and the stages

@@ -1,22 +1,40 @@
 //! An alert's life: start, update, end. Pure.
 
-use std::collections::BTreeMap;
+mod budget;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
 use crate::fusion::explained;
+use budget::Budget;
+pub use schedule::{NoSchedule, Schedule};
 
 /// How alerts of one kind live.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KindPolicy {
     pub kind: Kind,
+    /// Only for this zone or line; it goes before one without.
+    pub zone: Option<Arc<str>>,
     pub severity: Severity,
     /// The alert ends when its evidence has been gone for so long.
     pub hold_s: f32,
     /// No new alert of the same (kind, zone) for so long after an end.
     pub cooldown_s: f32,
+    /// No new alert of the same (kind, zone) by the same tracks alone for so long after an end.
+    pub track_cooldown_s: f32,
+    /// When it may alert. Empty: always.
+    pub active: Schedule,
+    /// When its alerts are critical. Empty: never.
+    pub critical_at: Schedule,
+    /// Alerts that last longer than this become critical. 0: never.
+    pub critical_after_s: f32,
+    /// Alerts told in an hour; what is more is counted and told with the next. 0: no limit.
+    pub max_per_hour: u32,
 }
 
 impl KindPolicy {
@@ -26,24 +44,59 @@ impl KindPolicy {
             Kind::Loitering => (Severity::Warning, 10.0, 60.0),
             Kind::LineCrossing => (Severity::Info, 2.0, 2.0),
             Kind::Crowd => (Severity::Warning, 10.0, 60.0),
+            Kind::WrongWay => (Severity::Warning, 3.0, 5.0),
+            Kind::Running => (Severity::Info, 3.0, 20.0),
+            // Somebody who lies there is often not seen for a while.
+            Kind::Fall => (Severity::Warning, 20.0, 10.0),
+            Kind::Tamper => (Severity::Critical, 10.0, 60.0),
+            Kind::Anomaly => (Severity::Info, 10.0, 300.0),
+            Kind::Fight => (Severity::Critical, 5.0, 30.0),
             Kind::Gunshot | Kind::Explosion => (Severity::Critical, 5.0, 10.0),
             Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
             Kind::Siren => (Severity::Info, 5.0, 30.0),
             Kind::BabyCry | Kind::DogBark => (Severity::Info, 5.0, 30.0),
+            Kind::Scream => (Severity::Warning, 5.0, 10.0),
         };
+        let presence = matches!(kind, Kind::Intrusion | Kind::Loitering);
         Self {
             kind,
+            zone: None,
             severity,
             hold_s,
             cooldown_s,
+            track_cooldown_s: if presence { 60.0 } else { 0.0 },
+            active: Schedule::default(),
+            critical_at: Schedule::default(),
+            critical_after_s: 0.0,
+            // Crossings are counted: every one is told.
+            max_per_hour: if kind == Kind::LineCrossing { 0 } else { 20 },
         }
     }
 }
 
-/// The life of one camera's alerts: one entry for every kind that may alert.
-#[derive(Clone, Debug, PartialEq, Default)]
+/// The life of one camera's alerts: an entry for every kind that may alert, and for zones of their own.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PolicyOptions {
     pub kinds: Vec<KindPolicy>,
+    /// What schedules are read in.
+    pub timezone: TimeZone,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            timezone: TimeZone::UTC,
+        }
+    }
+}
+
+impl PolicyOptions {
+    /// The entry for the zone, or else the kind's.
+    fn of(&self, kind: Kind, zone: Option<&Arc<str>>) -> Option<&KindPolicy> {
+        let fits = |p: &&KindPolicy| p.kind == kind && (p.zone.is_none() || p.zone.as_ref() == zone);
+        self.kinds.iter().filter(fits).max_by_key(|p| p.zone.is_some())
+    }
 }
 
 /// Updates of one alert are at least so far apart.
@@ -59,9 +112,14 @@ struct Key {
 
 struct Open {
     alert: Alert,
+    started_ns: u64,
     last_evidence_ns: u64,
     last_sent_ns: u64,
     changed: bool,
+    /// Everybody who ever took part.
+    tracks: BTreeSet<u64>,
+    /// False while it is held back: it lives, but nobody is told.
+    told: bool,
 }
 
 /// The alerts of one camera.
@@ -71,6 +129,9 @@ pub struct AlertLife {
     open: BTreeMap<Key, Open>,
     /// When the last alert of a key ended.
     ended_ns: BTreeMap<Key, u64>,
+    /// When the last alert with this track ended, by kind and zone.
+    track_ended_ns: BTreeMap<(Kind, Option<Arc<str>>, u64), u64>,
+    budget: Budget,
     counter: u64,
 }
 
@@ -81,6 +142,8 @@ impl AlertLife {
             options,
             open: BTreeMap::new(),
             ended_ns: BTreeMap::new(),
+            track_ended_ns: BTreeMap::new(),
+            budget: Budget::default(),
             counter: 0,
         }
     }
@@ -89,9 +152,10 @@ impl AlertLife {
         self.options = options;
     }
 
-    /// Kinds with an open alert, in order and without repeats.
+    /// Kinds with an open alert that was told, in order and without repeats.
     pub fn open_kinds(&self) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = self.open.keys().map(|k| k.kind).collect();
+        let told = self.open.iter().filter(|(_, open)| open.told);
+        let mut kinds: Vec<Kind> = told.map(|(key, _)| key.kind).collect();
         kinds.dedup();
         kinds
     }
@@ -104,9 +168,21 @@ impl AlertLife {
         }
         let mut over = Vec::new();
         for (key, open) in &mut self.open {
-            let hold_ns = policy(&self.options, key.kind).map_or(0, |p| (p.hold_s * 1e9) as u64);
-            if now_ns.saturating_sub(open.last_evidence_ns) > hold_ns {
+            let policy = self.options.of(key.kind, key.zone.as_ref());
+            if now_ns.saturating_sub(open.last_evidence_ns) > policy.map_or(0, |p| ns(p.hold_s)) {
                 over.push(key.clone());
+                continue;
+            }
+            let after_ns = policy.map_or(0, |p| ns(p.critical_after_s));
+            if after_ns > 0 && now_ns.saturating_sub(open.started_ns) >= after_ns {
+                open.raise(Severity::Critical);
+            }
+            let limit = policy.map_or(0, |p| p.max_per_hour);
+            if !open.told {
+                if self.budget.allows(key.kind, limit, now_ns) {
+                    self.budget.take_back(key.kind);
+                    out.push(open.start(self.budget.spend(key.kind, now_ns), now_ns));
+                }
             } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= UPDATE_NS {
                 open.changed = false;
                 open.last_sent_ns = now_ns;
@@ -116,9 +192,12 @@ impl AlertLife {
         for key in over {
             out.extend(self.end(&key, EndReason::Cleared, now_ns, utc_offset_ns));
         }
-        let longest = self.options.kinds.iter().map(|p| p.cooldown_s).fold(0.0, f32::max);
+        let longest = |of: fn(&KindPolicy) -> f32| ns(self.options.kinds.iter().map(of).fold(0.0, f32::max));
+        let (cooldown_ns, track_ns) = (longest(|p| p.cooldown_s), longest(|p| p.track_cooldown_s));
         self.ended_ns
-            .retain(|_, ended| now_ns.saturating_sub(*ended) <= (longest * 1e9) as u64);
+            .retain(|_, ended| now_ns.saturating_sub(*ended) <= cooldown_ns);
+        self.track_ended_ns
+            .retain(|_, ended| now_ns.saturating_sub(*ended) <= track_ns);
         out
     }
 
@@ -131,40 +210,44 @@ impl AlertLife {
             .collect();
         // The stream's clock may start anew after this: old ends mean nothing to it.
         self.ended_ns.clear();
+        self.track_ended_ns.clear();
         ended
     }
 
     fn take(&mut self, finding: &Finding, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
-        let policy = policy(&self.options, finding.kind)?;
+        let policy = self.options.of(finding.kind, finding.zone.as_ref())?;
+        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
+        let zone = &self.options.timezone;
+        if !policy.active.is_empty() && !policy.active.covers(at_utc_ns, zone) {
+            return None;
+        }
+        let critical = policy.critical_at.covers(at_utc_ns, zone);
+        let own = if critical { Severity::Critical } else { policy.severity };
+        let severity = finding.severity.map_or(own, |s| s.max(own));
         let key = Key {
             kind: finding.kind,
             zone: finding.zone.clone(),
             track: finding.key_track,
         };
         if let Some(open) = self.open.get_mut(&key) {
-            open.absorb(finding, utc_offset_ns);
+            open.absorb(finding, severity, utc_offset_ns);
             return None;
         }
-        let cooldown_ns = (policy.cooldown_s * 1e9) as u64;
-        if self
-            .ended_ns
-            .get(&key)
-            .is_some_and(|ended| finding.at_ns.saturating_sub(*ended) < cooldown_ns)
-        {
+        if self.is_quiet(&key, policy, finding) {
             return None;
         }
+        let may_tell = self.budget.allows(finding.kind, policy.max_per_hour, now_ns);
         self.counter += 1;
-        let started = finding.at_ns as i64 + utc_offset_ns;
         let alert = Alert {
-            id: id(&self.camera, &key, started, self.counter),
+            id: id(&self.camera, &key, at_utc_ns, self.counter),
             seq: 0,
             phase: Phase::Start,
             camera: self.camera.clone(),
             kind: finding.kind,
-            severity: policy.severity,
+            severity,
             score: finding.score,
-            started_utc_ns: started,
-            updated_utc_ns: started,
+            started_utc_ns: at_utc_ns,
+            updated_utc_ns: at_utc_ns,
             ended_utc_ns: None,
             end_reason: None,
             zone: finding.zone.clone(),
@@ -172,22 +255,50 @@ impl AlertLife {
             tracks: finding.tracks.clone(),
             emotion: None,
             evidence: explained(&finding.evidence, utc_offset_ns),
+            suppressed: 0,
             snapshot: None,
         };
-        let open = Open {
-            alert: alert.clone(),
+        let mut open = Open {
+            alert,
+            started_ns: finding.at_ns,
             last_evidence_ns: finding.at_ns,
             last_sent_ns: now_ns,
             changed: false,
+            tracks: finding.tracks.iter().map(|t| t.id).collect(),
+            told: false,
+        };
+        let told = if may_tell {
+            Some(open.start(self.budget.spend(finding.kind, now_ns), now_ns))
+        } else {
+            self.budget.hold_back(finding.kind);
+            None
         };
         self.open.insert(key, open);
-        Some(alert)
+        told
+    }
+
+    /// Whether it is too soon after the last: for its zone, or for all of its tracks.
+    fn is_quiet(&self, key: &Key, policy: &KindPolicy, finding: &Finding) -> bool {
+        let soon = |ended: Option<&u64>, s: f32| ended.is_some_and(|e| finding.at_ns.saturating_sub(*e) < ns(s));
+        let known = |id: u64| {
+            let ended = self.track_ended_ns.get(&(key.kind, key.zone.clone(), id));
+            soon(ended, policy.track_cooldown_s)
+        };
+        soon(self.ended_ns.get(key), policy.cooldown_s)
+            || (!finding.tracks.is_empty() && finding.tracks.iter().all(|t| known(t.id)))
     }
 
     /// The alert ended when its evidence did; `updated_at` says when that was judged.
     fn end(&mut self, key: &Key, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
         let mut open = self.open.remove(key)?;
         self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+        for id in &open.tracks {
+            let whose = (key.kind, key.zone.clone(), *id);
+            self.track_ended_ns.insert(whose, open.last_evidence_ns);
+        }
+        if !open.told {
+            return None;
+        }
         open.alert.ended_utc_ns = Some(open.last_evidence_ns as i64 + utc_offset_ns);
         open.alert.end_reason = Some(reason);
         Some(open.next(Phase::End, now_ns as i64 + utc_offset_ns))
@@ -195,16 +306,35 @@ impl AlertLife {
 }
 
 impl Open {
-    fn absorb(&mut self, finding: &Finding, utc_offset_ns: i64) {
+    fn absorb(&mut self, finding: &Finding, severity: Severity, utc_offset_ns: i64) {
         self.last_evidence_ns = self.last_evidence_ns.max(finding.at_ns);
         let ids = |tracks: &[crate::data::AlertTrack]| tracks.iter().map(|t| t.id).collect::<Vec<_>>();
-        let better = finding.score > self.alert.score + 0.02;
+        let better = finding.score > self.alert.score + 0.02 || severity > self.alert.severity;
         self.changed |= better || ids(&finding.tracks) != ids(&self.alert.tracks);
         self.alert.tracks.clone_from(&finding.tracks);
+        self.tracks.extend(finding.tracks.iter().map(|t| t.id));
+        self.raise(severity);
         if better {
-            self.alert.score = finding.score;
+            self.alert.score = self.alert.score.max(finding.score);
             self.alert.evidence = explained(&finding.evidence, utc_offset_ns);
         }
+    }
+
+    /// Severity only rises.
+    fn raise(&mut self, severity: Severity) {
+        if severity > self.alert.severity {
+            self.alert.severity = severity;
+            self.changed = true;
+        }
+    }
+
+    /// It is told from now on.
+    fn start(&mut self, suppressed: u32, now_ns: u64) -> Alert {
+        self.told = true;
+        self.changed = false;
+        self.last_sent_ns = now_ns;
+        self.alert.suppressed = suppressed;
+        self.alert.clone()
     }
 
     fn next(&mut self, phase: Phase, at_utc_ns: i64) -> Alert {
@@ -215,8 +345,8 @@ impl Open {
     }
 }
 
-fn policy(options: &PolicyOptions, kind: Kind) -> Option<&KindPolicy> {
-    options.kinds.iter().find(|p| p.kind == kind)
+fn ns(seconds: f32) -> u64 {
+    (f64::from(seconds) * 1e9) as u64
 }
 
 /// A ULID (its time is the alert's start) whose random part is a hash of what the alert is about: the same recording
@@ -233,124 +363,4 @@ fn id(camera: &CameraId, key: &Key, started_utc_ns: i64, counter: u64) -> String
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: u64 = 1_000_000_000;
-
-    fn life() -> AlertLife {
-        let kinds = vec![
-            KindPolicy {
-                kind: Kind::Intrusion,
-                severity: Severity::Warning,
-                hold_s: 3.0,
-                cooldown_s: 10.0,
-            },
-            KindPolicy {
-                kind: Kind::LineCrossing,
-                severity: Severity::Info,
-                hold_s: 1.0,
-                cooldown_s: 0.0,
-            },
-        ];
-        AlertLife::new(CameraId::new("yard"), PolicyOptions { kinds })
-    }
-
-    fn finding(kind: Kind, at_ns: u64, tracks: &[u64]) -> Finding {
-        let track = |id: &u64| crate::data::AlertTrack {
-            id: *id,
-            class: "person".into(),
-            score: 0.9,
-            bbox: crate::data::BBox {
-                x1: 0.0,
-                y1: 0.0,
-                x2: 0.1,
-                y2: 0.1,
-            },
-        };
-        Finding {
-            kind,
-            zone: Some("fence".into()),
-            direction: None,
-            key_track: (kind == Kind::LineCrossing).then(|| tracks[0]),
-            tracks: tracks.iter().map(track).collect(),
-            score: 0.9,
-            evidence: vec![],
-            at_ns,
-        }
-    }
-
-    fn told(alerts: &[Alert]) -> Vec<(Phase, u32)> {
-        alerts.iter().map(|a| (a.phase, a.seq)).collect()
-    }
-
-    #[test]
-    fn an_intrusion_is_one_alert_while_people_come_and_go() {
-        let mut life = life();
-        let mut all = Vec::new();
-        for t in 0..10 {
-            let who: &[u64] = if t < 5 { &[1] } else { &[1, 2] };
-            all.extend(life.step(&[finding(Kind::Intrusion, t * S, who)], t * S, 0));
-        }
-        for t in 10..20 {
-            all.extend(life.step(&[], t * S, 0));
-        }
-        assert_eq!(told(&all), [(Phase::Start, 0), (Phase::Update, 1), (Phase::End, 2)]);
-        assert_eq!(all[2].end_reason, Some(EndReason::Cleared));
-        assert_eq!(all[2].ended_utc_ns, Some(9 * S as i64));
-        assert!(all.iter().all(|a| a.id == all[0].id));
-    }
-
-    #[test]
-    fn after_an_end_the_same_zone_is_quiet_for_the_cooldown() {
-        let mut life = life();
-        let mut starts = 0;
-        for t in 0..30 {
-            let seen = t < 2 || (6..8).contains(&t) || t > 20;
-            let findings = if seen {
-                vec![finding(Kind::Intrusion, t * S, &[1])]
-            } else {
-                vec![]
-            };
-            starts += life
-                .step(&findings, t * S, 0)
-                .iter()
-                .filter(|a| a.phase == Phase::Start)
-                .count();
-        }
-        assert_eq!(starts, 2);
-    }
-
-    #[test]
-    fn each_crossing_track_is_an_alert_of_its_own() {
-        let mut life = life();
-        let both = [
-            finding(Kind::LineCrossing, S, &[1]),
-            finding(Kind::LineCrossing, S, &[2]),
-        ];
-        let started = life.step(&both, S, 0);
-        assert_eq!(started.len(), 2);
-        assert_ne!(started[0].id, started[1].id);
-    }
-
-    #[test]
-    fn kinds_without_a_policy_never_alert() {
-        assert!(life().step(&[finding(Kind::Siren, 0, &[])], 0, 0).is_empty());
-    }
-
-    #[test]
-    fn the_same_story_has_the_same_ids() {
-        let tell = || life().step(&[finding(Kind::Intrusion, S, &[1])], S, 5)[0].id.clone();
-        assert_eq!(tell(), tell());
-    }
-
-    #[test]
-    fn a_lost_camera_ends_what_is_open_with_its_reason() {
-        let mut life = life();
-        let _ = life.step(&[finding(Kind::Intrusion, S, &[1])], S, 0);
-        assert_eq!(life.open_kinds(), [Kind::Intrusion]);
-        let ended = life.end_all(EndReason::CameraLost, 2 * S, 0);
-        assert_eq!((ended.len(), ended[0].end_reason), (1, Some(EndReason::CameraLost)));
-        assert!(life.open_kinds().is_empty());
-    }
-}
+mod tests;

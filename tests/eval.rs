@@ -85,3 +85,89 @@ fn what_does_not_belong_together_or_is_broken_is_named() {
         assert!(said.contains(word) && !said.contains("panicked"), "{said}");
     }
 }
+
+#[test]
+fn pictures_without_labels_are_read_and_chosen_by_name_and_a_model_of_one_sense_drops_none() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("images")).unwrap();
+    let picture = Path::new(ROOT).join("tests/data/eval/images/square.jpg");
+    for name in ["a.jpg", "b.jpg"] {
+        std::fs::copy(&picture, dir.path().join("images").join(name)).unwrap();
+    }
+    let predictions = dir.path().join("p.jsonl");
+    let output = eval(
+        "detector",
+        dir.path(),
+        &[
+            "--json",
+            "--where",
+            "image!=a.jpg",
+            "--predictions",
+            predictions.to_str().unwrap(),
+        ],
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["n"], &told["metrics"]["without_label_file"]),
+        (&1.into(), &1.0.into())
+    );
+    let lines = std::fs::read_to_string(predictions).unwrap();
+    assert!(lines.lines().count() >= 6 && !lines.contains("a.jpg"));
+
+    for (more, word) in [
+        (&[][..], "--predictions"),
+        (&["--drop", "audio"], "--drop"),
+        (&["--where", "fold=5"], "image"),
+        (&["--where", "image=c.jpg"], "no picture"),
+    ] {
+        let output = eval("detector", dir.path(), more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && said.contains(word),
+            "{more:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn models_are_listed_and_verified_and_a_damaged_one_is_named_while_the_others_are_done() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["detector", "sound"] {
+        let to = dir.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for file in ["model.toml", "weights.safetensors", "golden.safetensors"] {
+            std::fs::copy(Path::new(ROOT).join("models").join(name).join(file), to.join(file)).unwrap();
+        }
+    }
+    let models = |what: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+            .args(["models", "--dir"])
+            .arg(dir.path())
+            .args(what)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, told, said) = models(&["list", "--json", "--device", "cpu"]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0]["parameters"].as_u64().unwrap() > 1_000_000 && lines[0]["device"] == "cpu");
+    assert!(lines.iter().all(|l| l["ms"].as_f64().unwrap() > 0.0));
+    let (code, told, said) = models(&["verify"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(told.matches("answers as the reference does").count(), 2, "{told}");
+
+    // Reference results of another network, and weights with one bit turned.
+    let of = |name: &str, file: &str| dir.path().join(name).join(file);
+    std::fs::copy(of("sound", "golden.safetensors"), of("detector", "golden.safetensors")).unwrap();
+    let mut weights = std::fs::read(of("sound", "weights.safetensors")).unwrap();
+    let last = weights.len() - 1;
+    weights[last] ^= 1;
+    std::fs::write(of("sound", "weights.safetensors"), weights).unwrap();
+    let (code, told, said) = models(&["verify"]);
+    assert_eq!((code, told.as_str()), (Some(1), ""));
+    assert!(said.contains("golden.safetensors") && said.contains("sha256"), "{said}");
+}

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 /// Every module and its floor. A new module finds its place here first.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["clock", "data", "error"]),
-    (1, &["colour", "draw", "faces", "geometry", "mel"]),
-    (2, &["behaviour", "fusion", "nn", "policy", "tracking", "window"]),
+    (1, &["colour", "draw", "faces", "geometry", "mel", "picture_stats"]),
+    (
+        2,
+        &["behaviour", "fusion", "nn", "policy", "scream", "tracking", "window"],
+    ),
     (3, &["console", "ingest", "publish", "stages", "store"]),
     (4, &["graph"]),
     (5, &["config"]),

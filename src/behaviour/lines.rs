@@ -46,10 +46,14 @@ impl LineRule {
             if !track.seen || !counts(&self.line.classes, track) {
                 continue;
             }
-            if let Some((direction, at_ns)) = self.step(track, now_ns)
-                && self.line.direction.is_none_or(|wanted| wanted == direction)
-            {
-                found.push(finding(&self.line, track, direction, at_ns, model));
+            let Some((direction, at_ns)) = self.step(track, now_ns) else {
+                continue;
+            };
+            if self.line.direction.is_none_or(|wanted| wanted == direction) {
+                found.push(finding(Kind::LineCrossing, &self.line, track, direction, at_ns, model));
+            }
+            if self.line.way.is_some_and(|way| way != direction) {
+                found.push(finding(Kind::WrongWay, &self.line, track, direction, at_ns, model));
             }
         }
         self.walkers.retain(|_, w| now_ns.saturating_sub(w.last.2) < FORGET_NS);
@@ -93,16 +97,17 @@ impl LineRule {
     }
 }
 
-fn finding(line: &Line, track: &Track, direction: Direction, at_ns: u64, model: &Arc<str>) -> Finding {
+fn finding(kind: Kind, line: &Line, track: &Track, direction: Direction, at_ns: u64, model: &Arc<str>) -> Finding {
     let evidence = vec![seen_as(track, track.score, model, at_ns)];
     Finding {
-        kind: Kind::LineCrossing,
+        kind,
         zone: Some(line.name.clone()),
         direction: Some(direction),
         key_track: Some(track.id),
         tracks: vec![alert_track(track)],
         score: pool(PRIOR, &evidence),
         evidence,
+        severity: None,
         at_ns,
     }
 }

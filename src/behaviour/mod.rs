@@ -1,19 +1,40 @@
 //! Turns tracks and sounds into findings. Pure: no clock, no I/O, no tensor. One rule a file.
 
+mod anomaly;
+mod fall;
+mod fight;
+mod gait;
 mod lines;
+mod places;
+mod running;
 mod sounds;
 mod still;
+mod tamper;
+mod wrong_way;
 mod zones;
 
 use std::sync::Arc;
 
 use crate::data::{
-    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, Point, Track, VisionReport,
+    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Reports, Track,
+    VisionReport,
 };
-use crate::fusion::contribution;
+use crate::fusion::{Blend, contribution, pool};
+use anomaly::Anomaly;
+pub use anomaly::AnomalyOptions;
+use fall::Fall;
+pub use fall::FallOptions;
+pub use fight::FightOptions;
+use fight::{Fight, Scene};
+use gait::Gaits;
 use lines::LineRule;
+use running::Running;
+pub use running::RunningOptions;
 use sounds::SoundRules;
 use still::Stillness;
+use tamper::Tamper;
+pub use tamper::TamperOptions;
+use wrong_way::WrongWay;
 use zones::ZoneRule;
 
 /// Where on a track's box its place is taken.
@@ -36,6 +57,10 @@ pub struct Zone {
     pub loiter_s: f32,
     /// Persons (or other `classes`) inside at once for `crowd`.
     pub crowd_size: u32,
+    /// Persons on an area of one body height squared, as seen in the picture, for `crowd`. 0: only their number counts.
+    pub crowd_density: f32,
+    /// The allowed way, from one point to another, for `wrong_way`.
+    pub way: Option<(Point, Point)>,
     /// Frames inside before a track counts.
     pub min_frames: u32,
     /// Height of a box in fractions of the picture.
@@ -53,6 +78,8 @@ pub struct Line {
     pub to: Point,
     /// None: both ways.
     pub direction: Option<Direction>,
+    /// The allowed way, for `wrong_way`.
+    pub way: Option<Direction>,
     pub classes: Vec<Arc<str>>,
     pub anchor: Anchor,
 }
@@ -73,6 +100,26 @@ pub struct BehaviourOptions {
     pub zones: Vec<Zone>,
     pub lines: Vec<Line>,
     pub sounds: Vec<SoundRule>,
+    /// None: the camera does not look for it.
+    pub running: Option<RunningOptions>,
+    pub fall: Option<FallOptions>,
+    pub fight: Option<FightOptions>,
+    pub tamper: Option<TamperOptions>,
+    pub anomaly: Option<AnomalyOptions>,
+}
+
+impl BehaviourOptions {
+    /// Other kinds than those configured: what needs no zone and no line is taken from `other`, where it is new.
+    pub fn take_kinds(&mut self, other: Self) {
+        let own = std::mem::take(&mut self.sounds);
+        let kept = |kind| own.iter().find(|s| s.kind == kind).cloned();
+        self.sounds = other.sounds.into_iter().map(|s| kept(s.kind).unwrap_or(s)).collect();
+        self.running = other.running.map(|new| self.running.take().unwrap_or(new));
+        self.fall = other.fall.map(|new| self.fall.take().unwrap_or(new));
+        self.fight = other.fight.map(|new| self.fight.take().unwrap_or(new));
+        self.tamper = other.tamper.map(|new| self.tamper.take().unwrap_or(new));
+        self.anomaly = other.anomaly.map(|new| self.anomaly.take().unwrap_or(new));
+    }
 }
 
 impl Zone {
@@ -86,6 +133,8 @@ impl Zone {
             anchor: Anchor::Bottom,
             loiter_s: 60.0,
             crowd_size: 8,
+            crowd_density: 0.0,
+            way: None,
             min_frames: 3,
             min_height: 0.0,
             max_height: 1.0,
@@ -100,50 +149,130 @@ const PRIOR: f32 = 0.1;
 /// One camera's rules and what they remember.
 pub struct Behaviour {
     still: Stillness,
+    gaits: Gaits,
     zones: Vec<ZoneRule>,
     lines: Vec<LineRule>,
+    wrong_ways: Vec<WrongWay>,
+    running: Option<Running>,
+    fall: Option<Fall>,
+    tamper: Option<Tamper>,
+    anomaly: Option<Anomaly>,
     sounds: SoundRules,
+    fight: Option<Fight>,
 }
 
 impl Behaviour {
     pub fn new(options: BehaviourOptions) -> Self {
+        let zones = &options.zones;
         Self {
             still: Stillness::default(),
+            gaits: Gaits::default(),
+            wrong_ways: zones.iter().filter_map(WrongWay::new).collect(),
+            running: options.running.map(|o| Running::new(o, zones)),
+            fall: options.fall.map(|o| Fall::new(o, zones)),
+            tamper: options.tamper.map(Tamper::new),
+            anomaly: options.anomaly.map(Anomaly::new),
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
             lines: options.lines.into_iter().map(LineRule::new).collect(),
             sounds: SoundRules::new(options.sounds),
+            fight: options.fight.map(Fight::new),
         }
     }
 
     /// The tracks of one window. Presence is found anew for every window in which it holds.
-    pub fn see(&mut self, seen: &VisionReport) -> Vec<Finding> {
+    pub fn see(&mut self, seen: &VisionReport, utc_offset_ns: i64) -> Vec<Finding> {
         let mut found = Vec::new();
         for frame in &seen.frames {
             self.still.observe(frame);
+            self.gaits.observe(frame, seen.aspect);
             for rule in &mut self.zones {
-                rule.observe(frame, &self.still);
+                rule.observe(frame, &self.still, seen.aspect);
             }
             for rule in &mut self.lines {
                 found.extend(rule.observe(frame, &seen.model));
             }
+            for rule in &mut self.wrong_ways {
+                rule.observe(frame, &self.gaits, seen.aspect);
+            }
+            if let Some(rule) = &mut self.running {
+                rule.observe(frame, &self.gaits, seen.aspect);
+            }
+            if let Some(rule) = &mut self.fall {
+                rule.observe(frame, &self.gaits);
+            }
+            if let Some(rule) = &mut self.anomaly {
+                rule.observe(frame, &self.gaits, utc_offset_ns);
+            }
         }
+        let Some(now_ns) = seen.frames.last().map(|f| f.pts_ns) else {
+            return found;
+        };
         for rule in &mut self.zones {
             found.extend(rule.findings(&seen.model));
         }
+        found.extend(self.wrong_ways.iter().filter_map(|rule| rule.finding(now_ns)));
+        found.extend(self.running.iter().flat_map(|rule| rule.findings(now_ns)));
+        found.extend(self.fall.iter().flat_map(|rule| rule.findings(now_ns)));
+        found.extend(self.anomaly.as_mut().and_then(|rule| rule.finding(now_ns)));
         found
     }
 
     /// The sounds of one window.
-    pub fn hear(&mut self, heard: &HearingReport) -> Vec<Finding> {
-        self.sounds.observe(heard)
+    pub fn hear(&mut self, heard: &HearingReport, utc_offset_ns: i64) -> Vec<Finding> {
+        let mut found = self.sounds.observe(heard);
+        found.extend(self.anomaly.as_mut().and_then(|rule| rule.hear(heard, utc_offset_ns)));
+        found
+    }
+
+    /// What one picture of a window looks like as a whole.
+    pub fn look(&mut self, look: &PictureStats, at_ns: u64) -> Vec<Finding> {
+        self.tamper
+            .iter_mut()
+            .filter_map(|rule| rule.look(look, at_ns))
+            .collect()
+    }
+
+    /// What it has learned of this camera, to be kept; None when it learns nothing.
+    pub fn learned(&self) -> Option<Arc<str>> {
+        self.anomaly.as_ref().map(|rule| rule.learned().into())
+    }
+
+    /// Takes up what it had learned before.
+    ///
+    /// # Errors
+    /// The text is not of a form that this version knows; it then begins anew.
+    pub fn recall(&mut self, learned: &str) -> Result<(), String> {
+        self.anomaly.as_mut().map_or(Ok(()), |rule| rule.recall(learned))
+    }
+
+    pub fn wants_fights(&self) -> bool {
+        self.fight.is_some()
+    }
+
+    /// The clip of one window, beside what else is known of it.
+    pub fn act(&mut self, reports: &Reports, blend: Option<&Blend>) -> Option<Finding> {
+        let scene = Scene {
+            acted: reports.acted()?,
+            blend,
+            seen: reports.seen(),
+            heard: reports.heard(),
+        };
+        self.fight.as_mut()?.observe(&scene)
     }
 
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
     pub fn reset(&mut self) {
         self.still.forget_tracks();
+        self.gaits.reset();
         self.zones.iter_mut().for_each(ZoneRule::reset);
         self.lines.iter_mut().for_each(LineRule::reset);
+        self.wrong_ways.iter_mut().for_each(WrongWay::reset);
+        self.running.iter_mut().for_each(Running::reset);
+        self.fall.iter_mut().for_each(Fall::reset);
+        self.tamper.iter_mut().for_each(Tamper::reset);
+        self.anomaly.iter_mut().for_each(Anomaly::reset);
         self.sounds.reset();
+        self.fight.iter_mut().for_each(Fight::reset);
     }
 }
 
@@ -175,6 +304,35 @@ fn seen_as(track: &Track, score: f32, model: &Arc<str>, at_ns: u64) -> Evidence 
         label: track.class.clone(),
         score,
         contribution: contribution(score, PRIOR),
+        at_ns,
+    }
+}
+
+/// What a rule says of what it saw. Its score is a judgement, not a measured probability.
+fn by_rule(rule: &str, label: String, score: f32, at_ns: u64) -> Evidence {
+    Evidence {
+        modality: Modality::Video,
+        model: format!("rule:{rule}").into(),
+        label: label.into(),
+        score,
+        contribution: contribution(score, PRIOR),
+        at_ns,
+    }
+}
+
+/// A finding that rests on one piece of evidence.
+fn told_by(kind: Kind, evidence: Evidence) -> Finding {
+    let at_ns = evidence.at_ns;
+    let evidence = vec![evidence];
+    Finding {
+        kind,
+        zone: None,
+        direction: None,
+        key_track: None,
+        tracks: Vec::new(),
+        score: pool(PRIOR, &evidence),
+        evidence,
+        severity: None,
         at_ns,
     }
 }

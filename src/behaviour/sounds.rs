@@ -85,7 +85,7 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
     let (score, at_ns) = run.best;
     let evidence = vec![Evidence {
         modality: Modality::Audio,
-        model: heard.model.clone(),
+        model: heard.source(kind.as_str()),
         label: kind.as_str().into(),
         score,
         contribution: contribution(score, PRIOR),
@@ -100,6 +100,7 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
         tracks: Vec::new(),
         score: pool(PRIOR, &evidence),
         evidence,
+        severity: None,
         at_ns: if told { run.last_ns } else { run.start_ns },
     }
 }

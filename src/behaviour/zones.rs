@@ -7,12 +7,14 @@ use super::still::Stillness;
 use super::{PRIOR, Zone, alert_track, anchor_point, counts, seen_as};
 use crate::data::{AlertTrack, Evidence, Finding, Kind, TrackedFrame};
 use crate::fusion::pool;
-use crate::geometry::inside;
+use crate::geometry::{area, inside};
 
 /// A track that is out of the zone (or lost) for so long has left it.
 const LEFT_NS: u64 = 2_000_000_000;
 /// A crowd must stand for so long.
 const CROWD_NS: u64 = 2_000_000_000;
+/// Fewer are no crowd, however close they stand.
+const LEAST_CROWD: f32 = 4.0;
 
 pub(super) struct ZoneRule {
     zone: Zone,
@@ -47,7 +49,7 @@ impl ZoneRule {
         self.crowd_since_ns = None;
     }
 
-    pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness) {
+    pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness, aspect: f32) {
         let now_ns = frame.pts_ns;
         self.now_ns = now_ns;
         self.guests.values_mut().for_each(|g| g.here = false);
@@ -87,16 +89,26 @@ impl ZoneRule {
             }
         }
         self.guests.retain(|_, g| now_ns.saturating_sub(g.last_ns) <= LEFT_NS);
-        let present = self
-            .guests
-            .values()
-            .filter(|g| g.here && g.frames >= self.zone.min_frames)
-            .count();
-        if present >= self.zone.crowd_size as usize {
+        if self.is_crowded(aspect) {
             self.crowd_since_ns.get_or_insert(now_ns);
         } else {
             self.crowd_since_ns = None;
         }
+    }
+
+    /// By their number, or by their number on the area: in body heights, so that near and far look alike.
+    fn is_crowded(&self, aspect: f32) -> bool {
+        let present = self
+            .guests
+            .values()
+            .filter(|g| g.here && g.frames >= self.zone.min_frames);
+        let squares: Vec<f32> = present.map(|g| g.track.bbox.height().powi(2)).collect();
+        let n = squares.len() as f32;
+        let dense = self.zone.crowd_density > 0.0 && n >= LEAST_CROWD && {
+            let bodies = area(&self.zone.polygon) * aspect / (squares.iter().sum::<f32>() / n).max(1e-6);
+            n / bodies.max(1e-6) >= self.zone.crowd_density
+        };
+        dense || squares.len() >= self.zone.crowd_size as usize
     }
 
     /// What holds at the end of a window.
@@ -143,6 +155,7 @@ impl ZoneRule {
             tracks: part.iter().map(|g| g.track.clone()).collect(),
             score: pool(PRIOR, &evidence),
             evidence,
+            severity: None,
             at_ns: part.iter().map(|g| g.last_ns).max().unwrap_or(self.now_ns),
         })
     }

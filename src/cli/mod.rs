@@ -1,12 +1,17 @@
 //! argv → command, one file each.
 
+#[cfg(feature = "demo")]
+mod bench;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
 mod events;
+mod explain;
 mod init;
 mod models;
+mod models_bench;
+mod moderate;
 mod probe;
 mod replay;
 
@@ -51,10 +56,15 @@ enum Command {
     /// Simulated cameras, a broker, the daemon, and its alerts on the screen.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// How many cameras does this box carry?
+    #[cfg(feature = "demo")]
+    Bench(bench::Args),
     /// The models: what they are, and whether they are whole.
     Models(models::Args),
     /// Lists what was seen, from the store.
     Events(events::Args),
+    /// Tells why an alert fired, with its evidence.
+    Explain(explain::Args),
 }
 
 /// Parses the command line and does what it says. Exit status: 0 well, 1 failed, 2 wrong usage.
@@ -69,8 +79,11 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Bench(args) => bench::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Explain(args) => explain::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("watchfire: {error:#}");

@@ -1,9 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use crate::data::Picture;
-use crate::nn::{Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, SoundModel};
+use anyhow::{Context, anyhow, ensure};
+use serde_json::json;
+
+use crate::config::{self, Surroundings};
+use crate::nn::{Checked, DeviceChoice, describe};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -16,10 +18,27 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Name, version, task, labels, and milliseconds a call on one thread.
-    List,
-    /// sha256 and shapes of every model.
-    Verify,
+    /// Name, task, size, device, milliseconds a call and labels of every model.
+    List {
+        /// Lists the models of a configuration, and marks those that it loads with a star.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// auto, cpu or cuda:N
+        #[arg(long, default_value = "auto")]
+        device: DeviceChoice,
+        /// Threads on the CPU; 0 takes every core.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// sha256, names and shapes of every model, and its reference results where its folder carries them.
+    Verify {
+        /// auto, cpu or cuda:N
+        #[arg(long, default_value = "auto")]
+        device: DeviceChoice,
+    },
     /// Brings weights of a known architecture in as a model folder.
     Import {
         /// A local .onnx, .pth or .safetensors file.
@@ -33,72 +52,123 @@ enum Command {
     },
     /// Measures a model on a labelled data set.
     Eval(super::eval::Args),
+    /// Milliseconds a call of every model, on one thread and on all.
+    Bench(super::models_bench::Args),
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if let Command::Import { source, arch, to } = &args.command {
-        crate::nn::import(source, arch, to)?;
-        println!(
-            "{}: made; models.detector chooses it by its folder's name",
-            to.display()
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Command::Eval(eval) = &args.command {
-        return super::eval::run(eval, &args.dir);
-    }
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)?.flatten().map(|e| e.path()).collect();
-    folders.retain(|f| f.join("model.toml").exists());
-    folders.sort();
-    let mut well = true;
-    for folder in folders {
-        match load(&folder) {
-            Ok((manifest, ms)) => {
-                let labels = manifest.labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ");
-                match &args.command {
-                    Command::List => println!("{:18} {:9} {ms:6.1} ms  {labels}", manifest.id(), manifest.task),
-                    _ => println!("{}: well", manifest.id()),
-                }
-            }
-            Err(error) => {
-                well = false;
-                eprintln!("{error}");
-            }
+    let well = match &args.command {
+        Command::Import { source, arch, to } => {
+            crate::nn::import(source, arch, to)?;
+            println!(
+                "{}: made; models.detector chooses it by its folder's name",
+                to.display()
+            );
+            true
         }
-    }
+        Command::Eval(eval) => return super::eval::run(eval, &args.dir),
+        Command::Bench(bench) => return super::models_bench::run(bench, &folders(&args.dir)?),
+        Command::List {
+            config: None,
+            device,
+            threads,
+            json,
+        } => each(&args.dir, |folder| list(folder, *device, *threads, None, *json))?,
+        Command::List {
+            config: Some(path),
+            json,
+            ..
+        } => {
+            let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
+            let models = loaded.config.models;
+            let chosen = models.folders();
+            each(&models.dir, |folder| {
+                list(folder, models.device, models.threads, Some(&chosen), *json)
+            })?
+        }
+        Command::Verify { device } => each(&args.dir, |folder| verify(folder, *device))?,
+    };
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Loads a model (which checks sha256 and shapes) and times its second call.
-fn load(folder: &std::path::Path) -> anyhow::Result<(Manifest, f64)> {
-    let manifest = Manifest::read(folder)?;
-    let grey = Picture {
-        width: 640,
-        height: 360,
-        rgb: vec![114; 640 * 360 * 3],
+fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    folders.retain(|f| f.join("model.toml").exists());
+    folders.sort();
+    ensure!(
+        !folders.is_empty(),
+        "{}: no folder in it has a model.toml",
+        dir.display()
+    );
+    Ok(folders)
+}
+
+/// Does `what` with every model's folder in `dir`; those that fail are named and the others still done.
+fn each(dir: &Path, what: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<bool> {
+    let mut well = true;
+    for folder in folders(dir)? {
+        if let Err(error) = what(&folder) {
+            well = false;
+            eprintln!("{error:#}");
+        }
+    }
+    Ok(well)
+}
+
+fn list(
+    folder: &Path,
+    device: DeviceChoice,
+    threads: usize,
+    chosen: Option<&[PathBuf]>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let model = Checked::load(folder, device, threads)?;
+    let (manifest, ms) = (model.manifest(), model.milliseconds()?);
+    let names: Vec<&str> = manifest.labels.iter().map(|l| &*l.name).collect();
+    let loaded = chosen.map(|c| c.iter().any(|f| f == folder));
+    if json {
+        let line = json!({
+            "model": *manifest.id(), "task": manifest.task, "arch": manifest.arch, "folder": folder,
+            "parameters": model.parameters, "device": describe(device), "ms": ms, "labels": names, "loaded": loaded,
+        });
+        println!("{line}");
+        return Ok(());
+    }
+    let star = if loaded == Some(true) { "*" } else { " " };
+    println!(
+        "{star} {:22} {:14} {:6.2} M  {:7} {ms:8.1} ms  {}",
+        manifest.id(),
+        manifest.task,
+        model.parameters as f64 / 1e6,
+        describe(device),
+        folder.display()
+    );
+    println!("    {}", shortened(&names));
+    Ok(())
+}
+
+/// Eighty labels would hide the rest.
+fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 {
+        format!("{shown} and {more} more")
+    } else {
+        shown
+    }
+}
+
+fn verify(folder: &Path, device: DeviceChoice) -> anyhow::Result<()> {
+    let model = Checked::load(folder, device, 0)?;
+    let golden = match model.golden()? {
+        Some(off) => format!("answers as the reference does (off by {off:.0e} at most)"),
+        None => "carries no reference results".into(),
     };
-    let call: Box<dyn Fn() -> anyhow::Result<()>> = match manifest.task.as_str() {
-        "detector" => {
-            let model = Detector::load(folder, DeviceChoice::Auto, 1)?;
-            Box::new(move || Ok(model.detect(&[&grey], 0.5).map(|_| ())?))
-        }
-        "face" => {
-            let model = FaceDetector::load(folder, DeviceChoice::Auto, 1)?;
-            Box::new(move || Ok(model.find(&grey, 0.5).map(|_| ())?))
-        }
-        "face_emotion" => {
-            let model = FaceEmotion::load(folder, DeviceChoice::Auto, 1)?;
-            let crop = vec![114; model.side() * model.side()];
-            Box::new(move || Ok(model.classify(&[&crop]).map(|_| ())?))
-        }
-        _ => {
-            let model = SoundModel::load(folder, DeviceChoice::Auto, 1)?;
-            let silence = vec![0f32; model.manifest().input.patch_samples];
-            Box::new(move || Ok(model.classify(&[&silence]).map(|_| ())?))
-        }
-    };
-    call()?;
-    let start = Instant::now();
-    call()?;
-    Ok((manifest, start.elapsed().as_secs_f64() * 1e3))
+    println!(
+        "{}: sha256, names and shapes are right; {golden}",
+        model.manifest().id()
+    );
+    Ok(())
 }

@@ -1,27 +1,26 @@
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 
-use super::super::app::{annotate::Annotator, fill_thresholds, load_faces, load_models};
+use super::moderate;
+use crate::app::annotate::Annotator;
+use crate::app::player::Player;
+use crate::app::plot;
+use crate::app::trace::Trace;
 use crate::behaviour::Zone;
-use crate::clock::SystemClock;
 use crate::config::{self, CameraConfig, Surroundings, default_behaviour, default_policy};
-use crate::data::{CameraId, EndReason, Kind, Point, Snapshots};
-use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
-use crate::ingest::{CameraOptions, Source, replay};
+use crate::data::{CameraId, Kind, Point, Snapshots};
+use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
+use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
-use crate::stages::{CameraProfile, Verdict};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Recordings.
+    /// Recordings, or folders of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Takes cameras and models from a configuration. Without it: every kind, and the whole picture as a zone.
@@ -39,6 +38,13 @@ pub struct Args {
     /// Writes the recording with boxes, tracks, zones, lines, sounds and alerts drawn in (one file only).
     #[arg(long)]
     annotate: Option<PathBuf>,
+    /// Plots the scores of every modality over time, with thresholds, findings and alerts, as an SVG (one file only).
+    #[arg(long)]
+    explain: Option<PathBuf>,
+    /// Judges all files, as many at once as there are cores, and writes a verdict by kind for each; files that the report
+    /// has finished already are skipped.
+    #[arg(long, conflicts_with_all = ["events", "annotate", "explain"])]
+    report: Option<PathBuf>,
     /// The time of a file's first frame.
     #[arg(long, default_value = "1970-01-01T00:00:00Z")]
     start: jiff::Timestamp,
@@ -48,43 +54,89 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (mut camera, models, site, box_name) = camera(args)?;
-    if let Some(words) = &args.kinds {
-        let kinds = words
-            .iter()
-            .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
-        let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
-        camera.policy = default_policy(&kinds);
-        camera.behaviour.sounds = default_behaviour(&kinds).sounds;
-    }
-    let (detector, sound) = load_models(&models)?;
-    fill_thresholds(&mut camera.behaviour, detector.manifest(), sound.manifest());
-    let mut metrics = Metrics::default();
-    let models = Models {
-        detector: Box::new(detector),
-        sound: Box::new(sound),
-        faces: load_faces(&models, camera.emotion)?,
+    let setup = setup(args)?;
+    let files = recordings(&args.files)?;
+    let start_utc_ns = args.start.as_nanosecond() as i64;
+    let well = match &args.report {
+        Some(report) => moderate::run(&setup, start_utc_ns, &files, report)?,
+        None => play(args, setup, start_utc_ns, &files)?,
     };
-    let clock = Arc::new(SystemClock::new());
-    let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut metrics)?;
-    let mut out: Box<dyn Write + Send> = match &args.events {
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Endings of the recordings that are looked for in folders.
+const RECORDINGS: [&str; 19] = [
+    "mp4", "mkv", "mov", "avi", "webm", "ts", "m4v", "mpg", "mpeg", "flv", "wmv", "3gp", "ogg", "opus", "wav", "mp3",
+    "flac", "m4a", "aac",
+];
+
+/// Files as they are named, and what lies in folders, in the order of names.
+fn recordings(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut out = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = out.len();
+            walk(path, &mut out).with_context(|| path.display().to_string())?;
+            ensure!(out.len() > before, "{}: there is no recording in it", path.display());
+            out[before..].sort();
+        } else {
+            out.push(path.clone());
+        }
+    }
+    Ok(out)
+}
+
+fn walk(folder: &Path, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // Links are not followed: a folder may hold itself.
+        if entry.file_type()?.is_dir() {
+            walk(&path, out)?;
+        } else if path
+            .extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| RECORDINGS.contains(&e.to_ascii_lowercase().as_str()))
+        {
+            out.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// One file after another; false when one could not be read to its end.
+fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
+    let single = files.len() == 1 || (args.annotate.is_none() && args.explain.is_none());
+    ensure!(single, "--annotate and --explain take one file");
+    let player = Player::start(setup.camera, &setup.models)?;
+    let mut out: Box<dyn Write> = match &args.events {
         Some(path) => Box::new(BufWriter::new(
             File::create(path).with_context(|| path.display().to_string())?,
         )),
         None => Box::new(std::io::stdout()),
     };
-    let bar = indicatif::ProgressBar::new(args.files.len() as u64);
+    let bar = indicatif::ProgressBar::new(files.len() as u64);
     let mut well = true;
-    for file in &args.files {
-        let annotator = args.annotate.as_ref().map(|path| Annotator::new(path, &camera));
-        let one = Job {
-            graph: &graph,
-            verdicts: &verdicts,
-            camera: &camera,
-            site: &site,
-            box_name: &box_name,
-        };
-        if let Err(error) = one.run(file, args.start.as_nanosecond() as i64, &mut out, annotator) {
+    for file in files {
+        let mut annotator = args.annotate.as_ref().map(|path| Annotator::new(path, player.camera()));
+        let mut trace = args.explain.as_ref().map(|path| (path, Trace::new(player.camera())));
+        let played = player.play(file, start_utc_ns, |verdict| {
+            for alert in &verdict.alerts {
+                let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
+                payload.source = Some(file.display().to_string());
+                writeln!(out, "{}", serde_json::to_string(&payload)?)?;
+            }
+            if let Some((_, trace)) = &mut trace {
+                trace.take(verdict);
+            }
+            annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
+        });
+        let finished = annotator.map_or(Ok(()), Annotator::finish);
+        let plotted = trace.map_or(Ok(()), |(path, trace)| {
+            let title = format!("{}, camera {}", file.display(), player.camera().ingest.id);
+            std::fs::write(path, plot::svg(&trace, &title)).with_context(|| path.display().to_string())
+        });
+        for error in [played, finished, plotted].into_iter().filter_map(Result::err) {
             bar.suspend(|| eprintln!("watchfire: {error:#}"));
             well = false;
         }
@@ -92,25 +144,57 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     out.flush()?;
-    graph
-        .stop(Duration::from_secs(10))
-        .map_err(|stages| anyhow!("still running: {}", stages.join(", ")))?;
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    player.stop()?;
+    Ok(well)
 }
 
-/// The camera and models that the files are played as.
-fn camera(args: &Args) -> anyhow::Result<(CameraConfig, ModelOptions, String, String)> {
-    if let Some(path) = &args.config {
-        let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
-        let config = loaded.config;
-        let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
-        let camera = config
-            .cameras
+/// What the files are played as.
+pub(super) struct Setup {
+    pub camera: CameraConfig,
+    pub models: ModelOptions,
+    site: String,
+    box_name: String,
+}
+
+fn setup(args: &Args) -> anyhow::Result<Setup> {
+    let mut setup = match &args.config {
+        Some(path) => configured(args, path)?,
+        None => default(args),
+    };
+    if let Some(words) = &args.kinds {
+        let kinds = words
             .iter()
-            .find(wanted)
-            .context("the configuration has no such camera that works")?;
-        return Ok((camera.clone(), config.models, config.site, config.box_name));
+            .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
+        let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
+        let timezone = setup.camera.policy.timezone.clone();
+        setup.camera.policy = PolicyOptions {
+            timezone,
+            ..default_policy(&kinds)
+        };
+        setup.camera.behaviour.take_kinds(default_behaviour(&kinds));
     }
+    Ok(setup)
+}
+
+fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
+    let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
+    let config = loaded.config;
+    let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
+    let camera = config
+        .cameras
+        .iter()
+        .find(wanted)
+        .context("the configuration has no such camera that works")?;
+    Ok(Setup {
+        camera: camera.clone(),
+        models: config.models,
+        site: config.site,
+        box_name: config.box_name,
+    })
+}
+
+/// Every kind, and the whole picture as a zone.
+fn default(args: &Args) -> Setup {
     let kinds = Kind::ALL;
     let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(x, y)| Point { x, y });
     let mut zone = Zone::new("picture", corners.to_vec());
@@ -138,91 +222,19 @@ fn camera(args: &Args) -> anyhow::Result<(CameraConfig, ModelOptions, String, St
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        action: "action".into(),
+        av_fight: "av_fight".into(),
+        fusion: None,
+        speech_emotion: "speech_emotion".into(),
         face: "face".into(),
         face_emotion: "face_emotion".into(),
         device: DeviceChoice::Auto,
         threads: 0,
     };
-    Ok((camera, models, "replay".into(), "replay".into()))
-}
-
-struct Job<'a> {
-    graph: &'a Graph,
-    verdicts: &'a EdgeOut<Verdict>,
-    camera: &'a CameraConfig,
-    site: &'a str,
-    box_name: &'a str,
-}
-
-impl Job<'_> {
-    /// One file to its end: its windows go in while the verdicts come out, then its open alerts end.
-    fn run(
-        &self,
-        file: &Path,
-        start_ns: i64,
-        out: &mut (dyn Write + Send),
-        mut annotator: Option<Annotator>,
-    ) -> anyhow::Result<()> {
-        let profile = CameraProfile {
-            detect: self.camera.detect.clone(),
-            behaviour: self.camera.behaviour.clone(),
-            policy: self.camera.policy.clone(),
-            snapshots: Snapshots::Off,
-            emotion: self.camera.emotion,
-        };
-        let id = self.camera.ingest.id.clone();
-        let inlet = self.graph.camera(id, profile, Arc::default());
-        let (ended, end) = crossbeam_channel::bounded(1);
-        let mut write = |verdict: &Verdict| -> anyhow::Result<()> {
-            for alert in &verdict.alerts {
-                let mut payload = AlertPayload::new(alert, self.site, self.box_name);
-                payload.source = Some(file.display().to_string());
-                writeln!(out, "{}", serde_json::to_string(&payload)?)?;
-            }
-            annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
-        };
-        let mut failed = 0;
-        let read = std::thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let mut sent = BTreeSet::new();
-                let result = replay(file, &self.camera.ingest, start_ns, |window| {
-                    sent.insert(window.seq);
-                    inlet.push(window);
-                });
-                let _ = ended.send(sent.len());
-                result
-            });
-            let (mut judged, mut expected) = (0, None);
-            while expected.is_none_or(|n| judged < n) {
-                if let Next::Item(verdict) = self.verdicts.next(Duration::from_millis(50)) {
-                    judged += usize::from(verdict.window.is_some());
-                    failed += usize::from(verdict.has_failed());
-                    write(&verdict)?;
-                }
-                expected = expected.or_else(|| end.try_recv().ok());
-                if let Some(stage) = self.graph.health().fatal() {
-                    return Err(anyhow!("the stage {stage} panicked again and again"));
-                }
-            }
-            reader
-                .join()
-                .map_err(|_| anyhow!("{}: the reader panicked", file.display()))?
-                .map_err(anyhow::Error::from)
-        });
-        inlet.over(EndReason::Eof);
-        if let Next::Item(verdict) = self.verdicts.next(Duration::from_secs(5)) {
-            write(&verdict)?;
-        }
-        if let Some(annotator) = annotator {
-            annotator.finish()?;
-        }
-        read?;
-        if failed > 0 {
-            return Err(anyhow!(
-                "{}: {failed} windows could not be computed; the log says why",
-                file.display()
-            ));
-        }
-        Ok(())
+    Setup {
+        camera,
+        models,
+        site: "replay".into(),
+        box_name: "replay".into(),
     }
 }

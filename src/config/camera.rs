@@ -4,14 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::CameraConfig;
-use super::document::Step::{self, Index, Key};
+use super::document::Step::{Index, Key};
 use super::judge::Judge;
-use super::print::number;
-use super::raw::{Camera, CameraDefaults, RawSecret, Rule};
+use super::raw::{Camera, CameraDefaults, RawSecret};
+use super::rules::{note_rules, rules};
 use super::url::url;
-use crate::behaviour::{Anchor, BehaviourOptions, Line, SoundRule, Zone};
-use crate::data::{CameraId, Direction, Kind, Severity, Snapshots};
+use crate::behaviour::{
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, RunningOptions, SoundRule,
+    TamperOptions, Zone,
+};
+use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
 use crate::window::WindowOptions;
@@ -25,29 +30,34 @@ const DEFAULT_KINDS: [Kind; 6] = [
     Kind::Siren,
 ];
 /// Below any threshold of a model: it takes the model's own.
-const MODEL_THRESHOLD: f32 = 0.0;
+pub(super) const MODEL_THRESHOLD: f32 = 0.0;
 
-/// Sound rules of these kinds with the models' thresholds.
+/// What these kinds need that no zone and no line names, with defaults; sounds take their model's threshold.
 pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
     let sounds = kinds.iter().filter(|k| k.is_sound()).map(|kind| SoundRule {
         kind: *kind,
         threshold: MODEL_THRESHOLD,
-        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak) {
+        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak | Kind::Scream) {
             1
         } else {
             2
         },
     });
     BehaviourOptions {
-        zones: Vec::new(),
-        lines: Vec::new(),
         sounds: sounds.collect(),
+        running: kinds.contains(&Kind::Running).then(RunningOptions::default),
+        fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
+        fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
+        tamper: kinds.contains(&Kind::Tamper).then(TamperOptions::default),
+        anomaly: kinds.contains(&Kind::Anomaly).then(AnomalyOptions::default),
+        ..BehaviourOptions::default()
     }
 }
 
 pub fn default_policy(kinds: &[Kind]) -> PolicyOptions {
     PolicyOptions {
         kinds: kinds.iter().map(|k| KindPolicy::default_for(*k)).collect(),
+        ..PolicyOptions::default()
     }
 }
 
@@ -57,12 +67,24 @@ pub(super) fn camera(
     raw: &Camera,
     defaults: &CameraDefaults,
     window: &WindowOptions,
+    timezone: &TimeZone,
 ) -> CameraConfig {
     let at = |key| [Key("camera"), Index(i), Key(key)];
     let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
     let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
     judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
-    let (least, model) = judge.least_fps.clone();
+    let given = raw.kinds.as_ref().or(defaults.kinds.as_ref());
+    let (mut least, mut model) = judge.least_fps.clone();
+    if given.is_some_and(|kinds| kinds.iter().any(|k| k == Kind::Fight.as_str())) {
+        match judge.action_fps {
+            Some(fps) if fps > least => (least, model) = (fps, "action".into()),
+            Some(_) => {}
+            None => judge.error(
+                &at("kinds"),
+                "fight needs the clip model, and models.action names no folder with one",
+            ),
+        }
+    }
     let fps = raw.analysis_fps.or(defaults.analysis_fps);
     if let Some(fps) = fps.filter(|f| *f < least) {
         judge.error(
@@ -96,14 +118,14 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
-    ingest.native = emotion;
     if raw.gating.as_deref().is_some_and(|g| g != "always") {
         judge.error(
             &at("gating"),
             "gating is not available in this version; leave it \"always\"",
         );
     }
+    let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
+    ingest.native = emotion;
     judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),
@@ -128,18 +150,16 @@ pub(super) fn camera(
         Snapshots::Store,
     );
     let mut behaviour = default_behaviour(&kinds);
+    if let Some(anomaly) = &mut behaviour.anomaly {
+        anomaly.timezone = timezone.clone();
+    }
     zones(judge, i, raw, &mut behaviour);
     lines(judge, i, raw, &mut behaviour);
-    let mut policy = default_policy(&kinds);
-    for (r, rule) in raw.rule.iter().enumerate() {
-        self::rule(
-            judge,
-            &[Key("camera"), Index(i), Key("rule"), Index(r)],
-            rule,
-            &mut behaviour,
-            &mut policy,
-        );
-    }
+    let mut policy = PolicyOptions {
+        timezone: timezone.clone(),
+        ..default_policy(&kinds)
+    };
+    rules(judge, i, &raw.rule, &mut behaviour, &mut policy);
     note_rules(judge, i, &behaviour, &policy);
     CameraConfig {
         ingest,
@@ -230,6 +250,14 @@ fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
         zone.anchor = judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom);
         zone.loiter_s = judge.number(&at("loiter_s"), given.loiter_s, 1.0, 86_400.0, zone.loiter_s);
         zone.crowd_size = judge.whole(&at("crowd_size"), given.crowd_size, 2, 10_000, zone.crowd_size);
+        zone.crowd_density = judge.number(&at("crowd_density"), given.crowd_density, 0.0, 100.0, 0.0);
+        zone.way = given.way.map(|way| judge.arrow(&at("way"), way));
+        if zone.kinds.contains(&Kind::WrongWay) && zone.way.is_none() {
+            judge.error(
+                &at("kinds"),
+                "wrong_way needs the zone's `way`: the allowed one, from a point to another",
+            );
+        }
         zone.min_frames = judge.whole(&at("min_frames"), given.min_frames, 1, 10_000, zone.min_frames);
         zone.min_height = judge.number(&at("min_height"), given.min_height, 0.0, 1.0, 0.0);
         zone.max_height = judge.number(&at("max_height"), given.max_height, 0.0, 1.0, 1.0);
@@ -265,73 +293,9 @@ fn lines(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
             from,
             to,
             direction: judge.word(&at("direction"), given.direction.as_deref(), &ways, None),
+            way: judge.word(&at("way"), given.way.as_deref(), &ways[1..], None),
             classes,
             anchor: judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom),
         });
-    }
-}
-
-fn rule(
-    judge: &mut Judge,
-    place: &[Step; 4],
-    raw: &Rule,
-    behaviour: &mut BehaviourOptions,
-    policy: &mut PolicyOptions,
-) {
-    let at = |key| {
-        [
-            place[0].clone(),
-            place[1].clone(),
-            place[2].clone(),
-            place[3].clone(),
-            Key(key),
-        ]
-    };
-    let Some(kind) = &raw.kind else {
-        return judge.error(&at("kind"), "a rule needs its `kind`");
-    };
-    let Some(kind) = judge.kind(&at("kind"), kind) else {
-        return;
-    };
-    let Some(own) = policy.kinds.iter_mut().find(|p| p.kind == kind) else {
-        let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
-        let warning = judge.at(&at("kind"), message);
-        judge.warnings.push(warning);
-        return;
-    };
-    let severities = Severity::ALL.iter().map(|s| (s.as_str(), *s)).collect::<Vec<_>>();
-    own.hold_s = judge.number(&at("hold_s"), raw.hold_s, 0.0, 3600.0, own.hold_s);
-    own.cooldown_s = judge.number(&at("cooldown_s"), raw.cooldown_s, 0.0, 86_400.0, own.cooldown_s);
-    own.severity = judge.word(&at("severity"), raw.severity.as_deref(), &severities, own.severity);
-    match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
-        Some(sound) => {
-            sound.threshold = judge.number(&at("threshold"), raw.threshold, 0.0, 1.0, sound.threshold);
-            sound.min_windows = raw.min_windows.unwrap_or(sound.min_windows).max(1);
-        }
-        None if raw.threshold.is_some() || raw.min_windows.is_some() => {
-            judge.error(
-                &at("kind"),
-                format!("threshold and min_windows are for sounds; {kind} takes its zone's min_score"),
-            );
-        }
-        None => {}
-    }
-}
-
-/// What every kind needs in the end, whether a rule said so or not.
-fn note_rules(judge: &mut Judge, i: usize, behaviour: &BehaviourOptions, policy: &PolicyOptions) {
-    judge.printed.clear_rules(i);
-    for (r, own) in policy.kinds.iter().enumerate() {
-        let at = |key| [Key("camera"), Index(i), Key("rule"), Index(r), Key(key)];
-        judge.note(&at("kind"), own.kind.as_str());
-        judge.note(&at("severity"), own.severity.as_str());
-        judge.note(&at("hold_s"), number(own.hold_s));
-        judge.note(&at("cooldown_s"), number(own.cooldown_s));
-        if let Some(sound) = behaviour.sounds.iter().find(|s| s.kind == own.kind) {
-            judge.note(&at("min_windows"), i64::from(sound.min_windows));
-            if sound.threshold != MODEL_THRESHOLD {
-                judge.note(&at("threshold"), number(sound.threshold));
-            }
-        }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Judge<'a> {
     pub redactor: Redactor,
     /// Least frames a second for the chosen models, and the model that asks for it.
     pub least_fps: (f32, String),
+    /// What the clip model needs; None when there is none.
+    pub action_fps: Option<f32>,
     /// What every key came to.
     pub printed: Printed,
 }
@@ -167,6 +169,16 @@ impl Judge<'_> {
         }
         self.printed.set(steps, pair(p));
         Point { x: p[0], y: p[1] }
+    }
+
+    /// From a point to another.
+    pub fn arrow(&mut self, steps: &[Step], [from, to]: [[f32; 2]; 2]) -> (Point, Point) {
+        let points = (self.point(steps, from), self.point(steps, to));
+        if from == to {
+            self.error(steps, "its two points are the same");
+        }
+        self.printed.set(steps, vec![pair(from), pair(to)]);
+        points
     }
 
     pub fn polygon(&mut self, steps: &[Step], corners: &[[f32; 2]]) -> Vec<Point> {

@@ -7,6 +7,7 @@ mod judge;
 mod print;
 mod raw;
 mod resolve;
+mod rules;
 mod url;
 
 use std::collections::BTreeMap;

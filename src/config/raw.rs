@@ -18,6 +18,8 @@ pub struct Raw {
     pub inference: Inference,
     /// Which models.
     pub models: Models,
+    /// How what was seen and what was heard become one.
+    pub fusion: Fusion,
     /// How streams are cut.
     pub graph: Graph,
     /// What is kept on disk.
@@ -81,6 +83,10 @@ pub struct Mqtt {
     pub cert: Option<String>,
     /// The client certificate's key (PEM).
     pub key: Option<String>,
+    /// Tell Home Assistant of every camera (`homeassistant/device/…/config`). Default: true.
+    pub home_assistant: Option<bool>,
+    /// Take orders from `watchfire/<site>/command/…`: whoever may publish there may stop cameras. Default: false.
+    pub commands: Option<bool>,
     /// Seconds between signs of life. Default: 20.
     pub keep_alive_s: Option<u32>,
 }
@@ -107,6 +113,20 @@ pub struct Models {
     pub face: Option<String>,
     /// Folder of the face emotion model within it. Default: `face_emotion`.
     pub face_emotion: Option<String>,
+    /// Folder of the clip model within it, which `fight` needs. Default: `action`.
+    pub action: Option<String>,
+    /// Folder of the learned fusion of clips and sounds within it; `off` does without. Default: `av_fight`.
+    pub av_fight: Option<String>,
+    /// Folder of the speech emotion model within it. Default: `speech_emotion`.
+    pub speech_emotion: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Fusion {
+    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention`, `gated`, or `model`, the model's own way.
+    /// Default: `model`.
+    pub method: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -220,7 +240,8 @@ pub struct Zone {
     pub name: Option<String>,
     /// Corners [x, y] in fractions of the picture, at least three.
     pub polygon: Vec<[f32; 2]>,
-    /// `intrusion`, `loitering`, `crowd`. Default: intrusion.
+    /// What counts here: `intrusion`, `loitering`, `crowd`, `wrong_way`, `running`, `fall`. `running` and `fall` count
+    /// everywhere in the picture unless a zone names them. Default: intrusion.
     pub kinds: Option<Vec<String>>,
     /// Classes that count. Default: person.
     pub classes: Option<Vec<String>>,
@@ -230,6 +251,11 @@ pub struct Zone {
     pub loiter_s: Option<f32>,
     /// Tracks inside at once for `crowd`. Default: 8.
     pub crowd_size: Option<u32>,
+    /// Persons on an area of one body height squared, as it looks in the picture, that are a `crowd` too, from four
+    /// persons on. 0 is off. Default: 0.
+    pub crowd_density: Option<f32>,
+    /// The allowed way for `wrong_way`: from a point to another, `[[0.2, 0.9], [0.8, 0.9]]`.
+    pub way: Option<[[f32; 2]; 2]>,
     /// Frames inside before a track counts. Default: 3.
     pub min_frames: Option<u32>,
     /// Least height of a box in fractions of the picture. Default: 0.
@@ -250,6 +276,8 @@ pub struct Line {
     pub to: Option<[f32; 2]>,
     /// `both`, `left_to_right` or `right_to_left`. Default: `both`.
     pub direction: Option<String>,
+    /// The allowed way: `left_to_right` or `right_to_left`. A crossing the other way is a `wrong_way`. Default: none.
+    pub way: Option<String>,
     /// Classes that count. Default: person.
     pub classes: Option<Vec<String>>,
     /// `bottom` or `centre`. Default: `bottom`.
@@ -269,14 +297,45 @@ pub struct Mask {
 #[serde(default)]
 pub struct Rule {
     pub kind: Option<String>,
-    /// Least probability of a patch of sound. Default: the model's threshold.
+    /// Only for this zone or line; such a rule takes severity, times and hours, and goes before one without a zone.
+    pub zone: Option<String>,
+    /// Least probability of a patch of sound, or of a window for `fight`. Default: the model's threshold.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1.
+    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
+    /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
+    /// Default: 1.7.
+    pub speed: Option<f32>,
+    /// `running`, `tamper`: seconds that it lasts. Default: 1 for running, 10 for tamper.
+    pub min_s: Option<f32>,
+    /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
+    pub stay_down_s: Option<f32>,
+    /// `tamper`: seconds in which no pixel changes until the picture counts as frozen. Default: 60.
+    pub frozen_s: Option<f32>,
+    /// `anomaly`: hours of watching before anything is told. Default: 72.
+    pub warm_up_h: Option<f32>,
+    /// `anomaly`: days in which what was learned fades to a third. Default: 14.
+    pub decay_days: Option<f32>,
+    /// `anomaly`: alerts a day that the threshold aims at. Default: 2.
+    pub per_day: Option<f32>,
     /// Seconds without evidence after which the alert ends.
     pub hold_s: Option<f32>,
     /// Seconds after an end before the next alert of the same kind and zone.
     pub cooldown_s: Option<f32>,
     /// `info`, `warning` or `critical`.
     pub severity: Option<String>,
+    /// Seconds after an end before the same tracks alone open the next alert of the same kind and zone. Default: 60 for
+    /// intrusion and loitering, 0 for the others.
+    pub track_cooldown_s: Option<f32>,
+    /// Alerts told in an hour; what is more is counted in `suppressed` of the next. 0 is no limit. Default: 20, for
+    /// crossings 0.
+    pub max_per_hour: Option<u32>,
+    /// Hours in which it may alert, on the site's clock: `["22:00-06:00", "sat,sun"]`, `["mon-fri 08:00-18:00"]`. A
+    /// stretch over midnight belongs to the day on which it begins. Default: always.
+    pub active: Option<Vec<String>>,
+    /// Hours in which its alerts are critical. Default: none.
+    pub critical_at: Option<Vec<String>>,
+    /// Seconds after which an alert that is still open becomes critical. Default: never.
+    pub critical_after_s: Option<f32>,
 }

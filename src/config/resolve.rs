@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::camera::camera;
 use super::document::Document;
 use super::document::Step::{Index, Key};
@@ -13,7 +15,7 @@ use super::raw::RawSecret;
 use super::url::url;
 use super::{Config, Diagnostic, Loaded, Surroundings};
 use crate::data::{CameraId, Redactor};
-use crate::nn::{DeviceChoice, ModelOptions};
+use crate::nn::{DeviceChoice, FusionMethod, ModelOptions};
 use crate::publish::{MqttOptions, MqttVersion};
 use crate::store::StoreOptions;
 use crate::window::WindowOptions;
@@ -34,6 +36,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         around,
         redactor: redactor.clone(),
         least_fps: (1.0, String::new()),
+        action_fps: None,
         printed: Printed::default(),
     };
     let raw = &main.raw;
@@ -42,13 +45,17 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         "site.name",
         Some(raw.site.name.as_deref().unwrap_or("home")),
     );
-    if let Some(zone) = &raw.site.timezone
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{zone}`"));
-    }
-    let timezone = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
-    judge.note(&[Key("site"), Key("timezone")], timezone);
+    let timezone = match raw.site.timezone.as_deref().map(TimeZone::get) {
+        None => TimeZone::UTC,
+        Some(Ok(zone)) => zone,
+        Some(Err(_)) => {
+            let name = raw.site.timezone.as_deref().unwrap_or_default();
+            judge.error(&[Key("site"), Key("timezone")], format!("unknown time zone `{name}`"));
+            TimeZone::UTC
+        }
+    };
+    let name = raw.site.timezone.clone().unwrap_or_else(|| "UTC".into());
+    judge.note(&[Key("site"), Key("timezone")], name);
     let box_name = match &raw.machine.name {
         Some(name) => judge.name(&[Key("box"), Key("name")], "box.name", Some(name)),
         None => around
@@ -61,6 +68,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
     let mqtt = mqtt(&mut judge, &site, &box_name);
     let models = models(&mut judge);
     let least_fps = least_fps(&models, around);
+    let action_fps = (around.needs_fps)(&models.dir.join(&models.action));
     let window_ms = judge.whole(&[Key("graph"), Key("window_ms")], raw.graph.window_ms, 200, 2000, 500);
     let store = store(&mut judge);
     let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:9464");
@@ -96,9 +104,10 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 around,
                 redactor: redactor.clone(),
                 least_fps: least_fps.clone(),
+                action_fps,
                 printed: Printed::default(),
             };
-            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window);
+            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window, &timezone);
             let id = raw.id.clone().unwrap_or_default();
             if !seen.insert(id.clone()) {
                 judge.error(
@@ -237,7 +246,12 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     if raw.cert.is_some() != raw.key.is_some() {
         judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
     }
+    let switch = |judge: &mut Judge, key, given: Option<bool>, default| {
+        judge.note(&[Key("mqtt"), Key(key)], given.unwrap_or(default))
+    };
     MqttOptions {
+        home_assistant: switch(judge, "home_assistant", raw.home_assistant, true),
+        commands: switch(judge, "commands", raw.commands, false),
         version,
         host: host.trim_matches(['[', ']']).to_owned(),
         port,
@@ -267,6 +281,10 @@ fn models(judge: &mut Judge) -> ModelOptions {
             .map(DeviceChoice::Cuda),
     };
     judge.note(&[Key("inference"), Key("device")], wanted);
+    let mut methods = vec![("model", None)];
+    methods.extend(FusionMethod::ALL.map(|(word, method)| (word, Some(method))));
+    let fusion = raw.fusion.method.as_deref();
+    let fusion = judge.word(&[Key("fusion"), Key("method")], fusion, &methods, None);
     let mut chosen = |key, given: &Option<String>, default: &str| {
         judge.note(
             &[Key("models"), Key(key)],
@@ -277,6 +295,10 @@ fn models(judge: &mut Judge) -> ModelOptions {
         dir: chosen("dir", &raw.models.dir, "/usr/share/watchfire/models").into(),
         detector: chosen("detector", &raw.models.detector, "detector"),
         sound: chosen("sound", &raw.models.sound, "sound"),
+        action: chosen("action", &raw.models.action, "action"),
+        av_fight: chosen("av_fight", &raw.models.av_fight, "av_fight"),
+        fusion,
+        speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
         face: chosen("face", &raw.models.face, "face"),
         face_emotion: chosen("face_emotion", &raw.models.face_emotion, "face_emotion"),
         device: device.unwrap_or_default(),

@@ -183,6 +183,8 @@ ca = "/ca.pem"
 cert = "/cert.pem"
 key = "/key.pem"
 keep_alive_s = 30
+home_assistant = false
+commands = true
 [inference]
 device = "cpu"
 threads = 2
@@ -190,6 +192,7 @@ threads = 2
 dir = "/models"
 detector = "d"
 sound = "s"
+speech_emotion = "v"
 face = "f"
 face_emotion = "e"
 [graph]
@@ -215,7 +218,8 @@ decoder = "avdec_h264"
 stall_s = 4.0
 retry_s = 0.5
 retry_max_s = 20.0
-kinds = ["gunshot", "intrusion", "loitering", "crowd", "line_crossing", "siren"]
+kinds = ["gunshot", "intrusion", "loitering", "crowd", "line_crossing", "siren", "wrong_way", "running", "fall", "tamper",
+  "anomaly"]
 detect = ["person", "car"]
 snapshots = "mqtt"
 clock = "camera"
@@ -224,11 +228,13 @@ gating = "always"
 [[camera.zone]]
 name = "fence"
 polygon = [[0.0, 0.6], [1.0, 0.6], [1.0, 0.7]]
-kinds = ["loitering", "crowd"]
+kinds = ["loitering", "crowd", "wrong_way"]
 classes = ["car"]
 anchor = "centre"
 loiter_s = 12.0
 crowd_size = 3
+crowd_density = 2.5
+way = [[0.1, 0.7], [0.9, 0.7]]
 min_frames = 2
 min_height = 0.1
 max_height = 0.9
@@ -238,6 +244,7 @@ name = "gate"
 from = [0.5, 1.0]
 to = [0.5, 0.1]
 direction = "left_to_right"
+way = "right_to_left"
 classes = ["person", "car"]
 anchor = "centre"
 [[camera.mask]]
@@ -250,6 +257,31 @@ min_windows = 3
 hold_s = 7.0
 cooldown_s = 70.0
 severity = "info"
+[[camera.rule]]
+kind = "loitering"
+zone = "fence"
+severity = "warning"
+track_cooldown_s = 90.0
+max_per_hour = 7
+active = ["mon-fri 22:00-06:00", "sat,sun"]
+critical_at = ["00:00-04:00"]
+critical_after_s = 600.0
+[[camera.rule]]
+kind = "running"
+speed = 2.0
+min_s = 2.0
+[[camera.rule]]
+kind = "fall"
+stay_down_s = 20.0
+[[camera.rule]]
+kind = "tamper"
+min_s = 5.0
+frozen_s = 90.0
+[[camera.rule]]
+kind = "anomaly"
+warm_up_h = 24.0
+decay_days = 7.0
+per_day = 1.0
 "#;
 
 #[test]
@@ -312,8 +344,78 @@ fn walk(
         let place = format!("{at}.{key}");
         match printed.and_then(|p| p.get(key)) {
             None => missing.push(place),
-            Some(toml::Value::Array(items)) => walk(&follow(value), root, items.first(), &place, missing),
+            // Rules print what their kind needs: a key must stand in one of them.
+            Some(toml::Value::Array(items)) => {
+                let all = items.iter().filter_map(|item| item.as_table()).flatten();
+                let all = toml::Value::Table(all.map(|(k, v)| (k.clone(), v.clone())).collect());
+                walk(&follow(value), root, Some(&all), &place, missing);
+            }
             Some(inner) => walk(&follow(value), root, Some(inner), &place, missing),
         }
     }
+}
+
+#[test]
+fn a_rule_says_what_it_cannot_do() {
+    let text = "[[camera]]\nid = \"a\"\nurl = \"rtsp://h/x\"\nkinds = [\"fall\", \"gunshot\", \"wrong_way\"]\n\
+                [[camera.zone]]\nname = \"lane\"\nkinds = [\"wrong_way\"]\n\
+                polygon = [[0.0, 0.6], [1.0, 0.6], [1.0, 1.0]]\n\
+                [[camera.rule]]\nkind = \"fall\"\nspeed = 2.0\nactive = [\"at night\"]\n\
+                [[camera.rule]]\nkind = \"fall\"\nzone = \"lawn\"\n\
+                [[camera.rule]]\nkind = \"gunshot\"\nzone = \"lane\"\nthreshold = 0.9\n";
+    let errors: Vec<String> = load_one(text)
+        .unwrap()
+        .camera_errors
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let has = |line: usize, part: &str| {
+        let start = format!("w.toml:{line}:");
+        errors.iter().any(|e| e.starts_with(&start) && e.contains(part))
+    };
+    assert!(has(7, "wrong_way needs the zone's `way`"), "{errors:#?}");
+    assert!(has(11, "speed is for running"), "{errors:#?}");
+    assert!(has(12, "`at night` is no stretch of the week"), "{errors:#?}");
+    assert!(has(15, "no zone and no line `lawn`"), "{errors:#?}");
+    assert!(has(18, "a rule without a zone"), "{errors:#?}");
+    assert_eq!(errors.len(), 5, "{errors:#?}");
+}
+
+#[test]
+fn fight_needs_the_clip_model_and_its_rate() {
+    let load = |around: &Surroundings, rate: &str| {
+        let text = format!("[[camera]]\nid = \"a\"\nurl = \"rtsp://10.0.0.1/x\"\nkinds = [\"fight\"]\n{rate}");
+        load_texts(vec![("w.toml".into(), text)], around).unwrap()
+    };
+    let errors = load(&around(), "").camera_errors;
+    assert!(
+        errors[0].to_string().contains("fight needs the clip model"),
+        "{errors:?}"
+    );
+
+    let with_model = Surroundings {
+        needs_fps: |dir| dir.ends_with("action").then_some(6.0),
+        ..around()
+    };
+    let loaded = load(&with_model, "");
+    assert_eq!(loaded.config.cameras[0].ingest.analysis_fps, 6.0);
+    assert!(loaded.config.cameras[0].behaviour.fight.is_some());
+    let errors = load(&with_model, "analysis_fps = 5.0\n").camera_errors;
+    assert!(errors[0].to_string().contains("the model action needs 6"), "{errors:?}");
+}
+
+#[test]
+fn the_way_to_join_picture_and_sound_is_one_of_four() {
+    let load = |word: &str| {
+        load_texts(
+            vec![("w.toml".into(), format!("[fusion]\nmethod = \"{word}\"\n"))],
+            &around(),
+        )
+    };
+    assert_eq!(
+        load("gated").unwrap().config.models.fusion,
+        Some(crate::nn::FusionMethod::Gated)
+    );
+    let errors = load("gate").unwrap_err();
+    assert!(errors[0].to_string().contains("did you mean `gated`"), "{errors:?}");
 }

@@ -64,6 +64,8 @@ pub struct Alert {
     /// What the faces of its tracks seemed to express, where the camera has opted in.
     pub emotion: Option<Distribution>,
     pub evidence: Vec<EvidenceItem>,
+    /// Alerts of this kind that were held back before this one because there were too many in an hour.
+    pub suppressed: u32,
     /// File name below the store's snapshot folder, or the snapshot topic.
     pub snapshot: Option<String>,
 }

@@ -36,21 +36,34 @@ named! {
         Loitering = "loitering",
         LineCrossing = "line_crossing",
         Crowd = "crowd",
+        WrongWay = "wrong_way",
+        Running = "running",
+        Fall = "fall",
+        Tamper = "tamper",
+        Anomaly = "anomaly",
+        Fight = "fight",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",
         Siren = "siren",
         BabyCry = "baby_cry",
         DogBark = "dog_bark",
+        Scream = "scream",
     }
 }
 
 impl Kind {
-    /// Kinds heard, not seen: their word is also the sound model's label.
+    /// Kinds heard, not seen: their word is also the label of the sound model or of the rule.
     pub fn is_sound(self) -> bool {
         matches!(
             self,
-            Self::Gunshot | Self::Explosion | Self::GlassBreak | Self::Siren | Self::BabyCry | Self::DogBark
+            Self::Gunshot
+                | Self::Explosion
+                | Self::GlassBreak
+                | Self::Siren
+                | Self::BabyCry
+                | Self::DogBark
+                | Self::Scream
         )
     }
 }
@@ -97,6 +110,8 @@ pub struct Finding {
     /// Probability, 0 to 1: the sigmoid of prior plus contributions.
     pub score: f32,
     pub evidence: Vec<Evidence>,
+    /// At least so severe, whatever the kind's policy says; an open alert rises to it.
+    pub severity: Option<Severity>,
     /// When it happened, on the camera's clock (a frame's or patch's time, never a window's).
     pub at_ns: u64,
 }

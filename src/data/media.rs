@@ -29,6 +29,26 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// Cells in which a picture's edges are gathered: columns and rows.
+pub const EDGE_CELLS: (usize, usize) = (32, 18);
+
+/// What a picture looks like as a whole (`picture_stats`). Brightness in 0 to 255.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PictureStats {
+    /// Mean brightness.
+    pub luma: f32,
+    /// Standard deviation of the brightness.
+    pub contrast: f32,
+    /// Variance of the Laplacian.
+    pub sharpness: f32,
+    /// Mean distance of a pixel from grey.
+    pub colour: f32,
+    /// Where horizontal and vertical edges are, two numbers a cell, row by row: zero mean, unit length.
+    pub edges: Vec<f32>,
+    /// The same for pictures that are the same in every pixel.
+    pub hash: u64,
+}
+
 /// One analysed picture. Privacy masks are already painted in.
 #[derive(Clone, Debug)]
 pub struct Frame {

@@ -13,10 +13,13 @@ pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
 pub use emotion::{Distribution, Emotion};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
-pub use media::{AudioChunk, AudioState, BBox, Detection, Face, Frame, Picture, Point, SAMPLE_RATE_HZ, Track, Window};
+pub use media::{
+    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Face, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ,
+    Track, Window,
+};
 pub use report::{
-    Branch, Embedding, FaceReport, HearingReport, Report, ReportBody, SoundPatch, Status, TrackFace, TrackedFrame,
-    VisionReport,
+    ActionReport, Branch, Embedding, FaceReport, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion,
+    Status, TrackFace, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -1,19 +1,15 @@
-//! Detectors: average precision at IoU 0.5.
+//! Whatever answers a picture with boxes: average precision at IoU 0.5.
 
-use std::collections::BTreeMap;
-
-use anyhow::Context;
+use anyhow::ensure;
 use serde_json::json;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
 
-use super::dataset::{LabelledPicture, TrueBox};
+use super::dataset::TrueBox;
 use super::metrics::{Match, average_precision, interval};
-use super::{EvalOptions, Outcome, Predictions};
+use super::{Job, Outcome};
 use crate::data::{BBox, Detection, Picture};
-use crate::nn::Detector;
+use crate::nn::Label;
 
-/// Detections from here on are looked at.
+/// Detections from here on are looked at and written as predictions.
 const FLOOR: f32 = 0.01;
 const HIT_IOU: f32 = 0.5;
 
@@ -24,23 +20,34 @@ struct Class {
     truths: Vec<usize>,
 }
 
-pub(super) fn evaluate(options: &EvalOptions, pictures: &[LabelledPicture]) -> anyhow::Result<Outcome> {
-    let detector = Detector::load(&options.model, options.device, 0)?;
-    let labels = &detector.manifest().labels;
+/// Asks `find` for the boxes from a score on in every picture of the job.
+///
+/// # Errors
+/// A picture is damaged, the model fails, or there is nothing to compare with and no predictions were asked for.
+pub(super) fn evaluate(
+    job: &mut Job,
+    find: impl Fn(&Picture, f32) -> anyhow::Result<Vec<Detection>>,
+) -> anyhow::Result<Outcome> {
+    let (pictures, labels) = (job.pictures()?, &job.manifest.labels);
     let mut classes: Vec<Class> = labels.iter().map(|_| Class::default()).collect();
-    let mut predictions = Predictions::create(options.predictions.as_deref())?;
-    for item in pictures {
-        let picture = decode(&item.jpeg).with_context(|| item.name.clone())?;
-        let found = detector.detect(&[&picture], FLOOR)?.pop().unwrap_or_default();
+    for item in &pictures {
+        let picture = item.decode()?;
+        let found = find(&picture, FLOOR)?;
         for d in &found {
             let (w, h) = (picture.width as f32, picture.height as f32);
             let pixels = [d.bbox.x1 * w, d.bbox.y1 * h, d.bbox.x2 * w, d.bbox.y2 * h];
-            predictions
+            job.predictions
                 .line(|| json!({"image": item.name, "class": labels[d.class].coco, "score": d.score, "box": pixels}))?;
         }
         for (k, class) in classes.iter_mut().enumerate() {
             let truth: Vec<BBox> = match labels[k].coco {
-                Some(coco) => item.truth.iter().filter(|t| t.class == coco).map(bbox).collect(),
+                Some(coco) => item
+                    .truth
+                    .iter()
+                    .flatten()
+                    .filter(|t| t.class == coco)
+                    .map(bbox)
+                    .collect(),
                 None => Vec::new(),
             };
             class.truths.push(truth.len());
@@ -49,24 +56,30 @@ pub(super) fn evaluate(options: &EvalOptions, pictures: &[LabelledPicture]) -> a
                 .push(matches(found.iter().filter(|d| d.class == k), &truth));
         }
     }
-    predictions.finish()?;
+    let mut outcome = Outcome::new(job, pictures.len());
+    let unlabelled = pictures.iter().filter(|p| p.truth.is_none()).count();
+    if unlabelled > 0 {
+        outcome.metrics.insert("without_label_file".into(), unlabelled as f64);
+    }
+    if figures(&mut outcome, labels, &classes) == 0 {
+        ensure!(
+            job.predictions.wanted(),
+            "no class of the model has a true box in this data set; --predictions would write what it finds"
+        );
+    }
+    Ok(outcome)
+}
 
-    let mut outcome = Outcome {
-        model: detector.id().to_string(),
-        dataset: options.dataset.display().to_string(),
-        n: pictures.len(),
-        metrics: BTreeMap::new(),
-        interval95: BTreeMap::new(),
-        per_class: BTreeMap::new(),
-    };
+/// Fills in the figures of the classes that have a true box; returns how many these are.
+fn figures(outcome: &mut Outcome, labels: &[Label], classes: &[Class]) -> usize {
     let mut every = Vec::new();
-    for (label, class) in labels.iter().zip(&classes) {
+    for (label, class) in labels.iter().zip(classes) {
         let truths: usize = class.truths.iter().sum();
         if truths == 0 {
             continue;
         }
         let ap = average_precision(class.matches.iter().flatten(), truths);
-        let [low, high] = interval(pictures.len(), |chosen| {
+        let range = interval(class.truths.len(), |chosen| {
             let truths = chosen.iter().map(|i| class.truths[*i]).sum();
             average_precision(chosen.iter().flat_map(|i| &class.matches[*i]), truths)
         });
@@ -79,8 +92,8 @@ pub(super) fn evaluate(options: &EvalOptions, pictures: &[LabelledPicture]) -> a
         let hits = over.iter().filter(|m| m.1).count() as f64;
         let figures = [
             ("ap50", ap),
-            ("ap50_low", low),
-            ("ap50_high", high),
+            ("ap50_low", range[0]),
+            ("ap50_high", range[1]),
             ("objects", truths as f64),
             ("threshold", label.threshold.into()),
             ("precision", hits / over.len().max(1) as f64),
@@ -88,37 +101,14 @@ pub(super) fn evaluate(options: &EvalOptions, pictures: &[LabelledPicture]) -> a
         ];
         let named = figures.map(|(name, value)| (name.to_owned(), value));
         outcome.per_class.insert(label.name.to_string(), named.into());
+        outcome.metric(&format!("{}_ap50", label.name), ap, range);
         every.push(ap);
     }
-    anyhow::ensure!(
-        !every.is_empty(),
-        "no class of the model has a true box in this data set"
-    );
-    let mean = every.iter().sum::<f64>() / every.len() as f64;
-    outcome.metrics.insert("map50".into(), mean);
-    let person = outcome
-        .per_class
-        .get("person")
-        .map(|p| (p["ap50"], [p["ap50_low"], p["ap50_high"]]));
-    if let Some((ap, range)) = person {
-        outcome.metrics.insert("person_ap50".into(), ap);
-        outcome.interval95.insert("person_ap50".into(), range);
+    if !every.is_empty() {
+        let mean = every.iter().sum::<f64>() / every.len() as f64;
+        outcome.metrics.insert("map50".into(), mean);
     }
-    Ok(outcome)
-}
-
-fn decode(jpeg: &[u8]) -> anyhow::Result<Picture> {
-    let mut decoder = JpegDecoder::new(ZCursor::new(jpeg));
-    let rgb = decoder
-        .decode()
-        .map_err(|e| anyhow::anyhow!("is no whole JPEG ({e})"))?;
-    let (width, height) = decoder.dimensions().context("has no size")?;
-    anyhow::ensure!(rgb.len() == width * height * 3, "is no colour picture");
-    Ok(Picture {
-        width: width as u32,
-        height: height as u32,
-        rgb,
-    })
+    every.len()
 }
 
 fn bbox(t: &TrueBox) -> BBox {

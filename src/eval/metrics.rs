@@ -2,6 +2,8 @@
 
 /// Resamplings behind an interval.
 const RESAMPLES: usize = 500;
+/// Bins of confidence for the calibration error.
+const BINS: usize = 15;
 
 /// A detection's score, and whether it hit a true box that no stronger one had hit.
 pub(super) type Match = (f32, bool);
@@ -59,17 +61,70 @@ pub(super) fn wilson(hits: usize, n: usize) -> [f64; 2] {
     [(centre - half) / scale, (centre + half) / scale]
 }
 
-/// Mean F1 over the classes that are true or decided at least once. Pairs are (truth, decision).
+/// Share of right decisions. Pairs are (truth, decision), here and below.
+pub(super) fn accuracy(pairs: &[(usize, usize)]) -> f64 {
+    pairs.iter().filter(|p| p.0 == p.1).count() as f64 / pairs.len().max(1) as f64
+}
+
+/// Mean F1 over the classes that are true at least once.
 pub(super) fn macro_f1(pairs: &[(usize, usize)]) -> f64 {
-    let mut truths: Vec<usize> = pairs.iter().map(|p| p.0).collect();
-    truths.sort_unstable();
-    truths.dedup();
-    let f1 = |class: &usize| {
-        let count = |test: &dyn Fn(&(usize, usize)) -> bool| pairs.iter().filter(|p| test(p)).count() as f64;
-        let hits = count(&|p| p.0 == *class && p.1 == *class);
-        2.0 * hits / (count(&|p| p.0 == *class) + count(&|p| p.1 == *class))
-    };
-    truths.iter().map(f1).sum::<f64>() / truths.len().max(1) as f64
+    over_classes(pairs, |hits, of_truth, of_decision| {
+        2.0 * hits / (of_truth + of_decision)
+    })
+}
+
+/// Unweighted average recall over the classes that are true at least once.
+pub(super) fn uar(pairs: &[(usize, usize)]) -> f64 {
+    over_classes(pairs, |hits, of_truth, _| hits / of_truth)
+}
+
+/// The mean of a figure of (hits, times true, times decided) over the classes that are true at least once.
+fn over_classes(pairs: &[(usize, usize)], figure: impl Fn(f64, f64, f64) -> f64) -> f64 {
+    let classes = pairs.iter().map(|p| p.0.max(p.1) + 1).max().unwrap_or(0);
+    let mut counts = vec![(0.0, 0.0, 0.0); classes];
+    for (truth, decision) in pairs {
+        counts[*truth].1 += 1.0;
+        counts[*decision].2 += 1.0;
+        counts[*truth].0 += f64::from(u8::from(truth == decision));
+    }
+    let there: Vec<f64> = counts
+        .into_iter()
+        .filter(|c| c.1 > 0.0)
+        .map(|(hits, truths, decisions)| figure(hits, truths, decisions))
+        .collect();
+    there.iter().sum::<f64>() / there.len().max(1) as f64
+}
+
+/// The probability that an item of the class scores above one that is not (Mann & Whitney, 1947; ties count half).
+/// None when there is none of either sort. Items are (score, is of the class).
+pub(super) fn auc(items: &[(f32, bool)]) -> Option<f64> {
+    let mut sorted = items.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let of = sorted.iter().filter(|i| i.1).count() as f64;
+    let others = sorted.len() as f64 - of;
+    if of == 0.0 || others == 0.0 {
+        return None;
+    }
+    let (mut below, mut won) = (0.0, 0.0);
+    for ties in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let mine = ties.iter().filter(|i| i.1).count() as f64;
+        let theirs = ties.len() as f64 - mine;
+        won += mine * (below + theirs / 2.0);
+        below += theirs;
+    }
+    Some(won / (of * others))
+}
+
+/// Expected calibration error: how far confidence is from the share of right decisions, over 15 equal bins of
+/// confidence, weighted by how full they are (Guo et al., 2017). Items are (confidence 0 to 1, was right).
+pub(super) fn ece(items: &[(f32, bool)]) -> f64 {
+    let mut bins = [(0.0, 0.0); BINS];
+    for (confidence, right) in items {
+        let bin = ((confidence.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1);
+        bins[bin].0 += f64::from(*confidence);
+        bins[bin].1 += f64::from(u8::from(*right));
+    }
+    bins.iter().map(|(sure, right)| (sure - right).abs()).sum::<f64>() / items.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -107,5 +162,27 @@ mod tests {
             (low - 0.490).abs() < 2e-3 && (high - 0.943).abs() < 2e-3,
             "{low} {high}"
         );
+    }
+
+    #[test]
+    fn recall_is_averaged_over_classes_not_items() {
+        assert!((uar(&[(0, 0), (0, 0), (0, 0), (1, 0)]) - 0.5).abs() < 1e-9);
+        assert!((accuracy(&[(0, 0), (0, 0), (0, 0), (1, 0)]) - 0.75).abs() < 1e-9);
+    }
+
+    #[test]
+    fn auc_counts_ties_half_and_needs_both_sorts() {
+        let auc = |items: &[(f32, bool)]| auc(items).unwrap();
+        assert!((auc(&[(0.9, true), (0.1, false)]) - 1.0).abs() < 1e-9);
+        assert!((auc(&[(0.5, true), (0.5, false)]) - 0.5).abs() < 1e-9);
+        assert!((auc(&[(0.9, true), (0.2, true), (0.5, false), (0.1, false)]) - 0.75).abs() < 1e-9);
+        assert!(super::auc(&[(0.9, true)]).is_none());
+    }
+
+    #[test]
+    fn calibration_is_the_distance_of_confidence_from_what_came_true() {
+        let sure = |right: usize| -> Vec<(f32, bool)> { (0..10).map(|i| (0.8, i < right)).collect() };
+        assert!(ece(&sure(8)) < 1e-6);
+        assert!((ece(&sure(5)) - 0.3).abs() < 1e-6);
     }
 }

@@ -3,6 +3,9 @@
 //! A finding starts at a prior; each modality adds its contribution, and the sigmoid of the sum is the score: a
 //! logarithmic opinion pool (Genest & Zidek, 1986). A modality that is missing adds nothing.
 
+mod blend;
+
+pub use blend::{Blend, LogOdds};
 mod emotion;
 mod mood;
 

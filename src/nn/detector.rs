@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::yolox::{Config, STRIDES, Yolox};
+use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
@@ -60,8 +61,9 @@ impl Detector {
     }
 
     fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
+        whole(picture)?;
         let input = &self.0.manifest.input;
-        let fit = Fit::fill(picture, input, GRAIN);
+        let fit = self.fit(picture);
         let (w, h) = (fit.width, fit.height);
         let values = letterbox(picture, &fit, input);
         let x = Tensor::from_vec(values, (1, 3, h, w), &self.0.device)?;
@@ -79,11 +81,43 @@ impl Detector {
         ))
     }
 
+    fn fit(&self, picture: &Picture) -> Fit {
+        Fit::fill(picture, &self.0.manifest.input, GRAIN)
+    }
+
+    /// Width and height of the network's input for a picture: any multiple of 32 will do, so rows and columns that
+    /// would be padding only are left away.
+    pub fn input_size(&self, picture: &Picture) -> (usize, usize) {
+        let fit = self.fit(picture);
+        (fit.width, fit.height)
+    }
+
+    /// The network alone, for comparisons: planes `[3, h, w]` as the manifest says, to what it answers cell by cell.
+    ///
+    /// # Errors
+    /// The length is not that of the size, or the network failed.
+    pub fn answer(&self, planes: &[f32], (w, h): (usize, usize)) -> Result<Vec<f32>, ModelError> {
+        let x = Tensor::from_slice(planes, (1, 3, h, w), &self.0.device)?;
+        self.0.run(|| self.raw(&x))
+    }
+
     /// The network's answer to `[1, 3, H, W]`, cell by cell.
     pub(super) fn raw(&self, x: &Tensor) -> Result<Vec<f32>, ModelError> {
         let raw = self.0.net.forward(x)?.to_device(&Device::Cpu)?;
         Ok(raw.flatten_all()?.to_vec1()?)
     }
+}
+
+/// A picture has at least one pixel, and as many as it says.
+fn whole(picture: &Picture) -> Result<(), ModelError> {
+    let (w, h, bytes) = (picture.width, picture.height, picture.rgb.len());
+    let needed = (w as usize).checked_mul(h as usize).and_then(|n| n.checked_mul(3));
+    if bytes > 0 && needed == Some(bytes) {
+        return Ok(());
+    }
+    Err(ModelError::Compute(format!(
+        "a picture of {w}×{h} pixels has {bytes} bytes"
+    )))
 }
 
 /// Raw cells → boxes in fractions of the picture, which fills `picture` (w, h) of the input's pixels.
@@ -139,4 +173,28 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
         }
     }
     kept
+}
+
+impl Checkable for Detector {
+    fn manifest(&self) -> &Manifest {
+        Detector::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let grey = Picture {
+            width: 640,
+            height: 360,
+            rgb: vec![114; 640 * 360 * 3],
+        };
+        self.detect(&[&grey], 0.5).map(|_| ())
+    }
+
+    /// The input is BGR of 0 to 255, the answer what the network says of each cell.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (shape, values) = golden.input()?;
+        let input = &self.manifest().input;
+        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
+        let x = Tensor::from_vec(values, shape, &self.0.device)?;
+        Ok(vec![("golden.output", self.raw(&x)?)])
+    }
 }

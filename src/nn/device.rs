@@ -13,6 +13,19 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").map(str::parse)) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Ok(n))) => Ok(Self::Cuda(n)),
+            _ => Err(format!("{text:?} is no device; auto, cpu or cuda:N")),
+        }
+    }
+}
+
 impl DeviceChoice {
     pub(super) fn open(self) -> Result<Device, ModelError> {
         match self {

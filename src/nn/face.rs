@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::face_fpn::{Config, FaceFpn, OUTS, STRIDES};
+use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
@@ -122,4 +123,28 @@ fn suppress(mut found: Vec<Face>) -> Vec<Face> {
         }
     }
     kept
+}
+
+impl Checkable for FaceDetector {
+    fn manifest(&self) -> &Manifest {
+        FaceDetector::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let grey = Picture {
+            width: 320,
+            height: 320,
+            rgb: vec![114; 320 * 320 * 3],
+        };
+        self.find(&grey, 0.5).map(|_| ())
+    }
+
+    /// The input is BGR of 0 to 255, the answer what the network says of each cell.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (shape, values) = golden.input()?;
+        let input = &self.manifest().input;
+        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
+        let x = Tensor::from_vec(values, shape, &self.0.device)?;
+        Ok(vec![("golden.output", self.raw(&x)?)])
+    }
 }

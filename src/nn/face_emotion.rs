@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{D, Device, Tensor};
 
 use super::arch::face_cnn::{Config, FaceCnn};
+use super::check::{Checkable, Golden};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 
@@ -107,4 +108,23 @@ fn standardised(crop: &[u8]) -> impl Iterator<Item = f32> {
     let spread = crop.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
     let (mean, scale) = (mean as f32, 1.0 / (spread.sqrt() as f32 + FLOOR));
     crop.iter().map(move |v| (f32::from(*v) - mean) * scale)
+}
+
+impl Checkable for FaceEmotion {
+    fn manifest(&self) -> &Manifest {
+        FaceEmotion::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let grey = vec![114; self.side() * self.side()];
+        self.classify(&[&grey]).map(|_| ())
+    }
+
+    /// The input is crops of grey values of 0 to 255, the answer probabilities.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (_, values) = golden.input()?;
+        let grey: Vec<u8> = values.iter().map(|v| *v as u8).collect();
+        let crops: Vec<&[u8]> = grey.chunks(self.side() * self.side()).collect();
+        Ok(vec![("golden.output", self.classify(&crops)?.concat())])
+    }
 }

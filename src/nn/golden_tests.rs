@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::arch::{face_cnn, face_fpn, mel_cnn, yolox};
+use super::arch::{av_fusion, face_cnn, face_fpn, mel_cnn, mel_rnn, motion_cnn, yolox};
 use super::weights::Weights;
-use super::{Detector, DeviceChoice, FaceEmotion, SoundModel};
+use super::{Checked, Detector, DeviceChoice, FusionMethod};
 use crate::mel::LogMel;
 
 const TOLERANCE: f32 = 1e-4;
@@ -80,6 +80,77 @@ fn a_mel_cnn_answers_as_pytorch_does() {
     assert_close(&flat(&pooled), &embedding, TOLERANCE);
 }
 
+fn seeded_mel_rnn(name: &str, time: mel_rnn::Time) {
+    let w = golden(name);
+    let x = w.tensor("golden.input", &[2, 1, 75, 64]).unwrap();
+    let theirs = w.take("golden.output", &[2, 5]).unwrap();
+    let config = mel_rnn::Config {
+        channels: vec![6, 8],
+        strides: vec![2, 2],
+        time,
+        hidden: 7,
+        labels: 5,
+    };
+    let net = mel_rnn::MelRnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap().0), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_mel_rnn_with_a_gru_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_gru_seeded", mel_rnn::Time::Gru);
+}
+
+#[test]
+fn a_mel_rnn_with_attention_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_attention_seeded", mel_rnn::Time::Attention);
+}
+
+#[test]
+fn a_motion_cnn_answers_as_pytorch_does() {
+    let w = golden("motion_cnn_seeded");
+    let x = w.tensor("golden.input", &[1, 6, 3, 32, 48]).unwrap();
+    let theirs = w.take("golden.output", &[1, 2]).unwrap();
+    let embedding = w.take("golden.embedding", &[1, 16]).unwrap();
+    let config = motion_cnn::Config {
+        width: 0.0625,
+        depth: 0.33,
+        lags: vec![1, 2, 4],
+        reduce: 6,
+        channels: 8,
+        labels: 2,
+    };
+    let net = motion_cnn::MotionCnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    let (logits, pooled) = net.forward(&x).unwrap();
+    assert_close(&flat(&logits), &theirs, TOLERANCE);
+    assert_close(&flat(&pooled), &embedding, TOLERANCE);
+}
+
+#[test]
+fn every_way_to_join_picture_and_sound_answers_as_pytorch_does() {
+    let w = golden("av_fusion_seeded");
+    let v = w.tensor("golden.video", &[1, 10]).unwrap();
+    let a = w.tensor("golden.audio", &[1, 7]).unwrap();
+    for (name, method) in FusionMethod::ALL {
+        let theirs = w.take(&format!("golden.{name}"), &[4]).unwrap();
+        let config = av_fusion::Config {
+            method,
+            video: 10,
+            audio: 7,
+            width: 6,
+        };
+        let net = av_fusion::AvFusion::new(&w, name, method, &config).unwrap();
+        let there = [(true, true), (true, false), (false, true), (false, false)];
+        let ours = there.map(|(has_v, has_a)| {
+            let out = net.forward(has_v.then_some(&v), has_a.then_some(&a)).unwrap();
+            flat(&out)[0]
+        });
+        assert_close(&ours, &theirs, TOLERANCE);
+    }
+    w.finish().unwrap();
+}
+
 #[test]
 fn a_face_cnn_answers_as_pytorch_does() {
     let w = golden("face_cnn_seeded");
@@ -115,45 +186,19 @@ fn log_mel_features_are_those_of_the_recipe() {
 }
 
 #[test]
-fn the_shipped_detector_answers_as_pytorch_does() {
-    let w = golden("detector_shipped");
-    let x = w.tensor("golden.input", &[1, 3, 160, 160]).unwrap();
-    let theirs = w.take("golden.output", &[1, 525, 11]).unwrap();
-    let detector = Detector::load(&root().join("models/detector"), DeviceChoice::Cpu, 1).unwrap();
-    let input = &detector.manifest().input;
-    let x = x
-        .affine(input.scale.into(), (-input.mean * input.scale).into())
-        .unwrap();
-    assert_close(&detector.raw(&x).unwrap(), &theirs, TOLERANCE);
-}
-
-#[test]
-fn the_shipped_sound_model_answers_as_pytorch_does() {
-    let w = golden("sound_shipped");
-    let samples = w.take("golden.input", &[2, 15_360]).unwrap();
-    let theirs = w.take("golden.output", &[2, 8]).unwrap();
-    let embedding = w.take("golden.embedding", &[2, 128]).unwrap();
-    let model = SoundModel::load(&root().join("models/sound"), DeviceChoice::Cpu, 1).unwrap();
-    let patches: Vec<&[f32]> = samples.chunks_exact(15_360).collect();
-    let heard = model.classify(&patches).unwrap();
-    let scores: Vec<f32> = heard.iter().flat_map(|(s, _)| s.clone()).collect();
-    let pooled: Vec<f32> = heard.iter().flat_map(|(_, e)| e.to_vec()).collect();
-    assert_close(&scores, &theirs, 1e-3);
-    assert_close(&pooled, &embedding, 1e-3);
-}
-
-#[test]
-fn the_shipped_face_emotion_model_answers_as_pytorch_does() {
-    let folder = root().join("models/face_emotion");
-    let path = folder.join("golden.safetensors");
-    let w = Weights::parse(&std::fs::read(&path).unwrap(), path, Device::Cpu).unwrap();
-    let values = w.take("golden.input", &[2, 48, 48]).unwrap();
-    let theirs = w.take("golden.output", &[2, 8]).unwrap();
-    let model = FaceEmotion::load(&folder, DeviceChoice::Cpu, 1).unwrap();
-    let grey: Vec<u8> = values.iter().map(|v| *v as u8).collect();
-    let crops: Vec<&[u8]> = grey.chunks_exact(48 * 48).collect();
-    let ours = model.classify(&crops).unwrap().concat();
-    assert_close(&ours, &theirs, TOLERANCE);
+fn every_shipped_model_answers_as_pytorch_does() {
+    let mut tried = 0;
+    for folder in std::fs::read_dir(root().join("models")).unwrap() {
+        let folder = folder.unwrap().path();
+        if !folder.join("model.toml").exists() {
+            continue;
+        }
+        let model = Checked::load(&folder, DeviceChoice::Cpu, 1).unwrap();
+        let off = model.golden().unwrap();
+        assert!(off.is_some(), "{} carries no golden.safetensors", folder.display());
+        tried += 1;
+    }
+    assert!(tried >= 2);
 }
 
 /// `[1, 3, 416, 416]` of 0 to 255: slanted triangle waves, the same in `models/training/reference.py`.

@@ -1,6 +1,7 @@
 //! Weights from elsewhere → a model folder of ours. Files are only parsed: no code of theirs runs.
 
 mod onnx;
+mod pickle;
 mod pth;
 
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     let extension = source.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let mut tensors = match extension {
         "onnx" => onnx::tensors(&bytes, &conv_names(&config(1))),
-        "pth" | "pt" => pth::tensors(source, bytes.len()),
+        "pth" | "pt" => pth::tensors(&bytes),
         "safetensors" => plain(&bytes),
         _ => Err("is none of .onnx, .pth and .safetensors".into()),
     }
@@ -277,6 +278,47 @@ mod tests {
         assert!(refused("empty.onnx", &[], "yolox-s").contains("convolutions"));
         assert!(refused("film.mp4", &[1], "yolox-s").contains(".onnx"));
         assert!(refused("x.onnx", &[1], "resnet").contains("yolox-nano"));
+    }
+
+    /// An ONNX file with one convolution whose tensor says this of itself.
+    fn onnx(dims: &[u64], raw: &[u8]) -> Vec<u8> {
+        fn varint(mut n: u64) -> Vec<u8> {
+            let mut out = Vec::new();
+            while n >= 0x80 {
+                out.push(n as u8 | 0x80);
+                n >>= 7;
+            }
+            out.push(n as u8);
+            out
+        }
+        let field = |tag: u8, bytes: &[u8]| [vec![tag << 3 | 2], varint(bytes.len() as u64), bytes.to_vec()].concat();
+        let mut tensor: Vec<u8> = dims.iter().flat_map(|d| [vec![8], varint(*d)].concat()).collect();
+        tensor.extend([16, 1]);
+        tensor.extend(field(8, b"w"));
+        tensor.extend(field(9, raw));
+        let node = [field(1, b"x"), field(1, b"w"), field(1, b"w"), field(4, b"Conv")].concat();
+        let convs = conv_names(&Config {
+            width: 0.25,
+            depth: 0.33,
+            depthwise: true,
+            classes: 1,
+        })
+        .len();
+        let mut graph: Vec<u8> = (0..convs).flat_map(|_| field(1, &node)).collect();
+        graph.extend(field(5, &tensor));
+        field(7, &graph)
+    }
+
+    #[test]
+    fn onnx_tensors_of_absurd_sizes_are_refused() {
+        for dims in [&[u64::MAX, 4][..], &[1 << 40, 1 << 40], &[1 << 33], &[3]] {
+            let error = refused("absurd.onnx", &onnx(dims, &[0; 8]), "yolox-nano");
+            assert!(error.contains("says it has shape"), "{error}");
+        }
+        let mut cut = onnx(&[2], &[0; 8]);
+        cut.truncate(cut.len() - 3);
+        assert!(refused("cut.onnx", &cut, "yolox-nano").contains("ONNX"));
+        assert!(refused("nan.onnx", &onnx(&[2], &[0xFF; 8]), "yolox-nano").contains("NaN"));
     }
 
     #[test]

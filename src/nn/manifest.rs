@@ -54,6 +54,9 @@ pub struct Input {
     pub patch_samples: usize,
     pub hop_samples: usize,
     pub bands: usize,
+    /// Of a clip: how many pictures, over how many seconds.
+    pub frames: usize,
+    pub span_s: f32,
     /// Where right eye, left eye, nose and the mouth's corners of an upright face lie, in fractions of the side.
     pub points: Option<[[f32; 2]; 5]>,
 }
@@ -70,6 +73,8 @@ impl Default for Input {
             patch_samples: crate::mel::PATCH_SAMPLES,
             hop_samples: crate::mel::PATCH_SAMPLES / 2,
             bands: crate::mel::BANDS,
+            frames: 0,
+            span_s: 0.0,
             points: None,
         }
     }
@@ -138,6 +143,11 @@ impl Manifest {
 
     pub fn label_names(&self) -> Arc<[Arc<str>]> {
         self.labels.iter().map(|l| l.name.clone()).collect()
+    }
+
+    /// The folder that it was read from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub fn weights_path(&self) -> PathBuf {

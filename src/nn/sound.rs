@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::mel_cnn::{Config, MelCnn};
+use super::check::{Checkable, Golden};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::mel::{BANDS, FRAMES, LogMel};
@@ -77,5 +78,41 @@ impl SoundModel {
             return Err(ModelError::NotFinite);
         }
         Ok(scores.into_iter().zip(embeddings.into_iter().map(Arc::from)).collect())
+    }
+
+    /// The network alone, for comparisons: features `[frames, bands]` to probabilities by label.
+    ///
+    /// # Errors
+    /// The length is not that of a patch, or the network failed.
+    pub fn answer(&self, features: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let x = Tensor::from_slice(features, (1, 1, FRAMES, BANDS), &self.loaded.device)?;
+        let (logits, _) = self.loaded.run(|| self.loaded.net.forward(&x))?;
+        let scores = candle_nn::ops::sigmoid(&logits)?.to_device(&Device::Cpu)?;
+        Ok(scores.flatten_all()?.to_vec1()?)
+    }
+}
+
+impl Checkable for SoundModel {
+    fn manifest(&self) -> &Manifest {
+        SoundModel::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let silence = vec![0.0; self.manifest().input.patch_samples];
+        self.classify(&[&silence]).map(|_| ())
+    }
+
+    /// The input is patches of samples.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (_, samples) = golden.input()?;
+        let patches: Vec<&[f32]> = samples.chunks(self.manifest().input.patch_samples).collect();
+        let heard = self.classify(&patches)?;
+        Ok(vec![
+            (
+                "golden.output",
+                heard.iter().flat_map(|(scores, _)| scores.clone()).collect(),
+            ),
+            ("golden.embedding", heard.iter().flat_map(|(_, e)| e.to_vec()).collect()),
+        ])
     }
 }

@@ -86,6 +86,19 @@ impl Weights {
         Ok(values)
     }
 
+    /// Takes a tensor out whatever its shape.
+    pub fn take_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), ModelError> {
+        self.tensors.borrow_mut().remove(name).ok_or_else(|| ModelError::File {
+            path: self.path.clone(),
+            why: format!("tensor {name} is missing"),
+        })
+    }
+
+    /// How many numbers are left.
+    pub fn parameters(&self) -> usize {
+        self.tensors.borrow().values().map(|(_, values)| values.len()).sum()
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.tensors.borrow().contains_key(name)
     }

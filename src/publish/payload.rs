@@ -43,6 +43,9 @@ pub struct AlertPayload {
     /// What the faces of its tracks seem to express, by label; only of cameras that have opted in.
     pub emotion: Option<BTreeMap<String, f64>>,
     pub evidence: Vec<EvidencePayload>,
+    /// Alerts of this kind and camera that were held back before this one, being too many in an hour.
+    #[serde(default)]
+    pub suppressed: u32,
     /// The snapshot's file below `state.dir/snapshots`, or its topic.
     pub snapshot: Option<String>,
     pub clip: Option<String>,
@@ -118,6 +121,7 @@ impl AlertPayload {
                     at: utc(e.at_utc_ns),
                 })
                 .collect(),
+            suppressed: alert.suppressed,
             snapshot: alert.snapshot.clone(),
             clip: None,
             source: None,

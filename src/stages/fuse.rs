@@ -3,16 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage, Verdict};
 use crate::behaviour::Behaviour;
-use crate::data::{Branch, Emotion, EndReason, Report, ReportBody, Snapshots, Status, Window};
+use crate::data::{
+    ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status,
+    VisionReport, Window,
+};
 use crate::error::StageError;
 use crate::fusion::Mood;
 use crate::policy::AlertLife;
 
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FuseOptions {
+    /// Who answers for each window.
+    pub branches: Arc<[Branch]>,
     /// How long a window waits for its branches. None: for as long as it takes (replay).
     pub deadline_ns: Option<u64>,
 }
@@ -32,21 +38,65 @@ pub enum FuseInput {
 
 impl Input for FuseInput {}
 
+/// What came of a window.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub camera: CameraId,
+    /// None when alerts end without a window (camera lost, shutdown).
+    pub window: Option<Arc<Window>>,
+    pub reports: Reports,
+    /// What the window held, before an alert's life was made of it.
+    pub findings: Vec<Finding>,
+    pub alerts: Vec<Alert>,
+    pub snapshots: Snapshots,
+    /// What the camera's behaviour has learned, now and then, to be kept.
+    pub learned: Option<Arc<str>>,
+    /// Only of cameras that have opted in.
+    pub emotion: Option<Emotion>,
+}
+
+impl Verdict {
+    /// A branch could not compute the window.
+    pub fn has_failed(&self) -> bool {
+        self.reports.iter().any(|r| r.status == Status::Failed)
+    }
+
+    pub fn seen(&self) -> Option<&VisionReport> {
+        self.reports.seen()
+    }
+
+    pub fn acted(&self) -> Option<&ActionReport> {
+        self.reports.acted()
+    }
+
+    pub fn heard(&self) -> Option<&HearingReport> {
+        self.reports.heard()
+    }
+}
+
 /// Joins and judges, camera by camera.
 pub struct Fuse {
     options: FuseOptions,
+    /// The learned fusion; None: clip model and sounds are pooled.
+    fusion: Option<Box<dyn BlendFight>>,
     cameras: HashMap<CameraId, CameraMind>,
     now_ns: u64,
     /// Cameras whose stream is over and whose alerts are still to end.
     over: Vec<(CameraId, EndReason)>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
+    /// What cameras that are being reloaded have learned: newer than what the store gave their new profile.
+    learned: HashMap<CameraId, Arc<str>>,
 }
+
+/// What a camera has learned is told as often as this, in time of its stream.
+const TELL_LEARNED_NS: u64 = 600_000_000_000;
 
 struct CameraMind {
     joiner: Joiner,
     profile: Arc<CameraProfile>,
     behaviour: Behaviour,
+    sounds: Sounds,
     /// Outlives a panic: an open alert still gets its end.
     life: AlertLife,
     /// The window that is being judged; set between windows only after a panic.
@@ -54,28 +104,36 @@ struct CameraMind {
     mood: Mood,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
+    /// When it last told what it has learned.
+    told_ns: Option<u64>,
 }
 
 impl Fuse {
-    pub fn new(options: FuseOptions) -> Self {
+    pub fn new(options: FuseOptions, fusion: Option<Box<dyn BlendFight>>) -> Self {
         Self {
             options,
+            fusion,
             cameras: HashMap::new(),
             now_ns: 0,
             over: Vec::new(),
             owed: Vec::new(),
+            learned: HashMap::new(),
         }
     }
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
+        let kept = &mut self.learned;
+        let branches = &self.options.branches;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
-            joiner: Joiner::default(),
+            joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
-            behaviour: Behaviour::new(job.profile.behaviour.clone()),
+            behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
+            sounds: Sounds::default(),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
             mood: Mood::default(),
             last: (0, 0),
+            told_ns: None,
         })
     }
 
@@ -83,25 +141,34 @@ impl Fuse {
     /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
     fn end_over(&mut self, out: &mut Vec<Verdict>) {
         while let Some((camera, reason)) = self.over.first().cloned() {
+            let (mut alerts, mut learned, mut emotion) = (Vec::new(), None, None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
                 mind.behaviour.reset();
+                mind.sounds.clear();
                 mind.mood.reset();
+                emotion = mind.profile.emotion.then(Emotion::default);
                 let (at_ns, offset_ns) = mind.last;
-                let alerts = mind.life.end_all(reason, at_ns, offset_ns);
-                if !alerts.is_empty() || mind.profile.emotion {
-                    out.push(Verdict {
-                        camera: camera.clone(),
-                        window: None,
-                        vision: None,
-                        hearing: None,
-                        alerts,
-                        snapshots: Snapshots::Off,
-                        emotion: mind.profile.emotion.then(Emotion::default),
-                    });
+                alerts = mind.life.end_all(reason, at_ns, offset_ns);
+                learned = mind.behaviour.learned();
+                if let (EndReason::Reload, Some(learned)) = (reason, &learned) {
+                    self.learned.insert(camera.clone(), learned.clone());
                 }
+            }
+            // The end of a recording is waited for, also where nothing was open.
+            if !alerts.is_empty() || learned.is_some() || emotion.is_some() || reason == EndReason::Eof {
+                out.push(Verdict {
+                    camera: camera.clone(),
+                    window: None,
+                    reports: Reports::default(),
+                    findings: Vec::new(),
+                    alerts,
+                    snapshots: Snapshots::Off,
+                    learned,
+                    emotion,
+                });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
@@ -116,17 +183,26 @@ impl Fuse {
     fn start_anew(&mut self) {
         for (camera, mind) in &mut self.cameras {
             let Some(window) = mind.at_hand.take() else { continue };
+            let learned = mind.behaviour.learned();
             mind.behaviour = Behaviour::new(mind.profile.behaviour.clone());
+            if let Some(learned) = learned {
+                // Counts of its own: what does not fit is left, and begins anew.
+                let _ = mind.behaviour.recall(&learned);
+            }
             mind.mood.reset();
             mind.last = (window.end_ns, window.utc_offset_ns);
-            let failed = |branch| Some(Report::bare(camera.clone(), window.seq, branch, Status::Failed));
+            let mut reports = Reports::default();
+            for branch in &*self.options.branches {
+                reports.put(Report::bare(camera.clone(), window.seq, *branch, Status::Failed));
+            }
             self.owed.push(Verdict {
                 camera: camera.clone(),
-                vision: failed(Branch::Vision),
-                hearing: failed(Branch::Hearing),
+                reports,
                 window: Some(window),
+                findings: Vec::new(),
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
+                learned: None,
                 emotion: mind.profile.emotion.then(Emotion::default),
             });
         }
@@ -136,36 +212,53 @@ impl Fuse {
         let now_ns = self.now_ns;
         for mind in self.cameras.values_mut() {
             while let Some(joined) = mind.joiner.next(now_ns) {
-                out.push(mind.judge(joined));
+                out.push(mind.judge(joined, self.fusion.as_deref_mut()));
             }
         }
     }
 }
 
 impl CameraMind {
-    fn judge(&mut self, joined: Joined) -> Verdict {
-        let Joined { job, vision, hearing } = joined;
-        let window = job.window;
+    fn judge(&mut self, joined: Joined, fusion: Option<&mut (dyn BlendFight + 'static)>) -> Verdict {
+        let Joined { job, reports } = joined;
+        let window = job.window.clone();
         self.at_hand = Some(window.clone());
         #[cfg(test)]
         tests::trip(window.seq);
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         if reloaded {
-            self.behaviour = Behaviour::new(job.profile.behaviour.clone());
+            self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
             self.mood.reset();
         } else if window.discontinuity {
             self.behaviour.reset();
+            self.sounds.clear();
             self.mood.reset();
         }
         let mut findings = Vec::new();
-        if let ReportBody::Vision(seen) = &vision.body {
-            findings.extend(self.behaviour.see(seen));
-            if let Some(faces) = &seen.faces {
-                self.mood.see(faces);
+        if let Some(seen) = reports.seen() {
+            findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
+            seen.faces.iter().for_each(|faces| self.mood.see(faces));
+        }
+        if let Some(heard) = reports.heard() {
+            findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
+            if let Some(voice) = &heard.speech_emotion {
+                let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
+                self.mood.hear(says.collect(), voice.end_ns);
             }
         }
-        if let ReportBody::Hearing(heard) = &hearing.body {
-            findings.extend(self.behaviour.hear(heard));
+        if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
+            findings.extend(self.behaviour.look(look, frame.pts_ns));
+        }
+        let since_ns = *self.told_ns.get_or_insert(window.end_ns);
+        let mut learned = None;
+        if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
+            self.told_ns = Some(window.end_ns);
+            learned = self.behaviour.learned();
+        }
+        if self.behaviour.wants_fights() {
+            self.sounds.take(&reports);
+            let blend = fusion.and_then(|head| blend(head, &reports, &self.sounds));
+            findings.extend(self.behaviour.act(&reports, blend.as_ref()));
         }
         // Alerts change last: whatever panics above loses none of their messages.
         let mut alerts = Vec::new();
@@ -187,13 +280,23 @@ impl CameraMind {
         Verdict {
             camera: window.camera.clone(),
             window: Some(window),
-            vision: Some(vision),
-            hearing: Some(hearing),
+            reports,
+            findings,
             alerts,
             snapshots: self.profile.snapshots,
+            learned,
             emotion,
         }
     }
+}
+
+/// A camera's rules, with what they learned before.
+fn behaviour(job: &Job, learned: Option<&Arc<str>>) -> Behaviour {
+    let mut behaviour = Behaviour::new(job.profile.behaviour.clone());
+    if let Some(why) = learned.and_then(|text| behaviour.recall(text).err()) {
+        tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
+    }
+    behaviour
 }
 
 impl Stage for Fuse {
@@ -214,7 +317,7 @@ impl Stage for Fuse {
                     return Ok(());
                 }
                 while let Some(joined) = mind.joiner.next(self.now_ns) {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
             }
             FuseInput::Over { camera, reason } => {
@@ -255,167 +358,4 @@ impl Stage for Fuse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-    use crate::behaviour::{BehaviourOptions, SoundRule};
-    use crate::data::{AudioState, HearingReport, Kind, Phase, Severity, SoundPatch};
-    use crate::policy::{KindPolicy, PolicyOptions};
-
-    const S: u64 = 1_000_000_000;
-
-    thread_local! {
-        static TRIP: Cell<Option<u64>> = const { Cell::new(None) };
-    }
-
-    /// Judging panics on the window with the number that a test has set.
-    pub(super) fn trip(seq: u64) {
-        TRIP.with(|t| assert!(t.get() != Some(seq), "a bug in a rule"));
-    }
-
-    fn profile() -> Arc<CameraProfile> {
-        let siren = SoundRule {
-            kind: Kind::Siren,
-            threshold: 0.5,
-            min_windows: 1,
-        };
-        let policy = KindPolicy {
-            kind: Kind::Siren,
-            severity: Severity::Info,
-            hold_s: 3.0,
-            cooldown_s: 0.0,
-        };
-        Arc::new(CameraProfile {
-            detect: vec![],
-            behaviour: BehaviourOptions {
-                sounds: vec![siren],
-                ..BehaviourOptions::default()
-            },
-            policy: PolicyOptions { kinds: vec![policy] },
-            snapshots: Snapshots::Off,
-            emotion: false,
-        })
-    }
-
-    fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
-        let window = Window {
-            camera: CameraId::new(camera),
-            seq,
-            start_ns: seq * S,
-            end_ns: (seq + 1) * S,
-            frames: vec![],
-            audio: vec![],
-            audio_state: AudioState::Present,
-            utc_offset_ns: 0,
-            arrived_ns: 0,
-            discontinuity: false,
-        };
-        Job {
-            window: Arc::new(window),
-            profile: profile.clone(),
-        }
-    }
-
-    /// A window in which a siren has this score, through the stage; after a panic, as the runner does.
-    fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
-        let window = &job.window;
-        let bare = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Empty);
-        let patch = SoundPatch {
-            start_ns: window.start_ns,
-            end_ns: window.end_ns,
-            scores: vec![score],
-            level_dbfs: -20.0,
-        };
-        let heard = Report {
-            status: Status::Ok,
-            body: ReportBody::Hearing(HearingReport {
-                patches: vec![patch],
-                labels: Arc::from([Arc::from("siren")]),
-                ..HearingReport::default()
-            }),
-            ..bare(Branch::Hearing)
-        };
-        let vision = bare(Branch::Vision);
-        let mut out = Vec::new();
-        for input in [
-            FuseInput::Expect(job, 0),
-            FuseInput::Report(vision),
-            FuseInput::Report(heard),
-        ] {
-            step(fuse, input, &mut out);
-        }
-        out
-    }
-
-    fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
-        let kept = input.clone();
-        if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
-            fuse.recover(&kept);
-        }
-        fuse.tick(1, out);
-    }
-
-    fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
-        let alerts = verdicts.iter().flat_map(|v| &v.alerts);
-        alerts.map(|a| (a.phase, a.end_reason)).collect()
-    }
-
-    #[test]
-    fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
-        let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        assert_eq!(told(&started), [(Phase::Start, None)]);
-        assert_eq!(
-            told(&hear(&mut fuse, job(&profile, "gate", 1), 0.9)),
-            [(Phase::Start, None)]
-        );
-
-        TRIP.set(Some(2));
-        let failed = hear(&mut fuse, job(&profile, "yard", 2), 0.9);
-        TRIP.set(None);
-        assert_eq!(failed.len(), 1, "exactly one verdict a window");
-        assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
-        let status = |r: &Option<Report>| r.as_ref().map(|r| r.status);
-        assert_eq!(status(&failed[0].vision), Some(Status::Failed));
-        assert_eq!(status(&failed[0].hearing), Some(Status::Failed));
-        assert!(told(&failed).is_empty());
-
-        // The siren goes on, as the same alert; then it is over.
-        assert!(told(&hear(&mut fuse, job(&profile, "yard", 3), 0.9)).is_empty());
-        let mut rest = Vec::new();
-        for seq in 4..10 {
-            rest.extend(hear(&mut fuse, job(&profile, "yard", seq), 0.1));
-        }
-        assert_eq!(told(&rest), [(Phase::End, Some(EndReason::Cleared))]);
-        let end = rest.iter().flat_map(|v| &v.alerts).next().unwrap();
-        assert_eq!(end.id, started[0].alerts[0].id);
-        // And the other camera noticed nothing.
-        let mut out = Vec::new();
-        fuse.finish(&mut out);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::Shutdown))]);
-        assert_eq!(out[0].camera.as_str(), "gate");
-    }
-
-    #[test]
-    fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
-        let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
-        hear(&mut fuse, job(&profile, "yard", 1), 0.9);
-        let mut out = Vec::new();
-        for seq in [2, 3] {
-            step(&mut fuse, FuseInput::Expect(job(&profile, "yard", seq), 0), &mut out);
-        }
-        TRIP.set(Some(2));
-        let over = FuseInput::Over {
-            camera: CameraId::new("yard"),
-            reason: EndReason::CameraLost,
-        };
-        step(&mut fuse, over, &mut out);
-        TRIP.set(None);
-        assert_eq!(told(&out), [(Phase::End, Some(EndReason::CameraLost))]);
-        let mut judged: Vec<u64> = out.iter().filter_map(|v| Some(v.window.as_ref()?.seq)).collect();
-        judged.sort_unstable();
-        assert_eq!(judged, [2, 3]);
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 //! can start before its cause.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::{CameraId, Job, Stage};
 use crate::error::StageError;
+use crate::picture_stats::picture_stats;
 
 /// Passes every window on and remembers the last few of each camera.
 pub struct Gate {
@@ -27,7 +29,11 @@ impl Stage for Gate {
     type Out = Job;
 
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
-        for job in jobs {
+        for mut job in jobs {
+            if job.profile.behaviour.tamper.is_some() {
+                let last = job.window.frames.last();
+                job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
+            }
             let ring = self.rings.entry(job.camera().clone()).or_default();
             if job.window.discontinuity {
                 ring.clear();

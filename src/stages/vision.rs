@@ -63,6 +63,10 @@ impl Vision {
         if window.frames.is_empty() {
             return Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Empty);
         }
+        let aspect = window
+            .frames
+            .first()
+            .map_or(16.0 / 9.0, |f| f.picture.width as f32 / f.picture.height.max(1) as f32);
         let frames: Vec<TrackedFrame> = window
             .frames
             .iter()
@@ -83,6 +87,7 @@ impl Vision {
         Report {
             body: ReportBody::Vision(VisionReport {
                 frames,
+                aspect,
                 model: self.detector.id(),
                 faces,
             }),
@@ -240,6 +245,7 @@ mod tests {
         Job {
             window: Arc::new(window),
             profile: profile.clone(),
+            look: None,
         }
     }
 
@@ -251,6 +257,8 @@ mod tests {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions { kinds: vec![] },
             snapshots: Snapshots::Off,
+            action: super::super::ActionGate::Off,
+            learned: None,
             emotion,
         });
         let mut out = Vec::new();

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, phase TEXT NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL,
     since_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS learned (camera TEXT PRIMARY KEY, body TEXT NOT NULL, at_ms INTEGER NOT NULL);
 PRAGMA user_version = 1;
 ";
 
@@ -261,6 +262,25 @@ impl Store {
         row.map_err(|e| self.fail(e))
     }
 
+    /// Keeps what a camera's behaviour has learned.
+    pub fn keep_learned(&self, camera: &str, body: &str, now_utc_ms: i64) -> Result<(), StoreError> {
+        let kept = self.db.execute(
+            "INSERT INTO learned (camera, body, at_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT (camera) DO UPDATE SET body = ?2, at_ms = ?3",
+            params![camera, body, now_utc_ms],
+        );
+        kept.map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// What a camera's behaviour has learned.
+    pub fn learned(&self, camera: &str) -> Result<Option<String>, StoreError> {
+        let row = self
+            .db
+            .query_row("SELECT body FROM learned WHERE camera = ?1", [camera], |r| r.get(0))
+            .optional();
+        row.map_err(|e| self.fail(e))
+    }
+
     pub fn dir(&self) -> &Path {
         &self.options.dir
     }
@@ -307,6 +327,16 @@ mod tests {
         again.acknowledge(again.waiting(0, 1).unwrap()[0].row).unwrap();
         assert_eq!(payloads(&again), ["b start"]);
         assert_eq!(again.events(0, Some("yard"), None).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_was_learned_is_there_after_a_reopen_camera_by_camera() {
+        let dir = tempfile::tempdir().unwrap();
+        store(dir.path(), 100).keep_learned("yard", "first", 1).unwrap();
+        store(dir.path(), 100).keep_learned("yard", "second", 2).unwrap();
+        let again = store(dir.path(), 100);
+        assert_eq!(again.learned("yard").unwrap().as_deref(), Some("second"));
+        assert_eq!(again.learned("gate").unwrap(), None);
     }
 
     #[test]

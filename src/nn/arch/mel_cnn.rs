@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
-use crate::nn::layers::{Conv, Linear};
+use crate::nn::layers::{Conv, Linear, max_pool_half};
 use crate::nn::weights::Weights;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -71,7 +71,7 @@ impl MelCnn {
         for (conv, pool) in &self.blocks {
             x = conv.forward(&x)?;
             if *pool {
-                x = x.max_pool2d(2)?;
+                x = max_pool_half(&x)?;
             }
         }
         let moments = x.mean(D::Minus1)?;

@@ -1,8 +1,11 @@
 //! One architecture a file: `Config` → `new(weights, config)` → `forward`. Names mirror the checkpoints.
 
+pub(super) mod av_fusion;
 pub(super) mod face_cnn;
 pub(super) mod face_fpn;
 pub(super) mod mel_cnn;
+pub(super) mod mel_rnn;
+pub(super) mod motion_cnn;
 pub(super) mod yolox;
 
 use super::ModelError;

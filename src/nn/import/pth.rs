@@ -1,46 +1,266 @@
-//! PyTorch checkpoints: a zip with a pickle, of which only tensors are understood.
+//! PyTorch checkpoints: a zip with a pickle, which names tensors, and their numbers.
 
-use std::path::Path;
+use std::io::{Cursor, Read};
 
-use candle_core::DType;
-use candle_core::pickle::PthTensors;
+use zip::ZipArchive;
 
 use super::Tensors;
+use super::pickle::{Id, Pickle, Value};
+
+/// The pickle of the largest YOLOX has less than 1 MB.
+const MAX_PICKLE_BYTES: u64 = 32 << 20;
+
+type Zip<'a> = ZipArchive<Cursor<&'a [u8]>>;
+
+/// A tensor as the pickle names it.
+struct Named<'a> {
+    name: &'a str,
+    /// `torch.FloatStorage` and the like.
+    kind: &'a str,
+    /// The member of the zip below `data/`.
+    key: &'a str,
+    stored: usize,
+    offset: usize,
+    shape: Vec<usize>,
+    strides: Vec<usize>,
+}
 
 /// The state dict, which stands under `model` in official checkpoints and at the top in others.
-pub(super) fn tensors(path: &Path, file_bytes: usize) -> Result<Tensors, String> {
-    let fail = |e: candle_core::Error| format!("is no PyTorch checkpoint of plain tensors ({e})");
-    let open = |key| PthTensors::new(path, key).map_err(fail);
-    let file = match open(Some("model")) {
-        Ok(file) if !file.tensor_infos().is_empty() => file,
-        _ => open(None)?,
-    };
-    if file.tensor_infos().is_empty() {
-        return Err("is no PyTorch checkpoint: it holds no tensors".into());
+pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, String> {
+    let mut zip = ZipArchive::new(Cursor::new(bytes))
+        .map_err(|e| format!("is no PyTorch checkpoint (since version 1.6 these are zips: {e})"))?;
+    let member = zip
+        .file_names()
+        .filter_map(Result::ok)
+        .find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
+        .ok_or("is no PyTorch checkpoint: it holds no data.pkl")?
+        .into_owned();
+    let folder = member.trim_end_matches("data.pkl").to_owned();
+    let pickle =
+        Pickle::parse(&read(&mut zip, &member, MAX_PICKLE_BYTES)?).map_err(|why| format!("its pickle {why}"))?;
+    let named = named(&pickle);
+    if named.is_empty() {
+        return Err("is no PyTorch checkpoint of plain tensors: it holds none".into());
     }
     // PyTorch stores without compression: what claims to be larger than the file is a lie or a bomb.
-    let claimed: usize = file
-        .tensor_infos()
-        .values()
-        .map(|t| t.layout.shape().elem_count().saturating_mul(t.dtype.size_in_bytes()))
-        .fold(0, usize::saturating_add);
-    if claimed > file_bytes {
+    let claimed = named.iter().fold(0usize, |n, t| n.saturating_add(t.bytes()));
+    if claimed > bytes.len() {
         return Err(format!(
-            "is no sound checkpoint: its tensors claim {claimed} bytes, the file has {file_bytes}"
+            "is no sound checkpoint: its tensors claim {claimed} bytes, the file has {}",
+            bytes.len()
         ));
     }
     let mut tensors = Tensors::new();
-    for (name, info) in file.tensor_infos() {
-        if !info.dtype.is_float() {
-            continue;
+    for tensor in named {
+        let Some(width) = width(tensor.kind) else { continue };
+        let stored = tensor.stored.checked_mul(width).filter(|n| *n <= bytes.len());
+        let stored = stored.ok_or_else(|| format!("tensor {}: its storage is larger than the file", tensor.name))?;
+        let data = read(&mut zip, &format!("{folder}data/{}", tensor.key), stored as u64)?;
+        if data.len() != stored {
+            return Err(format!("tensor {}: its storage breaks off", tensor.name));
         }
-        let tensor = file.get(name).map_err(fail)?;
-        let Some(tensor) = tensor else { continue };
-        let values = tensor
-            .to_dtype(DType::F32)
-            .and_then(|t| t.flatten_all()?.to_vec1())
-            .map_err(fail)?;
-        tensors.insert(name.clone(), (tensor.dims().to_vec(), values));
+        let values = gather(&tensor, &data, width).ok_or_else(|| {
+            format!(
+                "tensor {}: shape {:?} reaches beyond its {} numbers",
+                tensor.name, tensor.shape, tensor.stored
+            )
+        })?;
+        tensors.insert(tensor.name.to_owned(), (tensor.shape, values));
     }
     Ok(tensors)
+}
+
+/// A member's bytes, of which there may be `limit`.
+fn read(zip: &mut Zip, name: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let mut member = zip.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    if member.size() > limit {
+        return Err(format!(
+            "{name}: says it has {} bytes; at most {limit} belong there",
+            member.size()
+        ));
+    }
+    let mut out = Vec::new();
+    // Whatever it said: a bomb says little and holds much.
+    member
+        .by_ref()
+        .take(limit + 1)
+        .read_to_end(&mut out)
+        .map_err(|e| format!("{name}: {e}"))?;
+    if out.len() as u64 > limit {
+        return Err(format!("{name}: holds more bytes than the {limit} that belong there"));
+    }
+    Ok(out)
+}
+
+fn named(pickle: &Pickle) -> Vec<Named<'_>> {
+    let root = pickle.entries(pickle.root());
+    let inner = root.iter().rev().find(|(key, _)| ["model", "state_dict"].contains(key));
+    let dict = inner.map_or_else(|| root.clone(), |(_, id)| pickle.entries(*id));
+    dict.into_iter()
+        .filter_map(|(name, id)| tensor(pickle, name, id))
+        .collect()
+}
+
+fn tensor<'a>(pickle: &'a Pickle, name: &'a str, id: Id) -> Option<Named<'a>> {
+    let call = |id: Id| match pickle.get(id) {
+        Value::Call(function, args) => Some((pickle.global(*function)?, pickle.tuple(*args)?)),
+        _ => None,
+    };
+    let (mut function, mut args) = call(id)?;
+    if function == "torch._utils._rebuild_parameter" {
+        (function, args) = call(*args.first()?)?;
+    }
+    if function != "torch._utils._rebuild_tensor_v2" {
+        return None;
+    }
+    let [storage, offset, shape, strides, ..] = *args else {
+        return None;
+    };
+    let Value::Stored(storage) = pickle.get(storage) else {
+        return None;
+    };
+    let [_, kind, key, _, stored] = *pickle.tuple(*storage)? else {
+        return None;
+    };
+    let sizes = |id: Id| {
+        pickle
+            .tuple(id)?
+            .iter()
+            .map(|n| pickle.size(*n))
+            .collect::<Option<Vec<_>>>()
+    };
+    Some(Named {
+        name,
+        kind: pickle.global(kind)?,
+        key: pickle.text(key)?,
+        stored: pickle.size(stored)?,
+        offset: pickle.size(offset)?,
+        shape: sizes(shape)?,
+        strides: sizes(strides)?,
+    })
+}
+
+impl Named<'_> {
+    fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))
+    }
+
+    fn bytes(&self) -> usize {
+        let width = width(self.kind).unwrap_or(1);
+        self.count().and_then(|n| n.checked_mul(width)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Bytes of a number; None for kinds that are no weights (counters).
+fn width(kind: &str) -> Option<usize> {
+    match kind {
+        "torch.FloatStorage" => Some(4),
+        "torch.HalfStorage" | "torch.BFloat16Storage" => Some(2),
+        "torch.DoubleStorage" => Some(8),
+        _ => None,
+    }
+}
+
+/// The numbers in the order of the shape, whatever the strides. None when these reach beyond the storage.
+fn gather(tensor: &Named, data: &[u8], width: usize) -> Option<Vec<f32>> {
+    let count = tensor.count()?;
+    if tensor.strides.len() != tensor.shape.len() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(count);
+    let mut at = vec![0usize; tensor.shape.len()];
+    for _ in 0..count {
+        let mut steps = at.iter().zip(&tensor.strides);
+        let index = steps.try_fold(tensor.offset, |sum, (i, stride)| {
+            sum.checked_add(i.checked_mul(*stride)?)
+        })?;
+        let start = index.checked_mul(width)?;
+        out.push(number(tensor.kind, data.get(start..start.checked_add(width)?)?)?);
+        for (i, size) in at.iter_mut().zip(&tensor.shape).rev() {
+            *i += 1;
+            if *i < *size {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    Some(out)
+}
+
+fn number(kind: &str, b: &[u8]) -> Option<f32> {
+    Some(match kind {
+        "torch.FloatStorage" => f32::from_le_bytes(b.try_into().ok()?),
+        "torch.HalfStorage" => half::f16::from_le_bytes(b.try_into().ok()?).to_f32(),
+        "torch.BFloat16Storage" => half::bf16::from_le_bytes(b.try_into().ok()?).to_f32(),
+        _ => f64::from_le_bytes(b.try_into().ok()?) as f32,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// `{"w": tensor}` as PyTorch pickles it, with these sizes and strides over a storage of `stored` floats.
+    fn pickle(stored: u8, offset: u8, shape: [u8; 2], strides: [u8; 2]) -> Vec<u8> {
+        let mut p = b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK".to_vec();
+        p.extend([stored, b't', b'Q', b'K', offset]);
+        for pair in [shape, strides] {
+            p.extend([b'K', pair[0], b'K', pair[1], 0x86]);
+        }
+        p.extend(b"\x89NtRs.");
+        p
+    }
+
+    fn checkpoint(pickle: &[u8], data: &[u8], deflated: bool) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let method = if deflated {
+            zip::CompressionMethod::Deflated
+        } else {
+            zip::CompressionMethod::Stored
+        };
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, bytes) in [("archive/data.pkl", pickle), ("archive/data/0", data)] {
+            zip.start_file(name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn floats(n: u8) -> Vec<u8> {
+        (0..n).flat_map(|i| f32::from(i).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn tensors_are_read_whatever_their_strides_and_offset() {
+        let read = |offset, shape, strides| {
+            let file = checkpoint(&pickle(8, offset, shape, strides), &floats(8), false);
+            tensors(&file).unwrap()["w"].clone()
+        };
+        assert_eq!(read(2, [2, 3], [3, 1]).1, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(
+            read(0, [3, 2], [1, 3]),
+            (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0])
+        );
+    }
+
+    #[test]
+    fn tensors_beyond_their_storage_or_their_file_are_refused() {
+        let refused = |pickle: Vec<u8>, data: &[u8]| tensors(&checkpoint(&pickle, data, false)).err().unwrap();
+        assert!(refused(pickle(8, 3, [2, 3], [3, 1]), &floats(8)).contains("reaches beyond"));
+        assert!(refused(pickle(8, 0, [2, 3], [3, 1]), &floats(7)).contains("breaks off"));
+        assert!(refused(pickle(8, 0, [255, 255], [0, 0]), &floats(8)).contains("claim"));
+        assert!(refused(pickle(8, 0, [2, 3], [3, 1]), &floats(9)).contains("data/0"));
+    }
+
+    #[test]
+    fn a_zip_bomb_is_refused_before_it_is_unpacked() {
+        let bomb = vec![0u8; 64 << 20];
+        let in_data = checkpoint(&pickle(8, 0, [2, 3], [3, 1]), &bomb, true);
+        assert!(in_data.len() < 1 << 20);
+        assert!(tensors(&in_data).err().unwrap().contains("data/0"));
+        let in_pickle = checkpoint(&bomb, &floats(8), true);
+        assert!(tensors(&in_pickle).err().unwrap().contains("data.pkl"));
+    }
 }

@@ -1,0 +1,141 @@
+//! Recordings through a graph of their own, one after another, as fast as it goes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+
+use super::{LoadedModels, fill_thresholds};
+use crate::clock::SystemClock;
+use crate::config::CameraConfig;
+use crate::data::{EndReason, Snapshots};
+use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
+use crate::ingest::replay;
+use crate::nn::ModelOptions;
+use crate::stages::{ActionGate, CameraProfile, Verdict};
+
+/// The daemon's graph with one camera, whose windows come from files.
+pub struct Player {
+    graph: Graph,
+    verdicts: EdgeOut<Verdict>,
+    camera: CameraConfig,
+    models: Vec<String>,
+}
+
+impl Player {
+    /// Loads the models and starts the graph. The camera's missing thresholds are filled in from the models.
+    ///
+    /// # Errors
+    /// A model is missing or damaged, or a thread could not be started.
+    pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
+        let models = LoadedModels::load(models, camera.behaviour.fight.is_some(), camera.emotion)?;
+        fill_thresholds(
+            &mut camera.behaviour,
+            models.detector.manifest(),
+            models.sound.manifest(),
+            models.fight_threshold(),
+        );
+        let mut names = vec![models.detector.id().to_string(), models.sound.id().to_string()];
+        names.extend(models.action.as_ref().map(|m| m.id().to_string()));
+        names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
+        if camera.emotion {
+            names.push(models.voice.id().to_string());
+            names.extend(models.faces.iter().map(|m| m.emotion.id().to_string()));
+        }
+        let clock = Arc::new(SystemClock::new());
+        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
+        Ok(Self {
+            graph,
+            verdicts,
+            camera,
+            models: names,
+        })
+    }
+
+    /// As it is played, with all thresholds.
+    pub fn camera(&self) -> &CameraConfig {
+        &self.camera
+    }
+
+    /// `name@version` of the models that were loaded.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// One file to its end: its windows go in while the verdicts come out, then its open alerts end. The first frame's
+    /// time is `start_utc_ns`.
+    ///
+    /// # Errors
+    /// The file cannot be read to its end (its verdicts up to there were given), a window could not be computed, or
+    /// `take` failed.
+    pub fn play(
+        &self,
+        file: &Path,
+        start_utc_ns: i64,
+        mut take: impl FnMut(&Verdict) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let profile = CameraProfile {
+            detect: self.camera.detect.clone(),
+            action: ActionGate::of(&self.camera.behaviour),
+            behaviour: self.camera.behaviour.clone(),
+            policy: self.camera.policy.clone(),
+            snapshots: Snapshots::Off,
+            learned: None,
+            emotion: self.camera.emotion,
+        };
+        let inlet = self
+            .graph
+            .camera(self.camera.ingest.id.clone(), profile, Arc::default());
+        let (ended, end) = crossbeam_channel::bounded(1);
+        let mut failed = 0;
+        let read = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut sent = 0;
+                let result = replay(file, &self.camera.ingest, start_utc_ns, |window| {
+                    sent += 1;
+                    inlet.push(window);
+                });
+                let _ = ended.send(sent);
+                result
+            });
+            let (mut judged, mut expected) = (0, None);
+            while expected.is_none_or(|n| judged < n) {
+                if let Next::Item(verdict) = self.verdicts.next(Duration::from_millis(50)) {
+                    judged += usize::from(verdict.window.is_some());
+                    failed += usize::from(verdict.has_failed());
+                    take(&verdict)?;
+                }
+                expected = expected.or_else(|| end.try_recv().ok());
+                if let Some(stage) = self.graph.health().fatal() {
+                    return Err(anyhow!("the stage {stage} panicked again and again"));
+                }
+            }
+            reader
+                .join()
+                .map_err(|_| anyhow!("{}: the reader panicked", file.display()))?
+                .map_err(anyhow::Error::from)
+        });
+        inlet.over(EndReason::Eof);
+        // Always answered, also when no alert was open.
+        if let Next::Item(verdict) = self.verdicts.next(Duration::from_secs(5)) {
+            take(&verdict)?;
+        }
+        read?;
+        if failed > 0 {
+            return Err(anyhow!(
+                "{}: {failed} windows could not be computed; the log says why",
+                file.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// A stage did not end in time.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.graph
+            .stop(Duration::from_secs(10))
+            .map_err(|stages| anyhow!("still running: {}", stages.join(", ")))
+    }
+}

@@ -1,0 +1,172 @@
+//! What every branch said over time, gathered from verdicts for a plot.
+
+use std::collections::BTreeMap;
+
+use crate::config::CameraConfig;
+use crate::data::{Alert, Kind, Phase, Severity};
+use crate::stages::Verdict;
+
+/// One modality's scores over time, in seconds from the recording's start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lane {
+    pub name: String,
+    /// Lowest and highest value shown.
+    pub range: (f64, f64),
+    pub unit: &'static str,
+    /// Label → points of (seconds, value), in the order of time.
+    pub series: BTreeMap<String, Vec<(f64, f64)>>,
+    /// Label → the value from which it counts.
+    pub thresholds: BTreeMap<String, f64>,
+}
+
+/// Something found at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    pub at_s: f64,
+    pub name: String,
+    pub score: f64,
+}
+
+/// An alert from its start to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    pub id: String,
+    pub name: String,
+    pub severity: Severity,
+    pub score: f64,
+    pub from_s: f64,
+    pub to_s: f64,
+}
+
+/// Everything that a plot shows.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    pub lanes: Vec<Lane>,
+    pub findings: Vec<Mark>,
+    pub alerts: Vec<Span>,
+    pub seconds: f64,
+    /// UTC of the first window, from which seconds are counted.
+    pub start_utc_ns: Option<i64>,
+}
+
+const SCORES: (f64, f64) = (0.0, 1.0);
+const LEVELS_DBFS: (f64, f64) = (-90.0, 0.0);
+
+impl Trace {
+    pub fn new(camera: &CameraConfig) -> Self {
+        let mut trace = Self::default();
+        for zone in &camera.behaviour.zones {
+            for (class, score) in &zone.min_score {
+                let lane = trace.lane("video", SCORES, "score");
+                lane.thresholds.insert(class.to_string(), f64::from(*score));
+            }
+        }
+        for rule in &camera.behaviour.sounds {
+            let lane = trace.lane("audio", SCORES, "score");
+            lane.thresholds.insert(rule.kind.to_string(), f64::from(rule.threshold));
+        }
+        trace
+    }
+
+    pub fn take(&mut self, verdict: &Verdict) {
+        if let Some(window) = &verdict.window {
+            let start_ns = *self.start_utc_ns.get_or_insert(window.utc_ns(window.start_ns));
+            let seconds = |pts_ns: u64| (window.utc_ns(pts_ns) - start_ns) as f64 / 1e9;
+            self.seconds = self.seconds.max(seconds(window.end_ns));
+            self.see(verdict, seconds);
+            self.hear(verdict, seconds);
+            for finding in &verdict.findings {
+                self.findings.push(Mark {
+                    at_s: seconds(finding.at_ns),
+                    name: named(finding.kind, finding.zone.as_deref()),
+                    score: finding.score.into(),
+                });
+            }
+        }
+        for alert in &verdict.alerts {
+            self.alert(alert);
+        }
+    }
+
+    /// The surest track of each class at each frame; nobody is 0.
+    fn see(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
+        let Some(seen) = verdict.seen() else { return };
+        let lane = self.lane("video", SCORES, "score");
+        for frame in &seen.frames {
+            let mut best: BTreeMap<String, f64> = lane.series.keys().map(|class| (class.clone(), 0.0)).collect();
+            for track in frame.tracks.iter().filter(|t| t.seen) {
+                let score = best.entry(track.class.to_string()).or_default();
+                *score = score.max(track.score.into());
+            }
+            for (class, score) in best {
+                lane.series
+                    .entry(class)
+                    .or_default()
+                    .push((seconds(frame.pts_ns), score));
+            }
+        }
+    }
+
+    /// The scores of each patch, and how loud it was.
+    fn hear(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
+        let Some(heard) = verdict.heard() else { return };
+        for patch in &heard.patches {
+            let at_s = seconds(patch.start_ns);
+            let lane = self.lane("audio", SCORES, "score");
+            for (label, score) in heard.labels.iter().zip(&patch.scores) {
+                if &**label != "background" {
+                    lane.series
+                        .entry(label.to_string())
+                        .or_default()
+                        .push((at_s, f64::from(*score)));
+                }
+            }
+            let level = self.lane("level", LEVELS_DBFS, "dBFS");
+            let dbfs = f64::from(patch.level_dbfs).max(LEVELS_DBFS.0);
+            level.series.entry("loudness".into()).or_default().push((at_s, dbfs));
+        }
+    }
+
+    fn alert(&mut self, alert: &Alert) {
+        let Some(start_ns) = self.start_utc_ns else { return };
+        let seconds = |utc_ns: i64| (utc_ns - start_ns) as f64 / 1e9;
+        let to_s = seconds(alert.ended_utc_ns.unwrap_or(alert.updated_utc_ns));
+        let spans = &mut self.alerts;
+        let span = match spans.iter().position(|s| s.id == alert.id) {
+            Some(at) => &mut spans[at],
+            None => {
+                spans.push(Span {
+                    id: alert.id.clone(),
+                    name: named(alert.kind, alert.zone.as_deref()),
+                    severity: alert.severity,
+                    score: alert.score.into(),
+                    from_s: seconds(alert.started_utc_ns),
+                    to_s,
+                });
+                let last = spans.len() - 1;
+                &mut spans[last]
+            }
+        };
+        span.score = alert.score.into();
+        span.severity = alert.severity;
+        // An alert without a message of its end is open to the end of the plot.
+        span.to_s = if alert.phase == Phase::End { to_s } else { f64::INFINITY };
+    }
+
+    fn lane(&mut self, name: &str, range: (f64, f64), unit: &'static str) -> &mut Lane {
+        let at = self.lanes.iter().position(|l| l.name == name).unwrap_or_else(|| {
+            self.lanes.push(Lane {
+                name: name.to_owned(),
+                range,
+                unit,
+                ..Lane::default()
+            });
+            self.lanes.len() - 1
+        });
+        &mut self.lanes[at]
+    }
+}
+
+fn named(kind: Kind, zone: Option<&str>) -> String {
+    zone.map_or_else(|| kind.to_string(), |zone| format!("{kind} {zone}"))
+}

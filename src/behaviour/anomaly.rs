@@ -1,0 +1,308 @@
+//! What this camera has never seen: learned on the box from its own tracks and sounds, without anybody's labels.
+//!
+//! Every second of a track is judged by what was seen before (where, how large and how fast there, at which hour) and
+//! then learned. How surprising something must be follows from the record: so much that it comes `per_day` times a day
+//! at most. Nothing is told during the warm-up, and what happens again and again becomes usual.
+
+mod memory;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::gait::Gaits;
+use super::{alert_track, told_by};
+use crate::data::{AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, Track, TrackedFrame};
+use crate::fusion::{contribution, sigmoid};
+use memory::{COLUMNS, LEVELS, Memory, QUARTERS, ROWS, SIZES, Second, Why};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnomalyOptions {
+    /// Hours of watching before anything is told.
+    pub warm_up_h: f32,
+    /// Days in which what was learned fades to a third.
+    pub decay_days: f32,
+    /// Alerts a day that the threshold aims at.
+    pub per_day: f32,
+    /// Whose hours are learned.
+    pub timezone: TimeZone,
+}
+
+impl Default for AnomalyOptions {
+    fn default() -> Self {
+        Self {
+            warm_up_h: 72.0,
+            decay_days: 14.0,
+            per_day: 2.0,
+            timezone: TimeZone::UTC,
+        }
+    }
+}
+
+/// Less surprise than this, in decades, is none.
+const FLOOR: f32 = 1.5;
+/// So many seconds in a row must be surprising.
+const SECONDS: usize = 3;
+/// Somebody who stays at one place is learned for so many seconds, not for ever.
+const STAYS: u32 = 20;
+/// So many seconds of a track are learned only when it is gone.
+const PENDING: usize = 60;
+/// So many windows of sound are learned later, for the same reason.
+const LEVELS_PENDING: usize = 40;
+const SECOND_NS: u64 = 1_000_000_000;
+/// Body heights a second: the upper edge of each step of speed but the last.
+const SPEED_EDGES: [f32; 7] = [0.15, 0.5, 0.9, 1.4, 2.0, 2.8, 4.0];
+
+pub(super) struct Anomaly {
+    options: AnomalyOptions,
+    memory: Memory,
+    tracks: BTreeMap<u64, Follow>,
+    /// Surprises of the last windows of sound.
+    loud: Vec<f32>,
+    /// Quarter and loudness of windows that are not learned yet.
+    levels: VecDeque<(usize, usize)>,
+    /// The highest surprise of the loud stretch at hand; 0 between two.
+    loud_peak: f32,
+    last_ns: Option<u64>,
+    told: Option<(u64, Finding)>,
+}
+
+/// A track since it appeared.
+struct Follow {
+    judged_ns: u64,
+    seen_ns: u64,
+    /// The last seconds, oldest first.
+    last: Vec<(f32, Why)>,
+    /// Seconds that are not learned yet: a track must not become used to itself.
+    pending: VecDeque<Second>,
+    peak: f32,
+    place: BBox,
+    stayed: u32,
+}
+
+impl Anomaly {
+    pub fn new(options: AnomalyOptions) -> Self {
+        Self {
+            options,
+            memory: Memory::default(),
+            tracks: BTreeMap::new(),
+            loud: Vec::new(),
+            levels: VecDeque::new(),
+            loud_peak: 0.0,
+            last_ns: None,
+            told: None,
+        }
+    }
+
+    pub fn reset(&mut self) {
+        for second in std::mem::take(&mut self.tracks).into_values().flat_map(|f| f.pending) {
+            self.memory.learn(&second);
+        }
+        self.loud.clear();
+        for (quarter, level) in std::mem::take(&mut self.levels) {
+            self.memory.learn_level(quarter, level);
+        }
+        self.last_ns = None;
+        self.told = None;
+    }
+
+    /// What was learned, as text for the store.
+    pub fn learned(&self) -> String {
+        self.memory.text()
+    }
+
+    /// # Errors
+    /// The text is not of a form that this version knows; what was learned then begins anew.
+    pub fn recall(&mut self, text: &str) -> Result<(), String> {
+        self.memory = Memory::parse(text)?;
+        Ok(())
+    }
+
+    fn judges(&self) -> bool {
+        self.memory.watched_s >= f64::from(self.options.warm_up_h) * 3600.0
+    }
+
+    /// The second half of the warm-up already says how surprising usual things are.
+    fn gathers_peaks(&self) -> bool {
+        self.memory.watched_s >= f64::from(self.options.warm_up_h) * 1800.0
+    }
+
+    pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, utc_offset_ns: i64) {
+        let now_ns = frame.pts_ns;
+        let utc_s = (now_ns as i64 + utc_offset_ns) / 1_000_000_000;
+        let hour = hour(utc_s, &self.options.timezone);
+        let dt_s = self
+            .last_ns
+            .map_or(0.0, |last| now_ns.saturating_sub(last) as f32 / 1e9);
+        self.last_ns = Some(now_ns);
+        self.memory.fade(utc_s, self.options.decay_days);
+        self.memory.watch(hour, dt_s.min(5.0), self.gathers_peaks());
+        for track in frame.tracks.iter().filter(|t| t.seen) {
+            self.follow(track, gaits, hour, now_ns);
+        }
+        let gathers = self.gathers_peaks();
+        let memory = &mut self.memory;
+        self.tracks.retain(|_, f| {
+            let goes_on = now_ns.saturating_sub(f.seen_ns) < 3 * SECOND_NS;
+            if !goes_on {
+                f.pending.iter().for_each(|second| memory.learn(second));
+                if gathers {
+                    memory.learn_peak(f.peak);
+                }
+            }
+            goes_on
+        });
+    }
+
+    fn follow(&mut self, track: &Track, gaits: &Gaits, hour: usize, now_ns: u64) {
+        let b = track.bbox;
+        let follow = self.tracks.entry(track.id).or_insert(Follow {
+            judged_ns: now_ns,
+            seen_ns: now_ns,
+            last: Vec::new(),
+            pending: VecDeque::new(),
+            peak: 0.0,
+            place: b,
+            stayed: 0,
+        });
+        follow.seen_ns = now_ns;
+        if now_ns.saturating_sub(follow.judged_ns) < SECOND_NS {
+            return;
+        }
+        follow.judged_ns = now_ns;
+        if follow.place.iou(&b) > 0.6 {
+            follow.stayed += 1;
+        } else {
+            (follow.place, follow.stayed) = (b, 0);
+        }
+        if follow.stayed > STAYS {
+            return;
+        }
+        let second = Second {
+            column: cell(b.bottom().x, COLUMNS),
+            row: cell(b.bottom().y, ROWS),
+            size: size(b.height()),
+            speed: gaits.motion(track.id, 1.0).map(|m| speed(m.speed())),
+            hour,
+        };
+        follow.last.push(self.memory.surprise(&second));
+        if follow.last.len() > SECONDS {
+            follow.last.remove(0);
+        }
+        follow.pending.push_back(second);
+        if follow.pending.len() > PENDING
+            && let Some(second) = follow.pending.pop_front()
+        {
+            self.memory.learn(&second);
+        }
+        if follow.last.len() < SECONDS {
+            return;
+        }
+        // The least of the last seconds: one odd box is no odd track.
+        let least = follow.last.iter().min_by(|a, b| a.0.total_cmp(&b.0)).copied();
+        let Some((surprise, why)) = least else { return };
+        follow.peak = follow.peak.max(surprise);
+        if self.judges() {
+            self.tell(surprise, why, Modality::Video, Some(alert_track(track)), now_ns);
+        }
+    }
+
+    /// The sound of one window.
+    pub fn hear(&mut self, heard: &HearingReport, utc_offset_ns: i64) -> Option<Finding> {
+        let at_ns = heard.patches.last()?.start_ns;
+        let loudest = heard.patches.iter().map(|p| p.level_dbfs).fold(-120.0, f32::max);
+        let hour = hour((at_ns as i64 + utc_offset_ns) / 1_000_000_000, &self.options.timezone);
+        let quarter = hour * QUARTERS / 24;
+        let level = (((loudest + 72.0) / 3.0).max(0.0) as usize).min(LEVELS - 1);
+        let surprise = self.memory.loudness_surprise(quarter, level);
+        self.levels.push_back((quarter, level));
+        if self.levels.len() > LEVELS_PENDING
+            && let Some((quarter, level)) = self.levels.pop_front()
+        {
+            self.memory.learn_level(quarter, level);
+        }
+        self.loud.push(surprise);
+        if self.loud.len() > SECONDS {
+            self.loud.remove(0);
+        }
+        let least = self.loud.iter().copied().fold(f32::INFINITY, f32::min);
+        if self.loud.len() < SECONDS || least < FLOOR {
+            let peak = std::mem::take(&mut self.loud_peak);
+            if peak > 0.0 && self.gathers_peaks() {
+                self.memory.learn_peak(peak);
+            }
+            return None;
+        }
+        self.loud_peak = self.loud_peak.max(least);
+        if !self.judges() {
+            return None;
+        }
+        self.tell(least, Why::Loud, Modality::Audio, None, at_ns);
+        self.take(at_ns)
+    }
+
+    /// What was found since the last call.
+    pub fn finding(&mut self, now_ns: u64) -> Option<Finding> {
+        self.take(now_ns)
+    }
+
+    fn take(&mut self, now_ns: u64) -> Option<Finding> {
+        let (at_ns, finding) = self.told.take()?;
+        (now_ns.saturating_sub(at_ns) < 2 * SECOND_NS).then_some(finding)
+    }
+
+    fn tell(&mut self, surprise: f32, why: Why, modality: Modality, track: Option<AlertTrack>, at_ns: u64) {
+        let threshold = self.memory.threshold(self.options.per_day, FLOOR);
+        if surprise < threshold {
+            return;
+        }
+        let score = sigmoid(1.0 + 2.0 * (surprise - threshold));
+        let label: Arc<str> = label(why, track.as_ref().map_or("sound", |t| &t.class)).into();
+        let evidence = Evidence {
+            modality,
+            model: "rule:anomaly".into(),
+            label,
+            score,
+            contribution: contribution(score, super::PRIOR),
+            at_ns,
+        };
+        let finding = Finding {
+            tracks: track.into_iter().collect(),
+            ..told_by(Kind::Anomaly, evidence)
+        };
+        if self.told.as_ref().is_none_or(|(_, other)| other.score < score) {
+            self.told = Some((at_ns, finding));
+        }
+    }
+}
+
+fn label(why: Why, class: &str) -> String {
+    match why {
+        Why::Place => format!("{class} where none was seen before"),
+        Why::Size => format!("{class} of a size that none had there before"),
+        Why::Fast => format!("fast {class} where none was seen before"),
+        Why::Slow => format!("{class} slower than any there before"),
+        Why::Hour => format!("{class} at an hour at which hardly anything was seen before"),
+        Why::Loud => "louder than at this time of the day before".to_owned(),
+    }
+}
+
+fn cell(part: f32, cells: usize) -> usize {
+    ((part.clamp(0.0, 1.0) * cells as f32) as usize).min(cells - 1)
+}
+
+/// Height of the box in steps of half an octave below the whole picture.
+fn size(height: f32) -> usize {
+    ((-2.0 * height.clamp(1e-3, 1.0).log2()) as usize).min(SIZES - 1)
+}
+
+fn speed(heights_per_s: f32) -> usize {
+    SPEED_EDGES.iter().filter(|edge| heights_per_s >= **edge).count()
+}
+
+fn hour(utc_s: i64, zone: &TimeZone) -> usize {
+    let stamp = Timestamp::from_second(utc_s).unwrap_or(Timestamp::UNIX_EPOCH);
+    zone.to_datetime(stamp).hour().clamp(0, 23) as usize
+}

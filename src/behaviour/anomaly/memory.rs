@@ -1,0 +1,340 @@
+//! What one camera has seen and heard so far: counts that fade, and how rare something is by them.
+
+use serde::{Deserialize, Serialize};
+
+pub(super) const COLUMNS: usize = 16;
+pub(super) const ROWS: usize = 9;
+pub(super) const SIZES: usize = 8;
+pub(super) const SPEEDS: usize = 8;
+pub(super) const LEVELS: usize = 24;
+/// Quarters of the day for sound: six hours each.
+pub(super) const QUARTERS: usize = 4;
+/// Surprise in steps of a quarter decade.
+pub(super) const PEAKS: usize = 24;
+const PEAK_STEP: f32 = 0.25;
+/// What has never been seen counts as this little.
+const NEVER: f32 = 0.1;
+/// Fewer seconds than this in a row of the picture say nothing about sizes and speeds there.
+const ROW_KNOWN_S: f32 = 60.0;
+/// Fewer hours than this of an hour of the day say nothing about it.
+const HOUR_KNOWN_S: f32 = 2.0 * 3600.0;
+/// The form of what is stored. A later form must still read the earlier ones.
+const VERSION: u32 = 1;
+
+/// Seconds by place, size, speed, hour and loudness. All fade alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    version: u32,
+    /// Seconds watched since the beginning; these do not fade.
+    pub watched_s: f64,
+    /// Seconds over which `peaks` were gathered.
+    pub judged_s: f32,
+    /// UTC in seconds of the last fading.
+    pub faded_at_s: i64,
+    place: Vec<f32>,
+    size: Vec<f32>,
+    speed: Vec<f32>,
+    hour: Vec<f32>,
+    hour_watched: Vec<f32>,
+    level: Vec<f32>,
+    /// Tracks and sounds by the highest surprise of each.
+    peaks: Vec<f32>,
+}
+
+/// One second of a track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Second {
+    pub column: usize,
+    pub row: usize,
+    pub size: usize,
+    /// None where it is not known.
+    pub speed: Option<usize>,
+    pub hour: usize,
+}
+
+/// In what something is rare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Place,
+    Size,
+    Fast,
+    Slow,
+    Hour,
+    Loud,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            watched_s: 0.0,
+            judged_s: 0.0,
+            faded_at_s: 0,
+            place: vec![0.0; COLUMNS * ROWS],
+            size: vec![0.0; ROWS * SIZES],
+            speed: vec![0.0; ROWS * SPEEDS],
+            hour: vec![0.0; 24],
+            hour_watched: vec![0.0; 24],
+            level: vec![0.0; QUARTERS * LEVELS],
+            peaks: vec![0.0; PEAKS],
+        }
+    }
+}
+
+impl Memory {
+    /// # Errors
+    /// The text is no memory, or of a form that this version does not know.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let memory: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let fresh = Self::default();
+        let sizes = |m: &Self| {
+            [
+                &m.place,
+                &m.size,
+                &m.speed,
+                &m.hour,
+                &m.hour_watched,
+                &m.level,
+                &m.peaks,
+            ]
+            .map(Vec::len)
+        };
+        let counts = [
+            &memory.place,
+            &memory.size,
+            &memory.speed,
+            &memory.hour,
+            &memory.level,
+            &memory.peaks,
+        ];
+        if memory.version != VERSION {
+            return Err(format!("its form {} is not known", memory.version));
+        }
+        if sizes(&memory) != sizes(&fresh) || counts.iter().any(|c| c.iter().any(|v| !v.is_finite() || *v < 0.0)) {
+            return Err("its counts are not as they should be".to_owned());
+        }
+        Ok(memory)
+    }
+
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours.
+    pub fn fade(&mut self, now_s: i64, decay_days: f32) {
+        if self.faded_at_s == 0 || now_s < self.faded_at_s {
+            self.faded_at_s = now_s;
+        }
+        let hours = (now_s - self.faded_at_s) / 3600;
+        if hours == 0 {
+            return;
+        }
+        self.faded_at_s += hours * 3600;
+        let part = (-(hours as f32) / (24.0 * decay_days)).exp();
+        let lists = [&mut self.place, &mut self.size, &mut self.speed, &mut self.hour];
+        for list in lists
+            .into_iter()
+            .chain([&mut self.hour_watched, &mut self.level, &mut self.peaks])
+        {
+            list.iter_mut().for_each(|v| *v *= part);
+        }
+        self.judged_s *= part;
+    }
+
+    pub fn watch(&mut self, hour: usize, s: f32, judging: bool) {
+        self.watched_s += f64::from(s);
+        self.hour_watched[hour] += s;
+        if judging {
+            self.judged_s += s;
+        }
+    }
+
+    pub fn learn(&mut self, second: &Second) {
+        self.place[second.row * COLUMNS + second.column] += 1.0;
+        self.size[second.row * SIZES + second.size] += 1.0;
+        if let Some(speed) = second.speed {
+            self.speed[second.row * SPEEDS + speed] += 1.0;
+        }
+        self.hour[second.hour] += 1.0;
+    }
+
+    /// How many decades rarer this is than if everything were equally common, and in what. 0: not rare at all.
+    pub fn surprise(&self, second: &Second) -> (f32, Why) {
+        let place = rarity(
+            self.around(second.column, second.row),
+            self.place.iter().sum(),
+            COLUMNS * ROWS,
+        );
+        let mut most = (place, Why::Place);
+        let mut offer = |surprise: f32, why| {
+            if surprise > most.0 {
+                most = (surprise, why);
+            }
+        };
+        let row = &self.size[second.row * SIZES..][..SIZES];
+        if row.iter().sum::<f32>() >= ROW_KNOWN_S {
+            offer(rarity(beside(row, second.size), row.iter().sum(), SIZES), Why::Size);
+        }
+        let row = &self.speed[second.row * SPEEDS..][..SPEEDS];
+        if let Some(speed) = second.speed
+            && row.iter().sum::<f32>() >= ROW_KNOWN_S
+        {
+            let slower: f32 = row[..speed].iter().sum();
+            let why = if slower * 2.0 > row.iter().sum() {
+                Why::Fast
+            } else {
+                Why::Slow
+            };
+            offer(rarity(beside(row, speed), row.iter().sum(), SPEEDS), why);
+        }
+        if self.hour_watched[second.hour] >= HOUR_KNOWN_S {
+            // Seconds of tracks in an hour's watch, against those of the average hour.
+            let rate = (self.hour[second.hour] + NEVER) / self.hour_watched[second.hour];
+            let usual = self.hour.iter().sum::<f32>() / self.hour_watched.iter().sum::<f32>().max(1.0);
+            offer((usual / rate.max(1e-9)).max(1.0).log10(), Why::Hour);
+        }
+        most
+    }
+
+    pub fn learn_level(&mut self, quarter: usize, level: usize) {
+        self.level[quarter * LEVELS + level] += 1.0;
+    }
+
+    /// How many decades rarer so loud a second is than one in a hundred.
+    pub fn loudness_surprise(&self, quarter: usize, level: usize) -> f32 {
+        let row = &self.level[quarter * LEVELS..][..LEVELS];
+        let all: f32 = row.iter().sum();
+        let louder: f32 = row[level..].iter().sum();
+        if all < HOUR_KNOWN_S / 2.0 {
+            return 0.0;
+        }
+        (-((louder + NEVER) / (all + NEVER)).log10() - 2.0).max(0.0)
+    }
+
+    pub fn learn_peak(&mut self, surprise: f32) {
+        self.peaks[peak_bin(surprise)] += 1.0;
+    }
+
+    /// The least surprise that comes at most `per_day` times a day, and never less than `floor`. Less than a day counts
+    /// as one: nothing is known yet of a whole day.
+    pub fn threshold(&self, per_day: f32, floor: f32) -> f32 {
+        let days = (self.judged_s / 86_400.0).max(1.0);
+        let mut beyond = 0.0;
+        for bin in (0..PEAKS).rev() {
+            beyond += self.peaks[bin];
+            if beyond / days > per_day {
+                return floor.max((bin + 1) as f32 * PEAK_STEP);
+            }
+        }
+        floor
+    }
+
+    /// Seconds in a cell and, by half, in those beside it: nobody walks by cells.
+    fn around(&self, column: usize, row: usize) -> f32 {
+        let mut sum = 0.0;
+        for r in row.saturating_sub(1)..(row + 2).min(ROWS) {
+            for c in column.saturating_sub(1)..(column + 2).min(COLUMNS) {
+                let weight = if (r, c) == (row, column) { 1.0 } else { 0.25 };
+                sum += weight * self.place[r * COLUMNS + c];
+            }
+        }
+        sum
+    }
+}
+
+/// A bin and half of its neighbours.
+fn beside(row: &[f32], bin: usize) -> f32 {
+    let at = |i: Option<usize>| i.and_then(|i| row.get(i)).copied().unwrap_or(0.0);
+    row[bin] + 0.5 * (at(bin.checked_sub(1)) + at(Some(bin + 1)))
+}
+
+fn rarity(seen: f32, all: f32, bins: usize) -> f32 {
+    let bins = bins as f32;
+    let p = (seen + NEVER) / (all + NEVER * bins);
+    (-(p * bins).log10()).max(0.0)
+}
+
+fn peak_bin(surprise: f32) -> usize {
+    ((surprise / PEAK_STEP) as usize).min(PEAKS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Second = Second {
+        column: 3,
+        row: 6,
+        size: 4,
+        speed: Some(2),
+        hour: 14,
+    };
+
+    fn known() -> Memory {
+        let mut memory = Memory::default();
+        (0..5000).for_each(|_| memory.learn(&HERE));
+        memory
+    }
+
+    #[test]
+    fn what_is_common_is_no_surprise_and_what_never_was_is_a_great_one() {
+        let memory = known();
+        assert_eq!(memory.surprise(&HERE).0, 0.0);
+        let (surprise, why) = memory.surprise(&Second { column: 12, ..HERE });
+        assert!(surprise > 2.0 && why == Why::Place, "{surprise}");
+        let (surprise, why) = memory.surprise(&Second { speed: Some(6), ..HERE });
+        assert!(surprise > 2.0 && why == Why::Fast, "{surprise} {why:?}");
+        assert_eq!(
+            Memory::default().surprise(&HERE).0,
+            0.0,
+            "who knows nothing is not surprised"
+        );
+    }
+
+    #[test]
+    fn what_was_seen_once_surprises_less_the_second_time() {
+        let mut memory = known();
+        let there = Second { column: 12, ..HERE };
+        let first = memory.surprise(&there).0;
+        (0..20).for_each(|_| memory.learn(&there));
+        assert!(memory.surprise(&there).0 < first - 1.0);
+    }
+
+    #[test]
+    fn it_fades_to_a_third_in_its_days_and_a_clock_that_jumps_back_does_no_harm() {
+        let mut memory = known();
+        memory.fade(1_000_000, 14.0);
+        memory.fade(1_000_000 + 14 * 86_400, 14.0);
+        let left: f32 = memory.place.iter().sum();
+        assert!((left / 5000.0 - (-1f32).exp()).abs() < 0.01, "{left}");
+        memory.fade(5, 14.0);
+        assert_eq!(memory.place.iter().sum::<f32>(), left);
+    }
+
+    #[test]
+    fn the_threshold_lets_so_many_a_day_through() {
+        let mut memory = Memory::default();
+        memory.watch(0, 10.0 * 86_400.0, true);
+        assert_eq!(memory.threshold(1.0, 1.5), 1.5);
+        // Thirty of 2.1 in ten days: too many at one a day. Five of 3.1: few enough.
+        (0..30).for_each(|_| memory.learn_peak(2.1));
+        (0..5).for_each(|_| memory.learn_peak(3.1));
+        assert_eq!(memory.threshold(1.0, 1.5), 2.25);
+        assert_eq!(memory.threshold(5.0, 1.5), 1.5);
+    }
+
+    #[test]
+    fn a_memory_comes_back_as_it_was_and_a_broken_one_is_refused() {
+        let memory = known();
+        assert_eq!(Memory::parse(&memory.text()).unwrap(), memory);
+        assert!(Memory::parse("{}").is_err());
+        assert!(
+            Memory::parse(&memory.text().replace("\"version\":1", "\"version\":9"))
+                .unwrap_err()
+                .contains('9')
+        );
+        let mut short = memory.clone();
+        short.place.pop();
+        assert!(Memory::parse(&short.text()).is_err());
+    }
+}

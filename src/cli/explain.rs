@@ -1,0 +1,112 @@
+//! Why did this alert fire?
+
+mod needs;
+mod story;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use serde_json::Value;
+
+use crate::config::{self, Config, Surroundings};
+use crate::publish::payload::AlertPayload;
+use crate::store::Store;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// An alert of the store. Without it, alerts are read from stdin: JSON objects as they are published, or the lines
+    /// of `replay --events`.
+    alert_id: Option<String>,
+    /// Where the store is, and what the thresholds are. For an alert on stdin it may be missing: thresholds are then
+    /// not told.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// Where the configuration is when an id is given and no --config.
+const CONFIG: &str = "/etc/watchfire/watchfire.toml";
+/// More on stdin is no list of alerts.
+const MAX_STDIN_BYTES: u64 = 64 << 20;
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let path = args.config.clone();
+    let path = path.or_else(|| args.alert_id.is_some().then(|| CONFIG.into()));
+    let config = path.map(|path| load(&path)).transpose()?;
+    let messages = match (&args.alert_id, &config) {
+        (Some(id), Some(config)) => vec![stored(id, config)?],
+        _ => from_stdin()?,
+    };
+    for (i, life) in lives(messages).iter().enumerate() {
+        if i > 0 {
+            println!();
+        }
+        let needs = config.as_ref().map(|c| needs::of(c, &life[life.len() - 1]));
+        print!("{}", story::tell(life, needs.as_deref()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(path: &std::path::Path) -> anyhow::Result<Config> {
+    let loaded = config::load(path, &Surroundings::real());
+    loaded.map(|l| l.config).map_err(|errors| anyhow!("{}", errors[0]))
+}
+
+fn stored(id: &str, config: &Config) -> anyhow::Result<AlertPayload> {
+    let store = Store::open(&config.store)?;
+    let payload = store.event(id)?.with_context(|| {
+        format!(
+            "the store in {} has no alert {id}; `watchfire events` lists those that it has",
+            config.store.dir.display()
+        )
+    })?;
+    serde_json::from_str(&payload).with_context(|| format!("the stored alert {id}"))
+}
+
+fn from_stdin() -> anyhow::Result<Vec<AlertPayload>> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_STDIN_BYTES + 1)
+        .read_to_string(&mut text)
+        .context("stdin")?;
+    ensure!(text.len() as u64 <= MAX_STDIN_BYTES, "stdin: more than 64 MiB");
+    let mut messages = Vec::new();
+    for (i, value) in serde_json::Deserializer::from_str(&text)
+        .into_iter::<Value>()
+        .enumerate()
+    {
+        let nth = || format!("stdin, object {}", i + 1);
+        let value = value.with_context(nth)?;
+        let schema = value["schema"].as_str().unwrap_or("none");
+        ensure!(
+            schema.starts_with("watchfire.alert/"),
+            "{}: its schema is {schema}, not watchfire.alert/1",
+            nth()
+        );
+        messages.push(serde_json::from_value(value).with_context(nth)?);
+    }
+    if messages.is_empty() {
+        bail!("stdin holds no alert; give an alert's id, or its JSON on stdin");
+    }
+    Ok(messages)
+}
+
+/// The messages of each alert in the order of their numbers, alerts in the order of their first message.
+fn lives(messages: Vec<AlertPayload>) -> Vec<Vec<AlertPayload>> {
+    let mut lives: Vec<Vec<AlertPayload>> = Vec::new();
+    for message in messages {
+        match lives
+            .iter_mut()
+            .find(|l| l[0].id == message.id && l[0].source == message.source)
+        {
+            Some(life) => life.push(message),
+            None => lives.push(vec![message]),
+        }
+    }
+    for life in &mut lives {
+        life.sort_by_key(|m| m.seq);
+        life.dedup_by_key(|m| m.seq);
+    }
+    lives
+}

@@ -1,0 +1,75 @@
+//! What the configuration asks for before an alert of this kind, zone and camera fires.
+
+use crate::config::Config;
+use crate::data::Kind;
+use crate::publish::payload::AlertPayload;
+
+/// One sentence a line.
+pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
+    let Some(camera) = config.cameras.iter().find(|c| c.ingest.id.as_str() == alert.camera) else {
+        return vec![format!("it has no working camera {}", alert.camera)];
+    };
+    let Ok(kind) = alert.kind.parse::<Kind>() else {
+        return vec![format!("this version knows no kind {}", alert.kind)];
+    };
+    let mut out = Vec::new();
+    for zone in camera
+        .behaviour
+        .zones
+        .iter()
+        .filter(|z| Some(&*z.name) == alert.zone.as_deref())
+    {
+        let classes: Vec<&str> = zone.classes.iter().map(|c| &**c).collect();
+        out.push(format!(
+            "zone {}: {} with the box's {:?} inside in at least {} frames, {:.0} to {:.0} % of the picture high",
+            zone.name,
+            if classes.is_empty() {
+                "anything".into()
+            } else {
+                classes.join(" or ")
+            },
+            zone.anchor,
+            zone.min_frames,
+            100.0 * zone.min_height,
+            100.0 * zone.max_height
+        ));
+        for (class, score) in &zone.min_score {
+            out.push(format!("zone {}: a {class} counts from score {score:.2}", zone.name));
+        }
+        match kind {
+            Kind::Loitering => out.push(format!("loiter_s {}", zone.loiter_s)),
+            Kind::Crowd => out.push(format!("crowd_size {}", zone.crowd_size)),
+            _ => {}
+        }
+    }
+    for line in camera
+        .behaviour
+        .lines
+        .iter()
+        .filter(|l| Some(&*l.name) == alert.zone.as_deref())
+    {
+        let way = line.direction.map_or("both".to_owned(), |d| d.to_string());
+        out.push(format!(
+            "line {}: crossed by the box's {:?}, direction {way}",
+            line.name, line.anchor
+        ));
+    }
+    for rule in camera.behaviour.sounds.iter().filter(|r| r.kind == kind) {
+        let threshold = match rule.threshold {
+            0.0 => "the model's own (models list)".into(),
+            own => format!("{own:.2}"),
+        };
+        out.push(format!(
+            "threshold {threshold} in {} patches in a row",
+            rule.min_windows
+        ));
+    }
+    match camera.policy.kinds.iter().find(|p| p.kind == kind) {
+        Some(p) => out.push(format!(
+            "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
+            p.hold_s, p.cooldown_s
+        )),
+        None => out.push(format!("camera {} does not alert on {kind}", alert.camera)),
+    }
+    out
+}

@@ -1,0 +1,234 @@
+//! `[[camera.rule]]`: what a kind needs, and how its alerts live.
+
+use super::camera::MODEL_THRESHOLD;
+use super::document::Step::{self, Index, Key};
+use super::judge::Judge;
+use super::print::number;
+use super::raw::Rule;
+use crate::behaviour::BehaviourOptions;
+use crate::data::{Kind, Severity};
+use crate::policy::{KindPolicy, PolicyOptions, Schedule};
+
+/// The place of a rule's key.
+struct At(usize, usize);
+
+impl At {
+    fn key(&self, key: &'static str) -> [Step; 5] {
+        [Key("camera"), Index(self.0), Key("rule"), Index(self.1), Key(key)]
+    }
+}
+
+/// Rules for a whole camera first: those for a zone start from them.
+pub(super) fn rules(
+    judge: &mut Judge,
+    camera: usize,
+    raw: &[Rule],
+    behaviour: &mut BehaviourOptions,
+    policy: &mut PolicyOptions,
+) {
+    for of_zone in [false, true] {
+        for (r, rule) in raw.iter().enumerate().filter(|(_, r)| r.zone.is_some() == of_zone) {
+            let at = At(camera, r);
+            let Some(kind) = kind(judge, &at, rule, policy) else {
+                continue;
+            };
+            let Some(own) = entry(judge, &at, kind, rule, behaviour, policy) else {
+                continue;
+            };
+            life(judge, &at, rule, own);
+            needs(judge, &at, kind, rule, behaviour);
+        }
+    }
+}
+
+fn kind(judge: &mut Judge, at: &At, rule: &Rule, policy: &PolicyOptions) -> Option<Kind> {
+    let Some(word) = &rule.kind else {
+        judge.error(&at.key("kind"), "a rule needs its `kind`");
+        return None;
+    };
+    let kind = judge.kind(&at.key("kind"), word)?;
+    if policy.kinds.iter().all(|p| p.kind != kind) {
+        let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
+        let warning = judge.at(&at.key("kind"), message);
+        judge.warnings.push(warning);
+        return None;
+    }
+    Some(kind)
+}
+
+/// The kind's policy, or the zone's own one, made of the kind's when it is the first.
+fn entry<'a>(
+    judge: &mut Judge,
+    at: &At,
+    kind: Kind,
+    rule: &Rule,
+    behaviour: &BehaviourOptions,
+    policy: &'a mut PolicyOptions,
+) -> Option<&'a mut KindPolicy> {
+    let zone = rule.zone.as_deref();
+    if let Some(zone) = zone
+        && !behaviour.zones.iter().any(|z| *z.name == *zone)
+        && !behaviour.lines.iter().any(|l| *l.name == *zone)
+    {
+        judge.error(&at.key("zone"), format!("the camera has no zone and no line `{zone}`"));
+        return None;
+    }
+    if !policy.kinds.iter().any(|p| p.kind == kind && p.zone.as_deref() == zone) {
+        let general = policy.kinds.iter().find(|p| p.kind == kind)?.clone();
+        policy.kinds.push(KindPolicy {
+            zone: zone.map(Into::into),
+            ..general
+        });
+    }
+    policy
+        .kinds
+        .iter_mut()
+        .find(|p| p.kind == kind && p.zone.as_deref() == zone)
+}
+
+fn life(judge: &mut Judge, at: &At, rule: &Rule, own: &mut KindPolicy) {
+    const DAY_S: f32 = 86_400.0;
+    let severities = Severity::ALL.iter().map(|s| (s.as_str(), *s)).collect::<Vec<_>>();
+    own.hold_s = judge.number(&at.key("hold_s"), rule.hold_s, 0.0, 3600.0, own.hold_s);
+    own.cooldown_s = judge.number(&at.key("cooldown_s"), rule.cooldown_s, 0.0, DAY_S, own.cooldown_s);
+    let tracks = rule.track_cooldown_s;
+    own.track_cooldown_s = judge.number(&at.key("track_cooldown_s"), tracks, 0.0, DAY_S, own.track_cooldown_s);
+    let after = rule.critical_after_s;
+    own.critical_after_s = judge.number(&at.key("critical_after_s"), after, 0.0, DAY_S, own.critical_after_s);
+    own.severity = judge.word(&at.key("severity"), rule.severity.as_deref(), &severities, own.severity);
+    own.max_per_hour = rule.max_per_hour.unwrap_or(own.max_per_hour);
+    for (key, given, hours) in [
+        ("active", &rule.active, &mut own.active),
+        ("critical_at", &rule.critical_at, &mut own.critical_at),
+    ] {
+        match given.as_deref().map(Schedule::parse) {
+            Some(Ok(schedule)) => *hours = schedule,
+            Some(Err(why)) => judge.error(&at.key(key), why.to_string()),
+            None => {}
+        }
+    }
+}
+
+fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut BehaviourOptions) {
+    // What each key is for. One that the kind does not take is a mistake, not an idle wish.
+    let given: [(&str, bool, &[Kind]); 7] = [
+        ("speed", rule.speed.is_some(), &[Kind::Running]),
+        ("min_s", rule.min_s.is_some(), &[Kind::Running, Kind::Tamper]),
+        ("stay_down_s", rule.stay_down_s.is_some(), &[Kind::Fall]),
+        ("frozen_s", rule.frozen_s.is_some(), &[Kind::Tamper]),
+        ("warm_up_h", rule.warm_up_h.is_some(), &[Kind::Anomaly]),
+        ("decay_days", rule.decay_days.is_some(), &[Kind::Anomaly]),
+        ("per_day", rule.per_day.is_some(), &[Kind::Anomaly]),
+    ];
+    for (key, is_given, kinds) in given {
+        if is_given && (!kinds.contains(&kind) || rule.zone.is_some()) {
+            let names: Vec<&str> = kinds.iter().map(|k| k.as_str()).collect();
+            let message = format!("{key} is for {}, in a rule without a zone", names.join(" and "));
+            judge.error(&at.key(key), message);
+        }
+    }
+    if let (Kind::Running, Some(running)) = (kind, &mut behaviour.running) {
+        running.speed = judge.number(&at.key("speed"), rule.speed, 0.5, 10.0, running.speed);
+        running.min_s = judge.number(&at.key("min_s"), rule.min_s, 0.0, 60.0, running.min_s);
+    }
+    if let (Kind::Fall, Some(fall)) = (kind, &mut behaviour.fall) {
+        fall.stay_down_s = judge.number(&at.key("stay_down_s"), rule.stay_down_s, 1.0, 3600.0, fall.stay_down_s);
+    }
+    if let (Kind::Tamper, Some(tamper)) = (kind, &mut behaviour.tamper) {
+        tamper.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 3600.0, tamper.min_s);
+        tamper.frozen_s = judge.number(&at.key("frozen_s"), rule.frozen_s, 5.0, 86_400.0, tamper.frozen_s);
+    }
+    if let (Kind::Anomaly, Some(anomaly)) = (kind, &mut behaviour.anomaly) {
+        anomaly.warm_up_h = judge.number(&at.key("warm_up_h"), rule.warm_up_h, 0.1, 8760.0, anomaly.warm_up_h);
+        anomaly.decay_days = judge.number(&at.key("decay_days"), rule.decay_days, 1.0, 3650.0, anomaly.decay_days);
+        anomaly.per_day = judge.number(&at.key("per_day"), rule.per_day, 0.01, 1000.0, anomaly.per_day);
+    }
+    let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
+    match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
+        Some(_) if is_sound && rule.zone.is_some() => {
+            judge.error(
+                &at.key("zone"),
+                "threshold and min_windows are for a rule without a zone",
+            );
+        }
+        Some(sound) => {
+            sound.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, sound.threshold);
+            sound.min_windows = rule.min_windows.unwrap_or(sound.min_windows).max(1);
+        }
+        None if kind == Kind::Fight && rule.zone.is_none() => {
+            if let Some(fight) = &mut behaviour.fight {
+                fight.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, fight.threshold);
+                fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
+            }
+        }
+        None if is_sound => {
+            judge.error(
+                &at.key("kind"),
+                format!("threshold and min_windows are for sounds and fight; {kind} takes its zone's min_score"),
+            );
+        }
+        None => {}
+    }
+}
+
+/// What every kind needs in the end, whether a rule said so or not.
+pub(super) fn note_rules(judge: &mut Judge, camera: usize, behaviour: &BehaviourOptions, policy: &PolicyOptions) {
+    judge.printed.clear_rules(camera);
+    for (r, own) in policy.kinds.iter().enumerate() {
+        let at = At(camera, r);
+        judge.note(&at.key("kind"), own.kind.as_str());
+        judge.note(&at.key("severity"), own.severity.as_str());
+        judge.note(&at.key("hold_s"), number(own.hold_s));
+        judge.note(&at.key("cooldown_s"), number(own.cooldown_s));
+        judge.note(&at.key("track_cooldown_s"), number(own.track_cooldown_s));
+        judge.note(&at.key("max_per_hour"), i64::from(own.max_per_hour));
+        if own.critical_after_s > 0.0 {
+            judge.note(&at.key("critical_after_s"), number(own.critical_after_s));
+        }
+        for (key, hours) in [("active", &own.active), ("critical_at", &own.critical_at)] {
+            if !hours.is_empty() {
+                judge.note_words(&at.key(key), hours.texts());
+            }
+        }
+        match &own.zone {
+            Some(zone) => {
+                judge.note(&at.key("zone"), zone.to_string());
+            }
+            None => note_needs(judge, &at, own.kind, behaviour),
+        }
+    }
+}
+
+fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptions) {
+    if let Some(sound) = behaviour.sounds.iter().find(|s| s.kind == kind) {
+        judge.note(&at.key("min_windows"), i64::from(sound.min_windows));
+        if sound.threshold != MODEL_THRESHOLD {
+            judge.note(&at.key("threshold"), number(sound.threshold));
+        }
+    }
+    if let (Kind::Fight, Some(fight)) = (kind, &behaviour.fight) {
+        judge.note(&at.key("min_windows"), i64::from(fight.min_windows));
+        if fight.threshold != MODEL_THRESHOLD {
+            judge.note(&at.key("threshold"), number(fight.threshold));
+        }
+    }
+    let mut note = |key, value| {
+        judge.note(&at.key(key), number(value));
+    };
+    if let (Kind::Running, Some(running)) = (kind, &behaviour.running) {
+        note("speed", running.speed);
+        note("min_s", running.min_s);
+    }
+    if let (Kind::Fall, Some(fall)) = (kind, &behaviour.fall) {
+        note("stay_down_s", fall.stay_down_s);
+    }
+    if let (Kind::Tamper, Some(tamper)) = (kind, &behaviour.tamper) {
+        note("min_s", tamper.min_s);
+        note("frozen_s", tamper.frozen_s);
+    }
+    if let (Kind::Anomaly, Some(anomaly)) = (kind, &behaviour.anomaly) {
+        note("warm_up_h", anomaly.warm_up_h);
+        note("decay_days", anomaly.decay_days);
+        note("per_day", anomaly.per_day);
+    }
+}

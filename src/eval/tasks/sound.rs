@@ -1,0 +1,47 @@
+//! Sound events: a clip's score is the highest over its patches.
+
+use anyhow::Context;
+
+use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::{Job, Outcome};
+use crate::ingest::gst::read_sound;
+use crate::nn::SoundModel;
+
+/// Patches that are scored at once.
+const BATCH: usize = 16;
+/// What nothing fired for, and what every word means that the model does not have.
+const BACKGROUND: &str = "background";
+
+pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
+    let model = SoundModel::load(&job.options.model, job.options.device, 0)?;
+    let labels = job.manifest.labels.clone();
+    let background = word(&labels, BACKGROUND).context("the model has no label `background`")?;
+    let mut clips = Vec::new();
+    for row in job.rows()? {
+        let samples = read_sound(&row.path).with_context(|| row.file.clone())?;
+        let scores = score(&model, samples)?;
+        predict(job, &row.file.into(), &scores)?;
+        clips.push(Scored {
+            truth: Some(word(&labels, &row.label).unwrap_or(background)),
+            scores,
+        });
+    }
+    Ok(outcome(job, Decision::Thresholds { background }, &clips))
+}
+
+/// The highest of each label over the clip's patches; a clip shorter than a patch is padded with silence.
+fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+    let input = &model.manifest().input;
+    samples.resize(samples.len().max(input.patch_samples), 0.0);
+    let patches: Vec<&[f32]> = samples
+        .windows(input.patch_samples)
+        .step_by(input.hop_samples)
+        .collect();
+    let mut best = vec![0f32; model.labels().len()];
+    for batch in patches.chunks(BATCH) {
+        for (scores, _) in model.classify(batch)? {
+            best.iter_mut().zip(scores).for_each(|(b, s)| *b = b.max(s));
+        }
+    }
+    Ok(best)
+}

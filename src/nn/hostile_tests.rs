@@ -1,0 +1,188 @@
+//! Model folders that lie, and inputs that no camera sends: a clear error or a sane answer, never a panic.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Checked, Detector, DeviceChoice, ModelError, SoundModel};
+use crate::data::Picture;
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+}
+
+/// The sound model's folder with other weights, whose sha256 its manifest rightly tells.
+fn with_weights(bytes: &[u8]) -> Result<Checked, ModelError> {
+    let dir = tempfile::tempdir().unwrap();
+    let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let manifest: String = std::fs::read_to_string(shipped("sound").join("model.toml"))
+        .unwrap()
+        .lines()
+        .map(|line| match line.starts_with("sha256") {
+            true => format!("sha256 = \"{sha256}\"\n"),
+            false => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::write(dir.path().join("model.toml"), manifest).unwrap();
+    std::fs::write(dir.path().join("weights.safetensors"), bytes).unwrap();
+    Checked::load(dir.path(), DeviceChoice::Cpu, 1)
+}
+
+fn refused(bytes: &[u8]) -> String {
+    let error = with_weights(bytes).err().expect("it was loaded").to_string();
+    assert!(error.contains("weights.safetensors"), "{error}");
+    error
+}
+
+/// A safetensors file with this header and data.
+fn file(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.extend(header.as_bytes());
+    out.extend(data);
+    out
+}
+
+fn one(dtype: &str, shape: &str, offsets: &str, data: &[u8]) -> Vec<u8> {
+    file(
+        &format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#),
+        data,
+    )
+}
+
+#[test]
+fn weights_that_lie_about_themselves_are_refused() {
+    let good = std::fs::read(shipped("sound").join("weights.safetensors")).unwrap();
+    assert!(with_weights(&good).is_ok());
+    let whole = "whole safetensors";
+    for length in [u64::MAX, u64::MAX / 2, 1 << 40, good.len() as u64] {
+        let mut lie = good.clone();
+        lie[..8].copy_from_slice(&length.to_le_bytes());
+        assert!(refused(&lie).contains(whole));
+    }
+    for end in [0, 7, 8, 100, good.len() / 2, good.len() - 1] {
+        assert!(refused(&good[..end]).contains(whole));
+    }
+    for (shape, offsets) in [
+        ("[2]", "[0,4]"),
+        ("[1]", "[0,400]"),
+        ("[1]", "[4,0]"),
+        ("[1]", "[18446744073709551612,0]"),
+        ("[4611686018427387905]", "[0,4]"),
+        ("[4294967296,4294967296]", "[0,0]"),
+    ] {
+        assert!(
+            refused(&one("F32", shape, offsets, &[0; 4])).contains(whole),
+            "{shape} {offsets}"
+        );
+    }
+    let overlapping = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    assert!(refused(&file(overlapping, &[0; 4])).contains(whole));
+    assert!(refused(&file("{not json", &[])).contains(whole));
+    assert!(refused(&file(&"[".repeat(100_000), &[])).contains(whole));
+}
+
+#[test]
+fn weights_of_another_type_shape_or_with_nan_are_refused_by_the_tensors_name() {
+    assert!(refused(&one("I64", "[1]", "[0,8]", &[0; 8])).contains("tensor w is I64"));
+    for value in [f32::NAN, f32::INFINITY] {
+        assert!(refused(&one("F32", "[1]", "[0,4]", &value.to_le_bytes())).contains("tensor w holds NaN"));
+    }
+    assert!(refused(&one("F32", "[1]", "[0,4]", &[0; 4])).contains("missing"));
+    let detector = std::fs::read(shipped("detector").join("weights.safetensors")).unwrap();
+    assert!(refused(&detector).contains("missing"));
+}
+
+#[test]
+fn a_damaged_or_foreign_manifest_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |text: &str| {
+        std::fs::write(dir.path().join("model.toml"), text).unwrap();
+        let error = Checked::load(dir.path(), DeviceChoice::Cpu, 1)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("model.toml") || error.contains("weights"), "{error}");
+        error
+    };
+    let good = std::fs::read_to_string(shipped("sound").join("model.toml")).unwrap();
+    let weights = dir.path().join("weights.safetensors");
+    std::fs::copy(shipped("sound").join("weights.safetensors"), &weights).unwrap();
+    assert!(refused("name = 1").contains("name"));
+    assert!(refused(&good.replace("task = \"sound\"", "task = \"oracle\"")).contains("oracle"));
+    assert!(refused(&good.replace("weights.safetensors", "weights.pth")).contains("import"));
+    assert!(refused(&good.replace("channels =", "chanels =")).contains("chanels"));
+    // The shipped weights, but not those that the manifest speaks of.
+    std::fs::write(&weights, b"other").unwrap();
+    assert!(refused(&good).contains("sha256"));
+}
+
+/// Pictures that no camera sends.
+fn pictures() -> Vec<Picture> {
+    let plain = |width: u32, height: u32, value: u8| Picture {
+        width,
+        height,
+        rgb: vec![value; (width * height * 3) as usize],
+    };
+    let mut noise = plain(640, 360, 0);
+    let mut state = 1u32;
+    for value in &mut noise.rgb {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *value = (state >> 24) as u8;
+    }
+    vec![
+        plain(640, 360, 0),
+        plain(640, 360, 255),
+        noise,
+        plain(1, 1, 77),
+        plain(1, 4000, 77),
+        plain(4000, 1, 77),
+        plain(7680, 4320, 90),
+    ]
+}
+
+#[test]
+fn a_detector_sees_next_to_nothing_in_pictures_without_anything() {
+    let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 0).unwrap();
+    for picture in pictures() {
+        let found = detector.detect(&[&picture], 0.35).unwrap().pop().unwrap();
+        let (w, h) = (picture.width, picture.height);
+        assert!(found.len() <= 1, "{w}×{h}: {found:?}");
+        for d in found {
+            assert!(d.score <= 1.0 && d.bbox.x1 >= 0.0 && d.bbox.x2 <= 1.0 && d.bbox.x1 <= d.bbox.x2);
+        }
+    }
+}
+
+#[test]
+fn a_picture_without_pixels_or_with_too_few_is_an_error() {
+    let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 1).unwrap();
+    for (width, height, bytes) in [(0, 0, 0), (0, 5, 0), (4, 4, 47), (u32::MAX, u32::MAX, 3)] {
+        let picture = Picture {
+            width,
+            height,
+            rgb: vec![0; bytes],
+        };
+        let error = detector.detect(&[&picture], 0.35).unwrap_err().to_string();
+        assert!(error.contains("picture"), "{error}");
+    }
+}
+
+#[test]
+fn a_sound_model_hears_no_alarm_in_silence_and_survives_what_is_no_sound() {
+    let model = SoundModel::load(&shipped("sound"), DeviceChoice::Cpu, 1).unwrap();
+    let n = model.manifest().input.patch_samples;
+    let silence = vec![0.0; n];
+    let (scores, _) = model.classify(&[&silence]).unwrap().remove(0);
+    for (label, score) in model.manifest().labels.iter().zip(&scores) {
+        let alarm = &*label.name != "background" && *score >= label.threshold;
+        assert!(!alarm, "{} in silence: {score}", label.name);
+    }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 1.0, f32::MIN_POSITIVE] {
+        let (scores, embedding) = model.classify(&[&vec![value; n]]).unwrap().remove(0);
+        assert!(scores.iter().all(|s| (0.0..=1.0).contains(s)), "{value}: {scores:?}");
+        assert!(embedding.iter().all(|e| e.is_finite()));
+    }
+    for length in [0, 1, n - 1, n + 1, 100 * n] {
+        assert!(model.classify(&[&vec![0.0; length]]).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+use super::*;
+
+const S: u64 = 1_000_000_000;
+
+fn life() -> AlertLife {
+    life_with(|_| {})
+}
+
+/// Intrusions with a hold of 3 s and a cooldown of 10 s, changed by `change`; crossings with none.
+fn life_with(change: impl Fn(&mut KindPolicy)) -> AlertLife {
+    let mut intrusion = KindPolicy {
+        hold_s: 3.0,
+        cooldown_s: 10.0,
+        track_cooldown_s: 0.0,
+        ..KindPolicy::default_for(Kind::Intrusion)
+    };
+    change(&mut intrusion);
+    let crossing = KindPolicy {
+        hold_s: 1.0,
+        cooldown_s: 0.0,
+        ..KindPolicy::default_for(Kind::LineCrossing)
+    };
+    let options = PolicyOptions {
+        kinds: vec![intrusion, crossing],
+        timezone: TimeZone::get("Europe/Berlin").unwrap(),
+    };
+    AlertLife::new(CameraId::new("yard"), options)
+}
+
+fn finding(kind: Kind, at_ns: u64, tracks: &[u64]) -> Finding {
+    let track = |id: &u64| crate::data::AlertTrack {
+        id: *id,
+        class: "person".into(),
+        score: 0.9,
+        bbox: crate::data::BBox {
+            x1: 0.0,
+            y1: 0.0,
+            x2: 0.1,
+            y2: 0.1,
+        },
+    };
+    Finding {
+        kind,
+        zone: Some("fence".into()),
+        direction: None,
+        key_track: (kind == Kind::LineCrossing).then(|| tracks[0]),
+        tracks: tracks.iter().map(track).collect(),
+        score: 0.9,
+        evidence: vec![],
+        severity: None,
+        at_ns,
+    }
+}
+
+fn told(alerts: &[Alert]) -> Vec<(Phase, u32)> {
+    alerts.iter().map(|a| (a.phase, a.seq)).collect()
+}
+
+#[test]
+fn an_intrusion_is_one_alert_while_people_come_and_go() {
+    let mut life = life();
+    let mut all = Vec::new();
+    for t in 0..10 {
+        let who: &[u64] = if t < 5 { &[1] } else { &[1, 2] };
+        all.extend(life.step(&[finding(Kind::Intrusion, t * S, who)], t * S, 0));
+    }
+    for t in 10..20 {
+        all.extend(life.step(&[], t * S, 0));
+    }
+    assert_eq!(told(&all), [(Phase::Start, 0), (Phase::Update, 1), (Phase::End, 2)]);
+    assert_eq!(all[2].end_reason, Some(EndReason::Cleared));
+    assert_eq!(all[2].ended_utc_ns, Some(9 * S as i64));
+    assert!(all.iter().all(|a| a.id == all[0].id));
+}
+
+#[test]
+fn after_an_end_the_same_zone_is_quiet_for_the_cooldown() {
+    let mut life = life();
+    let mut starts = 0;
+    for t in 0..30 {
+        let seen = t < 2 || (6..8).contains(&t) || t > 20;
+        let findings = if seen {
+            vec![finding(Kind::Intrusion, t * S, &[1])]
+        } else {
+            vec![]
+        };
+        starts += life
+            .step(&findings, t * S, 0)
+            .iter()
+            .filter(|a| a.phase == Phase::Start)
+            .count();
+    }
+    assert_eq!(starts, 2);
+}
+
+#[test]
+fn each_crossing_track_is_an_alert_of_its_own() {
+    let mut life = life();
+    let both = [
+        finding(Kind::LineCrossing, S, &[1]),
+        finding(Kind::LineCrossing, S, &[2]),
+    ];
+    let started = life.step(&both, S, 0);
+    assert_eq!(started.len(), 2);
+    assert_ne!(started[0].id, started[1].id);
+}
+
+#[test]
+fn kinds_without_a_policy_never_alert() {
+    assert!(life().step(&[finding(Kind::Siren, 0, &[])], 0, 0).is_empty());
+}
+
+#[test]
+fn the_same_story_has_the_same_ids() {
+    let tell = || life().step(&[finding(Kind::Intrusion, S, &[1])], S, 5)[0].id.clone();
+    assert_eq!(tell(), tell());
+}
+
+#[test]
+fn a_lost_camera_ends_what_is_open_with_its_reason() {
+    let mut life = life();
+    let _ = life.step(&[finding(Kind::Intrusion, S, &[1])], S, 0);
+    assert_eq!(life.open_kinds(), [Kind::Intrusion]);
+    let ended = life.end_all(EndReason::CameraLost, 2 * S, 0);
+    assert_eq!((ended.len(), ended[0].end_reason), (1, Some(EndReason::CameraLost)));
+    assert!(life.open_kinds().is_empty());
+}
+
+/// Runs `seconds` windows of a second each; the tracks of each come from `who`.
+fn live(life: &mut AlertLife, seconds: u64, offset_ns: i64, who: impl Fn(u64) -> Vec<u64>) -> Vec<Alert> {
+    let mut all = Vec::new();
+    for t in 0..seconds {
+        let who = who(t);
+        let findings = if who.is_empty() {
+            vec![]
+        } else {
+            vec![finding(Kind::Intrusion, t * S, &who)]
+        };
+        all.extend(life.step(&findings, t * S, offset_ns));
+    }
+    all
+}
+
+fn starts(alerts: &[Alert]) -> Vec<u64> {
+    let starts = alerts.iter().filter(|a| a.phase == Phase::Start);
+    starts.map(|a| a.started_utc_ns as u64 / S).collect()
+}
+
+#[test]
+fn the_same_track_alone_opens_no_second_alert_soon_after_its_first() {
+    let mut life = life_with(|p| p.track_cooldown_s = 60.0);
+    // Track 1 comes back after 20 s, and again with track 2 after 40 s.
+    let who = |t| match t {
+        0..2 | 20..22 => vec![1],
+        40..42 => vec![1, 2],
+        _ => vec![],
+    };
+    assert_eq!(starts(&live(&mut life, 60, 0, who)), [0, 40]);
+}
+
+#[test]
+fn beyond_so_many_an_hour_alerts_are_counted_and_told_with_the_next() {
+    let mut life = life_with(|p| p.max_per_hour = 2);
+    // One of 2 s every minute, each by another track.
+    let all = live(
+        &mut life,
+        4000,
+        0,
+        |t| if t % 60 < 2 { vec![1 + t / 60] } else { vec![] },
+    );
+    assert_eq!(starts(&all), [0, 60, 3600, 3660]);
+    let suppressed: Vec<u32> = all
+        .iter()
+        .filter(|a| a.phase == Phase::Start)
+        .map(|a| a.suppressed)
+        .collect();
+    assert_eq!(suppressed, [0, 0, 58, 0]);
+    assert_eq!(all.iter().filter(|a| a.phase == Phase::End).count(), 4);
+}
+
+#[test]
+fn one_that_was_held_back_is_told_when_the_hour_allows_and_it_still_lasts() {
+    let mut life = life_with(|p| p.max_per_hour = 1);
+    let all = live(&mut life, 3700, 0, |t| {
+        if t < 2 {
+            vec![1]
+        } else if t > 100 {
+            vec![2]
+        } else {
+            vec![]
+        }
+    });
+    assert_eq!(starts(&all), [0, 101], "it started when it did");
+    let second = all.iter().rfind(|a| a.phase == Phase::Start).unwrap();
+    assert_eq!((second.seq, second.suppressed), (0, 0));
+    assert_eq!(life.open_kinds(), [Kind::Intrusion]);
+}
+
+#[test]
+fn outside_its_hours_a_kind_opens_nothing_and_what_is_open_ends() {
+    // From 22:00 in Berlin on 24 November 2026, that is 21:00 UTC; the story starts a minute earlier.
+    let start: jiff::Timestamp = "2026-11-24T20:59:00Z".parse().unwrap();
+    let start_ns = start.as_nanosecond() as i64;
+    let mut life = life_with(|p| p.active = Schedule::parse(&["22:00-22:01"]).unwrap());
+    let all = live(&mut life, 200, start_ns, |_| vec![1]);
+    let at = |ns: i64| (ns - start_ns) as u64 / S;
+    assert_eq!(all.len(), 2);
+    assert_eq!((at(all[0].started_utc_ns), at(all[1].ended_utc_ns.unwrap())), (60, 119));
+}
+
+#[test]
+fn a_zones_own_policy_goes_before_the_kinds() {
+    let mut life = life();
+    let own = KindPolicy {
+        zone: Some("fence".into()),
+        severity: Severity::Critical,
+        ..KindPolicy::default_for(Kind::Intrusion)
+    };
+    life.options.kinds.insert(0, own);
+    let mut elsewhere = finding(Kind::Intrusion, S, &[1]);
+    elsewhere.zone = Some("street".into());
+    let started = life.step(&[finding(Kind::Intrusion, S, &[1]), elsewhere], S, 0);
+    let severities: Vec<Severity> = started.iter().map(|a| a.severity).collect();
+    assert_eq!(severities, [Severity::Critical, Severity::Warning]);
+}
+
+#[test]
+fn severity_rises_in_an_update_and_never_falls() {
+    let mut life = life();
+    let grave = |t: u64| Finding {
+        severity: (t == 5).then_some(Severity::Critical),
+        ..finding(Kind::Intrusion, t * S, &[1])
+    };
+    let mut all = Vec::new();
+    for t in 0..10 {
+        all.extend(life.step(&[grave(t)], t * S, 0));
+    }
+    assert_eq!(told(&all), [(Phase::Start, 0), (Phase::Update, 1)]);
+    assert_eq!(
+        (all[0].severity, all[1].severity),
+        (Severity::Warning, Severity::Critical)
+    );
+    assert_eq!(life.end_all(EndReason::Eof, 10 * S, 0)[0].severity, Severity::Critical);
+}
+
+#[test]
+fn what_lasts_too_long_or_falls_into_grave_hours_becomes_critical() {
+    let mut life = life_with(|p| p.critical_after_s = 30.0);
+    let all = live(&mut life, 40, 0, |_| vec![1]);
+    assert_eq!((all.len(), all[1].severity), (2, Severity::Critical));
+    assert_eq!(all[1].updated_utc_ns as u64 / S, 30);
+    // 1970-01-01 01:00 in Berlin is midnight UTC.
+    let mut life = life_with(|p| p.critical_at = Schedule::parse(&["00:30-02:00"]).unwrap());
+    assert_eq!(live(&mut life, 1, 0, |_| vec![1])[0].severity, Severity::Critical);
+}

@@ -1,0 +1,175 @@
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+use crate::behaviour::{BehaviourOptions, SoundRule};
+use crate::data::{AudioState, Kind, Phase, ReportBody, SoundPatch};
+use crate::policy::{KindPolicy, PolicyOptions};
+
+const S: u64 = 1_000_000_000;
+
+thread_local! {
+    static TRIP: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Judging panics on the window with the number that a test has set.
+pub(super) fn trip(seq: u64) {
+    TRIP.with(|t| assert!(t.get() != Some(seq), "a bug in a rule"));
+}
+
+fn profile() -> Arc<CameraProfile> {
+    let siren = SoundRule {
+        kind: Kind::Siren,
+        threshold: 0.5,
+        min_windows: 1,
+    };
+    let policy = KindPolicy {
+        kind: Kind::Siren,
+        hold_s: 3.0,
+        cooldown_s: 0.0,
+        ..KindPolicy::default_for(Kind::Siren)
+    };
+    Arc::new(CameraProfile {
+        action: crate::stages::ActionGate::Off,
+        detect: vec![],
+        behaviour: BehaviourOptions {
+            sounds: vec![siren],
+            ..BehaviourOptions::default()
+        },
+        policy: PolicyOptions {
+            kinds: vec![policy],
+            ..PolicyOptions::default()
+        },
+        snapshots: Snapshots::Off,
+        learned: None,
+        emotion: false,
+    })
+}
+
+fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
+    let window = Window {
+        camera: CameraId::new(camera),
+        seq,
+        start_ns: seq * S,
+        end_ns: (seq + 1) * S,
+        frames: vec![],
+        audio: vec![],
+        audio_state: AudioState::Present,
+        utc_offset_ns: 0,
+        arrived_ns: 0,
+        discontinuity: false,
+    };
+    Job {
+        window: Arc::new(window),
+        profile: profile.clone(),
+        look: None,
+    }
+}
+
+/// A window in which a siren has this score, through the stage; after a panic, as the runner does.
+fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
+    let window = &job.window;
+    let bare = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Empty);
+    let patch = SoundPatch {
+        start_ns: window.start_ns,
+        end_ns: window.end_ns,
+        scores: vec![score],
+        level_dbfs: -20.0,
+    };
+    let heard = Report {
+        status: Status::Ok,
+        body: ReportBody::Hearing(HearingReport {
+            patches: vec![patch],
+            labels: Arc::from([Arc::from("siren")]),
+            ..HearingReport::default()
+        }),
+        ..bare(Branch::Hearing)
+    };
+    let vision = bare(Branch::Vision);
+    let mut out = Vec::new();
+    for input in [
+        FuseInput::Expect(job, 0),
+        FuseInput::Report(vision),
+        FuseInput::Report(heard),
+    ] {
+        step(fuse, input, &mut out);
+    }
+    out
+}
+
+fn options() -> FuseOptions {
+    FuseOptions {
+        branches: Arc::from([Branch::Vision, Branch::Hearing]),
+        deadline_ns: None,
+    }
+}
+
+fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
+    let kept = input.clone();
+    if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
+        fuse.recover(&kept);
+    }
+    fuse.tick(1, out);
+}
+
+fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
+    let alerts = verdicts.iter().flat_map(|v| &v.alerts);
+    alerts.map(|a| (a.phase, a.end_reason)).collect()
+}
+
+#[test]
+fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
+    let (mut fuse, profile) = (Fuse::new(options(), None), profile());
+    let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
+    assert_eq!(told(&started), [(Phase::Start, None)]);
+    assert_eq!(
+        told(&hear(&mut fuse, job(&profile, "gate", 1), 0.9)),
+        [(Phase::Start, None)]
+    );
+
+    TRIP.set(Some(2));
+    let failed = hear(&mut fuse, job(&profile, "yard", 2), 0.9);
+    TRIP.set(None);
+    assert_eq!(failed.len(), 1, "exactly one verdict a window");
+    assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
+    let status = |v: &Verdict, branch| v.reports.get(branch).map(|r| r.status);
+    assert_eq!(status(&failed[0], Branch::Vision), Some(Status::Failed));
+    assert_eq!(status(&failed[0], Branch::Hearing), Some(Status::Failed));
+    assert!(told(&failed).is_empty());
+
+    // The siren goes on, as the same alert; then it is over.
+    assert!(told(&hear(&mut fuse, job(&profile, "yard", 3), 0.9)).is_empty());
+    let mut rest = Vec::new();
+    for seq in 4..10 {
+        rest.extend(hear(&mut fuse, job(&profile, "yard", seq), 0.1));
+    }
+    assert_eq!(told(&rest), [(Phase::End, Some(EndReason::Cleared))]);
+    let end = rest.iter().flat_map(|v| &v.alerts).next().unwrap();
+    assert_eq!(end.id, started[0].alerts[0].id);
+    // And the other camera noticed nothing.
+    let mut out = Vec::new();
+    fuse.finish(&mut out);
+    assert_eq!(told(&out), [(Phase::End, Some(EndReason::Shutdown))]);
+    assert_eq!(out[0].camera.as_str(), "gate");
+}
+
+#[test]
+fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
+    let (mut fuse, profile) = (Fuse::new(options(), None), profile());
+    hear(&mut fuse, job(&profile, "yard", 1), 0.9);
+    let mut out = Vec::new();
+    for seq in [2, 3] {
+        step(&mut fuse, FuseInput::Expect(job(&profile, "yard", seq), 0), &mut out);
+    }
+    TRIP.set(Some(2));
+    let over = FuseInput::Over {
+        camera: CameraId::new("yard"),
+        reason: EndReason::CameraLost,
+    };
+    step(&mut fuse, over, &mut out);
+    TRIP.set(None);
+    assert_eq!(told(&out), [(Phase::End, Some(EndReason::CameraLost))]);
+    let mut judged: Vec<u64> = out.iter().filter_map(|v| Some(v.window.as_ref()?.seq)).collect();
+    judged.sort_unstable();
+    assert_eq!(judged, [2, 3]);
+}

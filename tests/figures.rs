@@ -1,0 +1,143 @@
+//! `models/*/figures.toml`: what the cards say, and the commands that say it again. `make eval` runs the second test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Figures {
+    eval: Vec<Eval>,
+}
+
+/// One run of `models eval`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Eval {
+    /// Below `WATCHFIRE_DATA`.
+    dataset: String,
+    /// Conditions for `--where`.
+    #[serde(default, rename = "where")]
+    filters: Vec<String>,
+    drop: Option<String>,
+    /// Items that must be left.
+    n: u64,
+    figure: Vec<Figure>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Figure {
+    /// A metric, or `class.figure` of the table by class.
+    metric: String,
+    /// With as many decimals as the card has.
+    value: String,
+    tolerance: f64,
+}
+
+/// Every model's folder with its figures.
+fn models() -> Vec<(PathBuf, Figures)> {
+    let mut out = Vec::new();
+    for folder in std::fs::read_dir(Path::new(ROOT).join("models")).unwrap() {
+        let folder = folder.unwrap().path();
+        let path = folder.join("figures.toml");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let figures = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            out.push((folder, figures));
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(out.len() >= 2);
+    out
+}
+
+#[test]
+fn every_card_quotes_its_figures() {
+    for (folder, figures) in models() {
+        let card = std::fs::read_to_string(folder.join("card.md")).unwrap();
+        for eval in &figures.eval {
+            for figure in &eval.figure {
+                figure.value.parse::<f64>().unwrap();
+                assert!(
+                    card.contains(&figure.value),
+                    "{}: the card does not say {} {}",
+                    folder.display(),
+                    figure.metric,
+                    figure.value
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "minutes of work on data that is not in the repository: make eval"]
+fn every_figure_is_what_models_eval_says() {
+    let Some(data) = std::env::var_os("WATCHFIRE_DATA") else {
+        println!("skipped: WATCHFIRE_DATA does not name the data folder");
+        return;
+    };
+    let only = std::env::var("MODEL").ok();
+    let mut wrong = Vec::new();
+    for (folder, figures) in models() {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        if only.as_ref().is_some_and(|only| *only != name) {
+            continue;
+        }
+        for eval in &figures.eval {
+            println!("{name} on {} {}", eval.dataset, short(&eval.filters));
+            let told = run(&folder, &Path::new(&data).join(&eval.dataset), eval);
+            if told["n"] != eval.n {
+                wrong.push(format!(
+                    "{name} on {}: n is {}, not {}",
+                    eval.dataset, told["n"], eval.n
+                ));
+            }
+            for figure in &eval.figure {
+                let value = look_up(&told, &figure.metric);
+                let expected: f64 = figure.value.parse().unwrap();
+                let well = value.is_some_and(|v| (v - expected).abs() <= figure.tolerance);
+                let mark = if well { "" } else { "   ← differs" };
+                let shown = value.map_or("nothing".into(), |v| format!("{v:.4}"));
+                println!("  {:28} {shown}, the card says {}{mark}", figure.metric, figure.value);
+                if !well {
+                    wrong.push(format!("{name} on {}: {} is {shown}", eval.dataset, figure.metric));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn short(filters: &[String]) -> String {
+    match filters.len() {
+        0..=3 => filters.join(" "),
+        n => format!("({n} conditions)"),
+    }
+}
+
+fn run(model: &Path, dataset: &Path, eval: &Eval) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    command.args(["models", "eval"]).arg(model).arg(dataset).arg("--json");
+    for filter in &eval.filters {
+        command.args(["--where", filter]);
+    }
+    if let Some(drop) = &eval.drop {
+        command.args(["--drop", drop]);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", dataset.display());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn look_up(told: &Value, metric: &str) -> Option<f64> {
+    match metric.split_once('.') {
+        Some((class, figure)) => told["per_class"][class][figure].as_f64(),
+        None => told["metrics"][metric].as_f64(),
+    }
+}
