@@ -10,7 +10,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DEMO_FLAGS  = --dir .cache/demo --models models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup media demo test lint eval
+.PHONY: help setup media demo test lint eval accuracy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,3 +35,6 @@ test: media lint ## everything that proves the product
 
 eval: ## recompute the cards' figures where WATCHFIRE_DATA names the data (MODEL=NAME: one model's)
 	$(CARGO) test --release --locked --test figures -- --include-ignored --nocapture
+
+accuracy: media ## replay recordings with known truth where WATCHFIRE_DATA names them; writes docs/accuracy.md
+	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --release --locked --test accuracy -- --ignored --nocapture
