@@ -23,6 +23,7 @@ pub mod behaviour;
 pub mod fusion;
 pub mod nn;
 pub mod policy;
+pub mod scream;
 pub mod tracking;
 pub mod window;
 // 3: the edges of the world, and the stages

@@ -60,9 +60,16 @@ impl LogMel {
         if samples.len() != PATCH_SAMPLES {
             return Err(WrongLength(samples.len()));
         }
+        Ok(self.frames(samples))
+    }
+
+    /// The same of samples of any length: `[samples / 160, 64]`, frame by frame. A frame stands around its 10 ms; what
+    /// lies outside of the samples is silence.
+    pub fn frames(&self, samples: &[f32]) -> Vec<f32> {
+        let frames = samples.len() / HOP;
         let (mut time, mut bins) = (self.fft.make_input_vec(), self.fft.make_output_vec());
-        let mut out = Vec::with_capacity(FRAMES * BANDS);
-        for frame in 0..FRAMES {
+        let mut out = Vec::with_capacity(frames * BANDS);
+        for frame in 0..frames {
             time.fill(0.0);
             for (n, (at, hann)) in time.iter_mut().zip(&self.hann).enumerate() {
                 if let Some(s) = (frame * HOP + n).checked_sub(LEAD).and_then(|i| samples.get(i)) {
@@ -77,7 +84,7 @@ impl LogMel {
                 out.push((sum + 1e-3).ln());
             }
         }
-        Ok(out)
+        out
     }
 }
 

@@ -50,10 +50,12 @@ impl KindPolicy {
             Kind::Fall => (Severity::Warning, 20.0, 10.0),
             Kind::Tamper => (Severity::Critical, 10.0, 60.0),
             Kind::Anomaly => (Severity::Info, 10.0, 300.0),
+            Kind::Fight => (Severity::Critical, 5.0, 30.0),
             Kind::Gunshot | Kind::Explosion => (Severity::Critical, 5.0, 10.0),
             Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
             Kind::Siren => (Severity::Info, 5.0, 30.0),
             Kind::BabyCry | Kind::DogBark => (Severity::Info, 5.0, 30.0),
+            Kind::Scream => (Severity::Warning, 5.0, 10.0),
         };
         let presence = matches!(kind, Kind::Intrusion | Kind::Loitering);
         Self {

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["clock", "data", "error"]),
     (1, &["colour", "draw", "geometry", "mel", "picture_stats"]),
-    (2, &["behaviour", "fusion", "nn", "policy", "tracking", "window"]),
+    (
+        2,
+        &["behaviour", "fusion", "nn", "policy", "scream", "tracking", "window"],
+    ),
     (3, &["console", "ingest", "publish", "stages", "store"]),
     (4, &["graph"]),
     (5, &["config"]),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use watchfire::behaviour::BehaviourOptions;
 use watchfire::clock::{Clock, ManualClock};
-use watchfire::data::{AudioState, BBox, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
+use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use watchfire::policy::PolicyOptions;
-use watchfire::stages::{CameraProfile, Detect, Listen, SoundScores, Verdict};
+use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, ReadVoice, SoundScores, Verdict, VoiceReading};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -66,6 +66,21 @@ impl Listen for Deaf {
     }
 }
 
+/// Nobody's voice is asked for here.
+struct Mute;
+
+impl ReadVoice for Mute {
+    fn id(&self) -> Arc<str> {
+        "mute@1".into()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Arc::from([])
+    }
+    fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
+        Err("was asked, though no camera has opted in".into())
+    }
+}
+
 /// A running graph with everything around it.
 struct Bench {
     graph: Graph,
@@ -82,7 +97,10 @@ fn bench(options: &GraphOptions) -> Bench {
     let (calls, called) = unbounded();
     let models = Models {
         detector: Box::new(Seer { go: going, calls }),
+        action: None,
+        fusion: None,
         sound: Box::new(Deaf),
+        voice: Box::new(Mute),
     };
     let clock = Arc::new(ManualClock::default());
     let mut metrics = Metrics::default();
@@ -101,9 +119,12 @@ impl Bench {
     fn camera(&self, name: &str) -> CameraInlet {
         let profile = CameraProfile {
             detect: vec!["person".into()],
+            action: ActionGate::Off,
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
+            learned: None,
+            emotion: false,
         };
         self.graph.camera(CameraId::new(name), profile, Arc::default())
     }
@@ -157,7 +178,7 @@ fn window(camera: &str, seq: u64, width: u32) -> Window {
 }
 
 fn vision(verdict: &Verdict) -> (String, u64, Status) {
-    let report = verdict.vision.as_ref().unwrap();
+    let report = verdict.reports.get(Branch::Vision).unwrap();
     (report.camera.to_string(), report.seq, report.status)
 }
 
@@ -268,10 +289,19 @@ fn a_branch_that_misses_the_deadline_is_late_and_holds_nobody_up() {
     let camera = bench.camera("yard");
     camera.push(window("yard", 1, 16));
     assert_eq!(bench.calls.recv_timeout(PATIENCE), Ok(4));
+    // Fuse knows of the window and has hearing's answer.
+    let until = Instant::now() + PATIENCE;
+    while bench.metrics.edges["reports"].wait.count() < 2 {
+        assert!(Instant::now() < until, "hearing did not answer");
+        std::thread::yield_now();
+    }
     bench.clock.advance_ns(4 * S);
     let verdict = bench.verdict();
     assert_eq!(vision(&verdict), ("yard".to_owned(), 1, Status::Late));
-    assert_eq!(verdict.hearing.map(|r| r.status), Some(Status::Empty));
+    assert_eq!(
+        verdict.reports.get(Branch::Hearing).map(|r| r.status),
+        Some(Status::Empty)
+    );
     // Its answer comes too late and changes nothing; the next window is judged as ever.
     bench.go.send(()).unwrap();
     camera.push(window("yard", 2, 16));

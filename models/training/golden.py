@@ -7,6 +7,7 @@ the rounded weights.
 """
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "detector"), str(HERE / "sound")]
+sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight")]
 
+import mel_rnn  # noqa: E402
+from features import seen  # noqa: E402
+from heads import METHODS, Fusion  # noqa: E402
 from mel import PATCH, log_mel  # noqa: E402
 from model import MEAN, SCALE, MelCnn  # noqa: E402
+from motion_cnn import ActionNet  # noqa: E402
 from yolox import YOLOX, exported  # noqa: E402
 
 
@@ -55,12 +60,12 @@ def signal(seed, n=PATCH):
     return np.clip(x, -1, 1).astype(np.float32)
 
 
-def picture(seed, size=160):
-    """[1, 3, size, size] whole values of 0 to 255: rectangles, a gradient and noise."""
+def picture(seed, size=(160, 160)):
+    """[1, 3, *size] whole values of 0 to 255: rectangles, a gradient and noise."""
     rng = np.random.default_rng(seed)
-    x = np.add.outer(np.linspace(40, 160, size), np.linspace(0, 60, size))[..., None] + rng.normal(0, 6, (size, size, 3))
+    x = np.add.outer(np.linspace(40, 160, size[0]), np.linspace(0, 60, size[1]))[..., None] + rng.normal(0, 6, (*size, 3))
     for _ in range(9):
-        a, b = rng.integers(0, size - 20, 2)
+        a, b = (int(rng.integers(0, side - 20)) for side in size)
         h, w = rng.integers(8, 70, 2)
         x[a: a + h, b: b + w] = rng.integers(0, 256, 3) + rng.normal(0, 8, x[a: a + h, b: b + w].shape)
     return torch.from_numpy(np.clip(np.round(x), 0, 255).astype(np.float32).transpose(2, 0, 1)[None].copy())
@@ -82,6 +87,22 @@ def write_seeded(folder):
     x = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(3))
     save(folder, "mel_cnn_seeded", {**state, "golden.input": x, "golden.output": model(x).sigmoid(),
                                     "golden.embedding": model.embed(x)})
+    model, state = seeded(ActionNet(4, reduce=6, width=8), 8)
+    x = torch.randn(1, 6, 3, 32, 48, generator=torch.Generator().manual_seed(8)).half().float()
+    logits, embedding = model(x)
+    save(folder, "motion_cnn_seeded", {**state, "golden.input": x.half(), "golden.output": logits, "golden.embedding": embedding})
+    v, a = (torch.randn(1, n, generator=torch.Generator().manual_seed(9)) for n in (10, 7))
+    tensors = {"golden.video": v, "golden.audio": a}
+    for method in METHODS:
+        model, state = seeded(Fusion(method, 10, 7, 6), 9)
+        tensors |= {f"{method}.{k}": t for k, t in state.items()}
+        masks = [torch.tensor([has]) for has in (True, False)]
+        tensors[f"golden.{method}"] = torch.cat([model(v, a, has_v, has_a)[0] for has_v in masks for has_a in masks])
+    save(folder, "av_fusion_seeded", tensors)
+    for time in ("gru", "attention"):
+        model, state = seeded(mel_rnn.MelRnn(time, [6, 8], [2, 2], 7, 5), 8)
+        x = torch.randn(2, 1, 75, 64, generator=torch.Generator().manual_seed(8))
+        save(folder, f"mel_rnn_{time}_seeded", {**state, "golden.input": x, "golden.output": model(x)})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
 
@@ -99,6 +120,21 @@ def write_shipped(_):
         mel = torch.from_numpy(((log_mel(x) - MEAN) * SCALE)[:, None])
         save(models / "sound", "golden", {"golden.input": torch.from_numpy(x), "golden.output": net(mel).sigmoid(),
                                           "golden.embedding": net.embed(mel)})
+    weights = models / "action/weights.safetensors"
+    if weights.exists():
+        net = fitted(ActionNet(), load_file(weights))
+        x = np.stack([picture(10 + t // 3, (50, 170))[0].numpy() for t in range(6)]).transpose(0, 2, 3, 1)  # [6, 50, 170, 3] RGB
+        small = torch.from_numpy(np.ascontiguousarray(seen(x.astype(np.uint8))[..., ::-1])).permute(0, 3, 1, 2)
+        logits, embedding = net(((small - 114) / 64)[None])
+        save(models / "action", "golden", {"golden.input": torch.from_numpy(x).half(), "golden.output": logits.softmax(1),
+                                           "golden.embedding": embedding})
+    folder = models / "speech_emotion"
+    if (folder / "weights.safetensors").exists():
+        time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]
+        net = fitted(mel_rnn.MelRnn(time), load_file(folder / "weights.safetensors"))
+        x = torch.from_numpy(signal(9, 30_000))
+        answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
+        save(folder, "golden", {"golden.input": x, "golden.output": answer})
 
 
 def main():

@@ -1,18 +1,18 @@
 //! The cameras of the running daemon.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use super::{Board, fill_thresholds};
 use crate::clock::Clock;
 use crate::config::{CameraConfig, Config};
-use crate::data::{CameraId, CameraState, CameraStatus, EndReason, StateReason, Window};
+use crate::data::{CameraId, CameraState, CameraStatus, EndReason, Kind, Picture, Snapshots, StateReason, Window};
 use crate::graph::{CameraInlet, Graph};
 use crate::ingest::{Camera, CameraSink};
 use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
-use crate::publish::{Publisher, Topics};
-use crate::stages::CameraProfile;
+use crate::publish::{Publisher, Topics, home_assistant};
+use crate::stages::{ActionGate, CameraProfile};
 use crate::store::Store;
 
 /// Everything that a reload may change.
@@ -20,13 +20,20 @@ pub(super) struct Running {
     pub config: Config,
     /// Of detector and sound model.
     pub manifests: (Manifest, Manifest),
+    /// None: no clip model was loaded at the start.
+    pub fight_threshold: Option<f32>,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
     pub publisher: Publisher,
     pub topics: Topics,
     /// With the fingerprint of the configuration that each runs.
     pub cameras: BTreeMap<CameraId, (Camera, String)>,
+    /// The newest picture of each, with its masks.
+    pub pictures: Pictures,
 }
+
+/// Not on the data path: written once a window, read when somebody orders a picture.
+pub(super) type Pictures = Arc<RwLock<BTreeMap<CameraId, Arc<Picture>>>>;
 
 impl Running {
     pub fn start_all(&mut self, graph: &Graph) -> std::io::Result<()> {
@@ -42,13 +49,23 @@ impl Running {
     pub fn start(&mut self, graph: &Graph, config: &CameraConfig) -> std::io::Result<()> {
         let id = config.ingest.id.clone();
         let mut behaviour = config.behaviour.clone();
-        fill_thresholds(&mut behaviour, &self.manifests.0, &self.manifests.1);
+        fill_thresholds(
+            &mut behaviour,
+            &self.manifests.0,
+            &self.manifests.1,
+            self.fight_threshold,
+        );
+        if behaviour.fight.is_some() && self.fight_threshold.is_none() {
+            tracing::warn!(camera = %id, "fight takes effect at a restart: the clip model was not there at the start");
+        }
         let profile = CameraProfile {
             detect: config.detect.clone(),
+            action: ActionGate::of(&config.behaviour),
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,
             learned: self.learned(&id),
+            emotion: config.emotion,
         };
         let metrics = {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
@@ -59,7 +76,16 @@ impl Running {
             self.publisher
                 .retain(self.topics.active(id.as_str(), policy.kind.as_str()), b"OFF".to_vec());
         }
+        if self.config.mqtt.home_assistant {
+            let kinds: Vec<Kind> = config.policy.kinds.iter().map(|p| p.kind).collect();
+            let pictures = config.snapshots == Snapshots::Mqtt;
+            self.publisher.retain(
+                home_assistant::topic(&self.topics, id.as_str()),
+                home_assistant::device(&self.topics, id.as_str(), &kinds, pictures),
+            );
+        }
         let sink = Box::new(ToGraph {
+            pictures: self.config.mqtt.commands.then(|| self.pictures.clone()),
             inlet: graph.camera(id.clone(), profile, metrics),
             board: self.board.clone(),
             publisher: self.publisher.clone(),
@@ -131,6 +157,8 @@ impl Running {
 
 /// A camera's way into the graph.
 struct ToGraph {
+    /// None where nobody may order a picture.
+    pictures: Option<Pictures>,
     inlet: CameraInlet,
     board: Arc<Board>,
     publisher: Publisher,
@@ -140,6 +168,12 @@ struct ToGraph {
 
 impl CameraSink for ToGraph {
     fn window(&mut self, window: Window) {
+        if let (Some(pictures), Some(frame)) = (&self.pictures, window.frames.last()) {
+            pictures
+                .write()
+                .unwrap_or_else(|e| e.into_inner())
+                .insert(window.camera.clone(), frame.picture.clone());
+        }
         self.inlet.push(window);
     }
 

@@ -4,6 +4,7 @@ pub mod annotate;
 mod camera;
 pub mod log;
 pub mod moderation;
+mod orders;
 pub mod player;
 pub mod plot;
 mod record;
@@ -24,11 +25,11 @@ use crate::behaviour::BehaviourOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
-use crate::data::{CameraId, CameraStatus};
+use crate::data::{CameraId, CameraStatus, Kind};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::nn::{Detector, Manifest, ModelOptions, SoundModel};
+use crate::nn::{ActionModel, AvModel, Detector, Manifest, ModelOptions, SoundModel, SpeechEmotion};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
-use crate::publish::{Publisher, Topics};
+use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
 use crate::store::{Message, Store};
 use camera::Running;
@@ -49,7 +50,10 @@ pub(crate) struct Board {
 }
 
 /// The models' own thresholds, where the configuration names none.
-pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest) {
+pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest, fight: Option<f32>) {
+    if let Some(rule) = behaviour.fight.as_mut().filter(|r| r.threshold == 0.0) {
+        rule.threshold = fight.unwrap_or(0.5);
+    }
     let of = |manifest: &Manifest, name: &str| manifest.labels.iter().find(|l| &*l.name == name).map(|l| l.threshold);
     for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == 0.0) {
         rule.threshold = of(sound, rule.kind.as_str()).unwrap_or(0.5);
@@ -63,14 +67,54 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
     }
 }
 
-/// Loads the two models of `options`.
-///
-/// # Errors
-/// A model is missing or damaged.
-pub fn load_models(options: &ModelOptions) -> anyhow::Result<(Detector, SoundModel)> {
-    let detector = Detector::load(&options.dir.join(&options.detector), options.device, options.threads)?;
-    let sound = SoundModel::load(&options.dir.join(&options.sound), options.device, options.threads)?;
-    Ok((detector, sound))
+/// Every model that the stages ask.
+pub struct LoadedModels {
+    pub detector: Detector,
+    pub sound: SoundModel,
+    pub voice: SpeechEmotion,
+    /// None: no camera looks for fights, and the model is not installed.
+    pub action: Option<ActionModel>,
+    pub fusion: Option<AvModel>,
+}
+
+impl LoadedModels {
+    /// `fights`: a camera looks for them, and the clip model must be there.
+    ///
+    /// # Errors
+    /// A model is missing or damaged.
+    pub fn load(options: &ModelOptions, fights: bool) -> anyhow::Result<Self> {
+        let (dir, device, threads) = (&options.dir, options.device, options.threads);
+        let there = |dir: &PathBuf| dir.join("model.toml").exists();
+        let action = Some(dir.join(&options.action)).filter(|dir| fights || there(dir));
+        let fusion = Some(dir.join(&options.av_fight)).filter(|dir| action.is_some() && there(dir));
+        Ok(Self {
+            detector: Detector::load(&dir.join(&options.detector), device, threads)?,
+            sound: SoundModel::load(&dir.join(&options.sound), device, threads)?,
+            voice: SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads)?,
+            action: action.map(|dir| ActionModel::load(&dir, device, threads)).transpose()?,
+            fusion: fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?,
+        })
+    }
+
+    /// From so much on a window counts as a fight, unless the configuration says otherwise.
+    pub fn fight_threshold(&self) -> Option<f32> {
+        let fusion = self.fusion.as_ref().map(AvModel::manifest);
+        let manifest = fusion.or(self.action.as_ref().map(ActionModel::manifest))?;
+        let label = manifest.labels.iter().find(|l| &*l.name == Kind::Fight.as_str())?;
+        Some(label.threshold)
+    }
+}
+
+impl From<LoadedModels> for Models {
+    fn from(models: LoadedModels) -> Self {
+        Self {
+            detector: Box::new(models.detector),
+            action: models.action.map(|m| Box::new(m) as _),
+            fusion: models.fusion.map(|m| Box::new(m) as _),
+            sound: Box::new(models.sound),
+            voice: Box::new(models.voice),
+        }
+    }
 }
 
 /// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
@@ -127,8 +171,10 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (detector, sound) = load_models(&config.models)?;
-    let manifests = (detector.manifest().clone(), sound.manifest().clone());
+    let wanted = config.cameras.iter().any(|c| c.behaviour.fight.is_some());
+    let models = LoadedModels::load(&config.models, wanted)?;
+    let manifests = (models.detector.manifest().clone(), models.sound.manifest().clone());
+    let fight_threshold = models.fight_threshold();
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
@@ -139,11 +185,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     clear_gone_cameras(&store, &config, &topics, &publisher);
 
     let mut metrics = Metrics::default();
-    let models = wrap(Models {
-        detector: Box::new(detector),
-        sound: Box::new(sound),
-    });
-    let (graph, verdicts) = Graph::start(&GraphOptions::live(), models, clock.clone(), &mut metrics)?;
+    let (graph, verdicts) = Graph::start(&GraphOptions::live(), wrap(models.into()), clock.clone(), &mut metrics)?;
     *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
     let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
     let recorder = recorder.spawn(verdicts)?;
@@ -155,11 +197,13 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let mut running = Running {
         config,
         manifests,
+        fight_threshold,
         clock: clock.clone(),
         board,
         publisher,
         topics,
         cameras: BTreeMap::new(),
+        pictures: Arc::default(),
     };
     running.start_all(&graph)?;
     let end = serve(path, &mut running, &graph, &recorder);
@@ -179,7 +223,14 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
 }
 
-/// Waits for signals; meanwhile feeds the watchdog and tells the box's status.
+/// What the main thread is asked for.
+enum Wish {
+    Signal(i32),
+    Order(Order),
+    None,
+}
+
+/// Waits for signals and orders; meanwhile feeds the watchdog and tells the box's status.
 fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandle<()>) -> anyhow::Result<()> {
     let (signals, received) = crossbeam_channel::bounded(4);
     let mut caught = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).context("signals")?;
@@ -199,6 +250,7 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
         }
     })?;
     let service = Service::new();
+    let orders = running.publisher.orders().clone();
     service.ready();
     tracing::info!(cameras = running.cameras.len(), "ready");
     let started_ns = running.clock.monotonic_ns();
@@ -223,18 +275,28 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
         if recorder.is_finished() {
             bail!("the recorder ended by itself: alerts would be lost; giving up, to be started anew");
         }
-        match received.recv_timeout(Duration::from_secs(1)) {
-            Ok(SIGHUP) => {
+        // An end is never kept waiting by orders.
+        let wish = match received.try_recv() {
+            Ok(signal) => Wish::Signal(signal),
+            Err(_) => crossbeam_channel::select! {
+                recv(received) -> signal => signal.map_or(Wish::None, Wish::Signal),
+                recv(orders) -> order => order.map_or(Wish::None, Wish::Order),
+                default(Duration::from_secs(1)) => Wish::None,
+            },
+        };
+        match wish {
+            Wish::Signal(SIGHUP) | Wish::Order(Order::Reload) => {
                 service.reloading();
                 running.reload(path, graph);
                 service.ready();
                 told_ns = None;
             }
-            Ok(signal) => {
+            Wish::Signal(signal) => {
                 tracing::info!("signal {signal}: stopping");
                 return Ok(());
             }
-            Err(_) => {}
+            Wish::Order(order) => running.obey(order, graph),
+            Wish::None => {}
         }
     }
 }
@@ -338,7 +400,11 @@ fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher
             || config.disabled.keys().any(|c| c.as_str() == camera)
     };
     for topic in store.retained().unwrap_or_default() {
-        if topics.camera_of(&topic).is_some_and(|camera| !known(camera)) {
+        let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
+        if topics
+            .camera_of(&topic)
+            .is_some_and(|camera| unwanted || !known(camera))
+        {
             publisher.retain(topic, Vec::new());
         }
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::{fill_thresholds, load_models};
+use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
 use crate::config::CameraConfig;
 use crate::data::{EndReason, Snapshots};
-use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
+use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
 use crate::ingest::replay;
 use crate::nn::ModelOptions;
-use crate::stages::{CameraProfile, Verdict};
+use crate::stages::{ActionGate, CameraProfile, Verdict};
 
 /// The daemon's graph with one camera, whose windows come from files.
 pub struct Player {
@@ -29,15 +29,21 @@ impl Player {
     /// # Errors
     /// A model is missing or damaged, or a thread could not be started.
     pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
-        let (detector, sound) = load_models(models)?;
-        fill_thresholds(&mut camera.behaviour, detector.manifest(), sound.manifest());
-        let names = vec![detector.id().to_string(), sound.id().to_string()];
-        let models = Models {
-            detector: Box::new(detector),
-            sound: Box::new(sound),
-        };
+        let models = LoadedModels::load(models, camera.behaviour.fight.is_some())?;
+        fill_thresholds(
+            &mut camera.behaviour,
+            models.detector.manifest(),
+            models.sound.manifest(),
+            models.fight_threshold(),
+        );
+        let mut names = vec![models.detector.id().to_string(), models.sound.id().to_string()];
+        names.extend(models.action.as_ref().map(|m| m.id().to_string()));
+        names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
+        if camera.emotion {
+            names.push(models.voice.id().to_string());
+        }
         let clock = Arc::new(SystemClock::new());
-        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut Metrics::default())?;
+        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
         Ok(Self {
             graph,
             verdicts,
@@ -70,10 +76,12 @@ impl Player {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
+            action: ActionGate::of(&self.camera.behaviour),
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
             learned: None,
+            emotion: self.camera.emotion,
         };
         let inlet = self
             .graph

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Board;
 use crate::clock::Clock;
-use crate::data::{Alert, CameraId, Kind, Phase, Picture, Snapshots, Status};
+use crate::data::{Alert, Branch, CameraId, Kind, Phase, Picture, Snapshots, Status};
 use crate::graph::{EdgeOut, Next};
 use crate::publish::payload::{AlertPayload, LevelsPayload, rounded, utc};
 use crate::publish::{Publisher, Topics};
@@ -184,14 +184,15 @@ impl Recorder {
         let Some(camera) = metrics.cameras.get(&verdict.camera) else {
             return;
         };
-        for report in [&verdict.vision, &verdict.hearing].into_iter().flatten() {
+        for report in verdict.reports.iter() {
             camera.report(report.branch, report.status);
         }
         let now_ns = self.clock.monotonic_ns();
         if let Some(window) = &verdict.window {
             camera.latency.observe_ns(now_ns.saturating_sub(window.arrived_ns));
         }
-        if verdict.vision.as_ref().is_some_and(|v| v.status == Status::Ok) {
+        let vision = verdict.reports.get(Branch::Vision);
+        if vision.is_some_and(|v| v.status == Status::Ok) {
             camera.last_ok_ns.store(now_ns, Relaxed);
         }
         let starts = verdict.alerts.iter().filter(|a| a.phase == Phase::Start).count();

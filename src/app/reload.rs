@@ -6,6 +6,7 @@ use super::camera::Running;
 use crate::config::{self, Surroundings};
 use crate::data::CameraId;
 use crate::graph::Graph;
+use crate::publish::home_assistant;
 
 impl Running {
     pub(super) fn reload(&mut self, path: &Path, graph: &Graph) {
@@ -77,6 +78,11 @@ impl Running {
         }
         self.publisher
             .retain(self.topics.camera_status(id.as_str()), Vec::new());
+        if old.mqtt.home_assistant {
+            let device = home_assistant::topic(&self.topics, id.as_str());
+            self.publisher.retain(device, Vec::new());
+        }
+        self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
         self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
     }
 

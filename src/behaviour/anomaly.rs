@@ -6,7 +6,7 @@
 
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ const FLOOR: f32 = 1.5;
 const SECONDS: usize = 3;
 /// Somebody who stays at one place is learned for so many seconds, not for ever.
 const STAYS: u32 = 20;
+/// So many seconds of a track are learned only when it is gone.
+const PENDING: usize = 60;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Body heights a second: the upper edge of each step of speed but the last.
 const SPEED_EDGES: [f32; 7] = [0.15, 0.5, 0.9, 1.4, 2.0, 2.8, 4.0];
@@ -56,7 +58,9 @@ pub(super) struct Anomaly {
     memory: Memory,
     tracks: BTreeMap<u64, Follow>,
     /// Surprises of the last seconds of sound.
-    loud: Vec<(f32, u64, f32)>,
+    loud: Vec<(f32, u64)>,
+    /// The highest surprise of the loud stretch at hand; 0 between two.
+    loud_peak: f32,
     last_ns: Option<u64>,
     told: Option<(u64, Finding)>,
 }
@@ -67,6 +71,8 @@ struct Follow {
     seen_ns: u64,
     /// The last seconds, oldest first.
     last: Vec<(f32, Why)>,
+    /// Seconds that are not learned yet: a track must not become used to itself.
+    pending: VecDeque<Second>,
     peak: f32,
     place: BBox,
     stayed: u32,
@@ -79,13 +85,16 @@ impl Anomaly {
             memory: Memory::default(),
             tracks: BTreeMap::new(),
             loud: Vec::new(),
+            loud_peak: 0.0,
             last_ns: None,
             told: None,
         }
     }
 
     pub fn reset(&mut self) {
-        self.tracks.clear();
+        for second in std::mem::take(&mut self.tracks).into_values().flat_map(|f| f.pending) {
+            self.memory.learn(&second);
+        }
         self.loud.clear();
         self.last_ns = None;
         self.told = None;
@@ -129,8 +138,11 @@ impl Anomaly {
         let memory = &mut self.memory;
         self.tracks.retain(|_, f| {
             let goes_on = now_ns.saturating_sub(f.seen_ns) < 3 * SECOND_NS;
-            if !goes_on && gathers {
-                memory.learn_peak(f.peak);
+            if !goes_on {
+                f.pending.iter().for_each(|second| memory.learn(second));
+                if gathers {
+                    memory.learn_peak(f.peak);
+                }
             }
             goes_on
         });
@@ -142,6 +154,7 @@ impl Anomaly {
             judged_ns: now_ns,
             seen_ns: now_ns,
             last: Vec::new(),
+            pending: VecDeque::new(),
             peak: 0.0,
             place: b,
             stayed: 0,
@@ -170,7 +183,12 @@ impl Anomaly {
         if follow.last.len() > SECONDS {
             follow.last.remove(0);
         }
-        self.memory.learn(&second);
+        follow.pending.push_back(second);
+        if follow.pending.len() > PENDING
+            && let Some(second) = follow.pending.pop_front()
+        {
+            self.memory.learn(&second);
+        }
         if follow.last.len() < SECONDS {
             return;
         }
@@ -192,16 +210,17 @@ impl Anomaly {
         let level = (((loudest + 72.0) / 3.0).max(0.0) as usize).min(LEVELS - 1);
         let surprise = self.memory.loudness_surprise(quarter, level);
         self.memory.learn_level(quarter, level);
-        self.loud.push((surprise, at_ns, loudest));
-        self.loud.retain(|(_, t, _)| at_ns.saturating_sub(*t) < 2 * SECOND_NS);
-        let lasts = self.loud.len() >= SECONDS;
+        self.loud.push((surprise, at_ns));
+        self.loud.retain(|(_, t)| at_ns.saturating_sub(*t) < 2 * SECOND_NS);
         let least = self.loud.iter().map(|l| l.0).fold(f32::INFINITY, f32::min);
-        if !lasts || least < FLOOR / 2.0 {
+        if self.loud.len() < SECONDS || least < FLOOR {
+            let peak = std::mem::take(&mut self.loud_peak);
+            if peak > 0.0 && self.gathers_peaks() {
+                self.memory.learn_peak(peak);
+            }
             return None;
         }
-        if self.gathers_peaks() && least > FLOOR {
-            self.memory.learn_peak(least);
-        }
+        self.loud_peak = self.loud_peak.max(least);
         if !self.judges() {
             return None;
         }

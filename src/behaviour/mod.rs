@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod fall;
+mod fight;
 mod gait;
 mod lines;
 mod places;
@@ -15,14 +16,16 @@ mod zones;
 use std::sync::Arc;
 
 use crate::data::{
-    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Track,
+    AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Reports, Track,
     VisionReport,
 };
-use crate::fusion::{contribution, pool};
+use crate::fusion::{Blend, contribution, pool};
 use anomaly::Anomaly;
 pub use anomaly::AnomalyOptions;
 use fall::Fall;
 pub use fall::FallOptions;
+pub use fight::FightOptions;
+use fight::{Fight, Scene};
 use gait::Gaits;
 use lines::LineRule;
 use running::Running;
@@ -100,6 +103,7 @@ pub struct BehaviourOptions {
     /// None: the camera does not look for it.
     pub running: Option<RunningOptions>,
     pub fall: Option<FallOptions>,
+    pub fight: Option<FightOptions>,
     pub tamper: Option<TamperOptions>,
     pub anomaly: Option<AnomalyOptions>,
 }
@@ -112,6 +116,7 @@ impl BehaviourOptions {
         self.sounds = other.sounds.into_iter().map(|s| kept(s.kind).unwrap_or(s)).collect();
         self.running = other.running.map(|new| self.running.take().unwrap_or(new));
         self.fall = other.fall.map(|new| self.fall.take().unwrap_or(new));
+        self.fight = other.fight.map(|new| self.fight.take().unwrap_or(new));
         self.tamper = other.tamper.map(|new| self.tamper.take().unwrap_or(new));
         self.anomaly = other.anomaly.map(|new| self.anomaly.take().unwrap_or(new));
     }
@@ -153,6 +158,7 @@ pub struct Behaviour {
     tamper: Option<Tamper>,
     anomaly: Option<Anomaly>,
     sounds: SoundRules,
+    fight: Option<Fight>,
 }
 
 impl Behaviour {
@@ -169,6 +175,7 @@ impl Behaviour {
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
             lines: options.lines.into_iter().map(LineRule::new).collect(),
             sounds: SoundRules::new(options.sounds),
+            fight: options.fight.map(Fight::new),
         }
     }
 
@@ -238,6 +245,21 @@ impl Behaviour {
         self.anomaly.as_mut().map_or(Ok(()), |rule| rule.recall(learned))
     }
 
+    pub fn wants_fights(&self) -> bool {
+        self.fight.is_some()
+    }
+
+    /// The clip of one window, beside what else is known of it.
+    pub fn act(&mut self, reports: &Reports, blend: Option<&Blend>) -> Option<Finding> {
+        let scene = Scene {
+            acted: reports.acted()?,
+            blend,
+            seen: reports.seen(),
+            heard: reports.heard(),
+        };
+        self.fight.as_mut()?.observe(&scene)
+    }
+
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
     pub fn reset(&mut self) {
         self.still.forget_tracks();
@@ -250,6 +272,7 @@ impl Behaviour {
         self.tamper.iter_mut().for_each(Tamper::reset);
         self.anomaly.iter_mut().for_each(Anomaly::reset);
         self.sounds.reset();
+        self.fight.iter_mut().for_each(Fight::reset);
     }
 }
 

@@ -85,7 +85,7 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
     let (score, at_ns) = run.best;
     let evidence = vec![Evidence {
         modality: Modality::Audio,
-        model: heard.model.clone(),
+        model: heard.source(kind.as_str()),
         label: kind.as_str().into(),
         score,
         contribution: contribution(score, PRIOR),

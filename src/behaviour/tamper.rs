@@ -185,7 +185,7 @@ impl Normal {
         let light = now.luma.max(1.0) / was.luma.max(1.0);
         let alike = likeness(&was.edges, &now.edges);
         if now.luma < 20.0 && now.contrast < 8.0 {
-            let was_not = was.luma >= 30.0 || was.contrast >= 14.0;
+            let was_not = was.luma >= 45.0 || was.contrast >= 20.0;
             return was_not.then_some((What::Black, 1.0));
         }
         // There was never much to see: nothing can be said.

@@ -1,5 +1,7 @@
 //! argv → command, one file each.
 
+#[cfg(feature = "demo")]
+mod bench;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -8,6 +10,7 @@ mod events;
 mod explain;
 mod init;
 mod models;
+mod models_bench;
 mod moderate;
 mod probe;
 mod replay;
@@ -53,6 +56,9 @@ enum Command {
     /// Simulated cameras, a broker, the daemon, and its alerts on the screen.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// How many cameras does this box carry?
+    #[cfg(feature = "demo")]
+    Bench(bench::Args),
     /// The models: what they are, and whether they are whole.
     Models(models::Args),
     /// Lists what was seen, from the store.
@@ -73,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Bench(args) => bench::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -52,6 +52,8 @@ enum Command {
     },
     /// Measures a model on a labelled data set.
     Eval(super::eval::Args),
+    /// Milliseconds a call of every model, on one thread and on all.
+    Bench(super::models_bench::Args),
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -65,6 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             true
         }
         Command::Eval(eval) => return super::eval::run(eval, &args.dir),
+        Command::Bench(bench) => return super::models_bench::run(bench, &folders(&args.dir)?),
         Command::List {
             config: None,
             device,
@@ -88,8 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Does `what` with every model's folder in `dir`; those that fail are named and the others still done.
-fn each(dir: &Path, what: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<bool> {
+fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     folders.retain(|f| f.join("model.toml").exists());
@@ -99,8 +101,13 @@ fn each(dir: &Path, what: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Resul
         "{}: no folder in it has a model.toml",
         dir.display()
     );
+    Ok(folders)
+}
+
+/// Does `what` with every model's folder in `dir`; those that fail are named and the others still done.
+fn each(dir: &Path, what: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<bool> {
     let mut well = true;
-    for folder in folders {
+    for folder in folders(dir)? {
         if let Err(error) = what(&folder) {
             well = false;
             eprintln!("{error:#}");

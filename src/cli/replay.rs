@@ -215,12 +215,17 @@ fn default(args: &Args) -> Setup {
         behaviour,
         policy: default_policy(kinds),
         snapshots: Snapshots::Off,
+        emotion: false,
     };
     let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {
         dir,
         detector: "detector".into(),
         sound: "sound".into(),
+        action: "action".into(),
+        av_fight: "av_fight".into(),
+        fusion: None,
+        speech_emotion: "speech_emotion".into(),
         device: DeviceChoice::Auto,
         threads: 0,
     };

@@ -13,7 +13,8 @@ use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
 use super::url::url;
 use crate::behaviour::{
-    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, Line, RunningOptions, SoundRule, TamperOptions, Zone,
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, RunningOptions, SoundRule,
+    TamperOptions, Zone,
 };
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
@@ -36,7 +37,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
     let sounds = kinds.iter().filter(|k| k.is_sound()).map(|kind| SoundRule {
         kind: *kind,
         threshold: MODEL_THRESHOLD,
-        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak) {
+        min_windows: if matches!(kind, Kind::Gunshot | Kind::Explosion | Kind::GlassBreak | Kind::Scream) {
             1
         } else {
             2
@@ -46,6 +47,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
         sounds: sounds.collect(),
         running: kinds.contains(&Kind::Running).then(RunningOptions::default),
         fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
+        fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
         tamper: kinds.contains(&Kind::Tamper).then(TamperOptions::default),
         anomaly: kinds.contains(&Kind::Anomaly).then(AnomalyOptions::default),
         ..BehaviourOptions::default()
@@ -71,7 +73,18 @@ pub(super) fn camera(
     let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
     let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
     judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
-    let (least, model) = judge.least_fps.clone();
+    let given = raw.kinds.as_ref().or(defaults.kinds.as_ref());
+    let (mut least, mut model) = judge.least_fps.clone();
+    if given.is_some_and(|kinds| kinds.iter().any(|k| k == Kind::Fight.as_str())) {
+        match judge.action_fps {
+            Some(fps) if fps > least => (least, model) = (fps, "action".into()),
+            Some(_) => {}
+            None => judge.error(
+                &at("kinds"),
+                "fight needs the clip model, and models.action names no folder with one",
+            ),
+        }
+    }
     let fps = raw.analysis_fps.or(defaults.analysis_fps);
     if let Some(fps) = fps.filter(|f| *f < least) {
         judge.error(
@@ -105,19 +118,13 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    if raw.emotion == Some(true) {
-        judge.error(
-            &at("emotion"),
-            "emotion is not available in this version; leave it false",
-        );
-    }
     if raw.gating.as_deref().is_some_and(|g| g != "always") {
         judge.error(
             &at("gating"),
             "gating is not available in this version; leave it \"always\"",
         );
     }
-    judge.note(&at("emotion"), false);
+    let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),
@@ -159,6 +166,7 @@ pub(super) fn camera(
         behaviour,
         policy,
         snapshots,
+        emotion,
     }
 }
 

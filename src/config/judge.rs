@@ -19,6 +19,8 @@ pub(super) struct Judge<'a> {
     pub redactor: Redactor,
     /// Least frames a second for the chosen models, and the model that asks for it.
     pub least_fps: (f32, String),
+    /// What the clip model needs; None when there is none.
+    pub action_fps: Option<f32>,
     /// What every key came to.
     pub printed: Printed,
 }

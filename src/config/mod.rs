@@ -51,6 +51,8 @@ pub struct CameraConfig {
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
 }
 
 impl CameraConfig {

@@ -18,6 +18,8 @@ pub struct Raw {
     pub inference: Inference,
     /// Which models.
     pub models: Models,
+    /// How what was seen and what was heard become one.
+    pub fusion: Fusion,
     /// How streams are cut.
     pub graph: Graph,
     /// What is kept on disk.
@@ -81,6 +83,10 @@ pub struct Mqtt {
     pub cert: Option<String>,
     /// The client certificate's key (PEM).
     pub key: Option<String>,
+    /// Tell Home Assistant of every camera (`homeassistant/device/…/config`). Default: true.
+    pub home_assistant: Option<bool>,
+    /// Take orders from `watchfire/<site>/command/…`: whoever may publish there may stop cameras. Default: false.
+    pub commands: Option<bool>,
     /// Seconds between signs of life. Default: 20.
     pub keep_alive_s: Option<u32>,
 }
@@ -103,6 +109,20 @@ pub struct Models {
     pub detector: Option<String>,
     /// Folder of the sound model within it. Default: `sound`.
     pub sound: Option<String>,
+    /// Folder of the clip model within it, which `fight` needs. Default: `action`.
+    pub action: Option<String>,
+    /// Folder of the learned fusion of clips and sounds within it; `off` does without. Default: `av_fight`.
+    pub av_fight: Option<String>,
+    /// Folder of the speech emotion model within it. Default: `speech_emotion`.
+    pub speech_emotion: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Fusion {
+    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention`, `gated`, or `model`, the model's own way.
+    /// Default: `model`.
+    pub method: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -195,7 +215,7 @@ pub struct Camera {
     pub snapshots: Option<String>,
     /// As in `[camera_defaults]`.
     pub clock: Option<String>,
-    /// Emotion is not available in this version: only `false`.
+    /// Reads what faces and voices seem to express. The law limits this: see the models' cards. Default: false.
     pub emotion: Option<bool>,
     /// Gating is not available in this version: only `always`.
     pub gating: Option<String>,
@@ -275,9 +295,10 @@ pub struct Rule {
     pub kind: Option<String>,
     /// Only for this zone or line; such a rule takes severity, times and hours, and goes before one without a zone.
     pub zone: Option<String>,
-    /// Least probability of a patch of sound. Default: the model's threshold.
+    /// Least probability of a patch of sound, or of a window for `fight`. Default: the model's threshold.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion and glass_break 1.
+    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.

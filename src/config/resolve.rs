@@ -15,7 +15,7 @@ use super::raw::RawSecret;
 use super::url::url;
 use super::{Config, Diagnostic, Loaded, Surroundings};
 use crate::data::{CameraId, Redactor};
-use crate::nn::{DeviceChoice, ModelOptions};
+use crate::nn::{DeviceChoice, FusionMethod, ModelOptions};
 use crate::publish::{MqttOptions, MqttVersion};
 use crate::store::StoreOptions;
 use crate::window::WindowOptions;
@@ -36,6 +36,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         around,
         redactor: redactor.clone(),
         least_fps: (1.0, String::new()),
+        action_fps: None,
         printed: Printed::default(),
     };
     let raw = &main.raw;
@@ -67,6 +68,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
     let mqtt = mqtt(&mut judge, &site, &box_name);
     let models = models(&mut judge);
     let least_fps = least_fps(&models, around);
+    let action_fps = (around.needs_fps)(&models.dir.join(&models.action));
     let window_ms = judge.whole(&[Key("graph"), Key("window_ms")], raw.graph.window_ms, 200, 2000, 500);
     let store = store(&mut judge);
     let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:9464");
@@ -102,6 +104,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 around,
                 redactor: redactor.clone(),
                 least_fps: least_fps.clone(),
+                action_fps,
                 printed: Printed::default(),
             };
             let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window, &timezone);
@@ -243,7 +246,12 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     if raw.cert.is_some() != raw.key.is_some() {
         judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
     }
+    let switch = |judge: &mut Judge, key, given: Option<bool>, default| {
+        judge.note(&[Key("mqtt"), Key(key)], given.unwrap_or(default))
+    };
     MqttOptions {
+        home_assistant: switch(judge, "home_assistant", raw.home_assistant, true),
+        commands: switch(judge, "commands", raw.commands, false),
         version,
         host: host.trim_matches(['[', ']']).to_owned(),
         port,
@@ -273,6 +281,10 @@ fn models(judge: &mut Judge) -> ModelOptions {
             .map(DeviceChoice::Cuda),
     };
     judge.note(&[Key("inference"), Key("device")], wanted);
+    let mut methods = vec![("model", None)];
+    methods.extend(FusionMethod::ALL.map(|(word, method)| (word, Some(method))));
+    let fusion = raw.fusion.method.as_deref();
+    let fusion = judge.word(&[Key("fusion"), Key("method")], fusion, &methods, None);
     let mut chosen = |key, given: &Option<String>, default: &str| {
         judge.note(
             &[Key("models"), Key(key)],
@@ -283,6 +295,10 @@ fn models(judge: &mut Judge) -> ModelOptions {
         dir: chosen("dir", &raw.models.dir, "/usr/share/watchfire/models").into(),
         detector: chosen("detector", &raw.models.detector, "detector"),
         sound: chosen("sound", &raw.models.sound, "sound"),
+        action: chosen("action", &raw.models.action, "action"),
+        av_fight: chosen("av_fight", &raw.models.av_fight, "av_fight"),
+        fusion,
+        speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

@@ -155,10 +155,16 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
             sound.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, sound.threshold);
             sound.min_windows = rule.min_windows.unwrap_or(sound.min_windows).max(1);
         }
+        None if kind == Kind::Fight && rule.zone.is_none() => {
+            if let Some(fight) = &mut behaviour.fight {
+                fight.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, fight.threshold);
+                fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
+            }
+        }
         None if is_sound => {
             judge.error(
                 &at.key("kind"),
-                format!("threshold and min_windows are for sounds; {kind} takes its zone's min_score"),
+                format!("threshold and min_windows are for sounds and fight; {kind} takes its zone's min_score"),
             );
         }
         None => {}
@@ -198,6 +204,12 @@ fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptio
         judge.note(&at.key("min_windows"), i64::from(sound.min_windows));
         if sound.threshold != MODEL_THRESHOLD {
             judge.note(&at.key("threshold"), number(sound.threshold));
+        }
+    }
+    if let (Kind::Fight, Some(fight)) = (kind, &behaviour.fight) {
+        judge.note(&at.key("min_windows"), i64::from(fight.min_windows));
+        if fight.threshold != MODEL_THRESHOLD {
+            judge.note(&at.key("threshold"), number(fight.threshold));
         }
     }
     let mut note = |key, value| {

@@ -41,21 +41,29 @@ named! {
         Fall = "fall",
         Tamper = "tamper",
         Anomaly = "anomaly",
+        Fight = "fight",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",
         Siren = "siren",
         BabyCry = "baby_cry",
         DogBark = "dog_bark",
+        Scream = "scream",
     }
 }
 
 impl Kind {
-    /// Kinds heard, not seen: their word is also the sound model's label.
+    /// Kinds heard, not seen: their word is also the label of the sound model or of the rule.
     pub fn is_sound(self) -> bool {
         matches!(
             self,
-            Self::Gunshot | Self::Explosion | Self::GlassBreak | Self::Siren | Self::BabyCry | Self::DogBark
+            Self::Gunshot
+                | Self::Explosion
+                | Self::GlassBreak
+                | Self::Siren
+                | Self::BabyCry
+                | Self::DogBark
+                | Self::Scream
         )
     }
 }

@@ -16,7 +16,8 @@ pub use media::{
     Window,
 };
 pub use report::{
-    Branch, Embedding, HearingReport, Report, ReportBody, SoundPatch, Status, TrackedFrame, VisionReport,
+    ActionReport, Branch, Embedding, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion, Status,
+    TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -1,12 +1,13 @@
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use super::evidence::named;
 use super::{CameraId, Track};
 
-/// The branches of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Branch {
-    Vision,
-    Hearing,
+named! {
+    /// The branches of the graph.
+    Branch { Vision = "vision", Action = "action", Hearing = "hearing" }
 }
 
 /// How a branch fared with a window. Exactly one report a window a branch, whatever happens (invariant 1).
@@ -58,7 +59,48 @@ impl Report {
 pub enum ReportBody {
     None,
     Vision(VisionReport),
+    Action(ActionReport),
     Hearing(HearingReport),
+}
+
+/// What became of one window: one place a branch.
+#[derive(Clone, Debug, Default)]
+pub struct Reports([Option<Report>; Branch::ALL.len()]);
+
+impl Reports {
+    pub fn put(&mut self, report: Report) {
+        let place = report.branch as usize;
+        self.0[place] = Some(report);
+    }
+
+    pub fn get(&self, branch: Branch) -> Option<&Report> {
+        self.0[branch as usize].as_ref()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Report> {
+        self.0.iter().flatten()
+    }
+
+    pub fn seen(&self) -> Option<&VisionReport> {
+        match &self.get(Branch::Vision)?.body {
+            ReportBody::Vision(seen) => Some(seen),
+            _ => None,
+        }
+    }
+
+    pub fn acted(&self) -> Option<&ActionReport> {
+        match &self.get(Branch::Action)?.body {
+            ReportBody::Action(acted) => Some(acted),
+            _ => None,
+        }
+    }
+
+    pub fn heard(&self) -> Option<&HearingReport> {
+        match &self.get(Branch::Hearing)?.body {
+            ReportBody::Hearing(heard) => Some(heard),
+            _ => None,
+        }
+    }
 }
 
 /// What vision saw: the tracks as they stood at each frame of the window, in time order.
@@ -77,15 +119,57 @@ pub struct TrackedFrame {
     pub tracks: Vec<Track>,
 }
 
+/// What the clip model made of the frames that end with the window.
+#[derive(Clone, Debug, Default)]
+pub struct ActionReport {
+    /// Times of the clip's first and last frame.
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Probabilities by label, 0 to 1.
+    pub scores: Vec<f32>,
+    pub labels: Arc<[Arc<str>]>,
+    /// `name@version` of the clip model.
+    pub model: Arc<str>,
+}
+
 /// What hearing heard: the patches whose end fell into the window, in time order.
 #[derive(Clone, Debug, Default)]
 pub struct HearingReport {
     pub patches: Vec<SoundPatch>,
-    /// Labels of `SoundPatch::scores`, in order.
+    /// Labels of `SoundPatch::scores`, in order: the sound model's, then those of rules.
     pub labels: Arc<[Arc<str>]>,
+    /// Labels that a rule gives, with the name of the rule.
+    pub rules: Arc<[(Arc<str>, Arc<str>)]>,
     /// Loudness of the window in dBFS (RMS; -120 for digital silence).
     pub level_dbfs: f32,
     /// `name@version` of the sound model.
+    pub model: Arc<str>,
+    /// What a voice seems to express; only of cameras that have opted in, and only where somebody spoke.
+    pub speech_emotion: Option<SpeechEmotion>,
+}
+
+impl HearingReport {
+    /// What gives the score of a label: the sound model, or a rule beside it.
+    pub fn source(&self, label: &str) -> Arc<str> {
+        let rule = self.rules.iter().find(|(l, _)| &**l == label);
+        rule.map_or_else(|| self.model.clone(), |(_, model)| model.clone())
+    }
+}
+
+/// What a voice seems to express in a stretch of speech.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeechEmotion {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    /// Labels of `probabilities`, in order.
+    pub labels: Arc<[Arc<str>]>,
+    /// They sum to 1.
+    pub probabilities: Vec<f32>,
+    /// -1 (calm) to 1 (excited).
+    pub arousal: f32,
+    /// -1 (unpleasant) to 1 (pleasant).
+    pub valence: f32,
+    /// `name@version` of the model.
     pub model: Arc<str>,
 }
 
@@ -93,7 +177,7 @@ pub struct HearingReport {
 pub struct SoundPatch {
     pub start_ns: u64,
     pub end_ns: u64,
-    /// Independent probabilities by label, 0 to 1.
+    /// By label, 0 to 1: independent probabilities, and the strength of rules.
     pub scores: Vec<f32>,
     pub level_dbfs: f32,
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// A running daemon. Its process ends with this value.
 pub(super) struct Daemon {
@@ -14,10 +14,10 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts this very binary with `run --config`. Its log goes to `log`.
-    pub fn start(config: &Path, log: &Path) -> anyhow::Result<Self> {
+    /// Starts the binary with `run --config`. Its log goes to `log`.
+    pub fn start(program: &Path, config: &Path, log: &Path) -> anyhow::Result<Self> {
         let file = std::fs::File::create(log).with_context(|| log.display().to_string())?;
-        let child = Command::new(std::env::current_exe()?)
+        let child = Command::new(program)
             .args(["run", "--config"])
             .arg(config)
             .stdin(Stdio::null())
@@ -51,9 +51,34 @@ impl Daemon {
         Ok(())
     }
 
+    /// Makes it read its configuration again.
+    pub fn reload(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// CPU time that its threads have used.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu_s(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may hold anything; utime and stime are the 14th and 15th field (proc_pid_stat(5)).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok());
+        let (Some(user), Some(system)) = (ticks(11), ticks(12)) else {
+            bail!("/proc/{}/stat reads {stat:?}", self.child.id());
+        };
+        let ticks_a_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+        Ok((user + system) / ticks_a_second)
+    }
+
     fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         // Fails only when it has ended already.
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let _ = kill(Pid::from_raw(self.child.id() as i32), signal);
     }
 }
 

@@ -92,6 +92,43 @@ pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf
     Ok(clips)
 }
 
+/// Ten seconds of a moving pattern with the noise of a street: a camera's load without a camera's picture. The file's
+/// name says its size and rate; it is made once.
+///
+/// # Errors
+/// The clip cannot be written.
+pub fn pattern(dir: &Path, width: u32, height: u32, fps: u32) -> anyhow::Result<std::path::PathBuf> {
+    const SECONDS: u32 = 10;
+    let clip = dir.join(format!("pattern-{width}x{height}-{fps}.mp4"));
+    if clip.exists() {
+        return Ok(clip);
+    }
+    std::fs::create_dir_all(dir)?;
+    let part = clip.with_extension("part.mp4");
+    let writer = Mp4Writer::create(&part, width, height, fps, true)?;
+    let sound = street(SECONDS as f32);
+    let samples = (SAMPLE_RATE_HZ / fps) as usize;
+    for i in 0..SECONDS * fps {
+        let at_ns = u64::from(i) * 1_000_000_000 / u64::from(fps);
+        // Slanted waves that drift, and a block that crosses: every macroblock changes, none at random.
+        let block = (i * width / (SECONDS * fps), height / 3);
+        let value = |x: u32, y: u32| {
+            let inside = x.wrapping_sub(block.0) < width / 12 && y.wrapping_sub(block.1) < height / 3;
+            let wave = ((x + 2 * i) * 3 + y * 5 + x * y / 61) % 510;
+            if inside { 230 } else { wave.abs_diff(255) as u8 }
+        };
+        let rgb = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| [value(x, y), value(x, y) / 2, value(y, x)]))
+            .collect();
+        writer.picture(&crate::data::Picture { width, height, rgb }, at_ns)?;
+        let start = i as usize * samples;
+        writer.sound(&sound[start..start + samples], start as u64 * 62_500)?;
+    }
+    writer.finish()?;
+    std::fs::rename(&part, &clip)?;
+    Ok(clip)
+}
+
 fn mix(into: &mut [f32], sound: &[f32], at_s: f32) {
     let start = (at_s * SAMPLE_RATE_HZ as f32) as usize;
     for (a, b) in into.iter_mut().skip(start).zip(sound) {

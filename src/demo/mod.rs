@@ -2,8 +2,10 @@
 //! file, and its alerts on the screen.
 
 mod broker;
+pub mod capacity;
 mod daemon;
 pub mod media;
+pub mod rig;
 mod screen;
 mod summary;
 
@@ -77,7 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
     let (host, port) = address(&broker)?;
     let messages = subscribe(host, port, "watchfire/demo/#")?;
-    let mut daemon = Daemon::start(&config, &options.dir.join("daemon.log"))?;
+    let mut daemon = Daemon::start(&std::env::current_exe()?, &config, &options.dir.join("daemon.log"))?;
     let seen = Screen::new().watch(&messages, &interrupted, &mut daemon, 2, options.looped)?;
     let page = metrics_page(&http)?;
     daemon.stop()?;

@@ -70,7 +70,7 @@ impl Summary {
 }
 
 /// Adds up the samples whose name starts with `name` and whose labels contain `label`.
-fn sum(page: &str, name: &str, label: &str) -> f64 {
+pub(super) fn sum(page: &str, name: &str, label: &str) -> f64 {
     page.lines()
         .filter(|l| l.starts_with(name) && l.contains(label))
         .filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok())

@@ -20,7 +20,6 @@ pub(super) struct Scored {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Decision {
     /// The labels exclude each other: the likeliest.
-    #[cfg_attr(not(test), expect(dead_code, reason = "models of emotion and action decide so"))]
     Likeliest,
     /// Each label has a probability of its own: of those that are true in the data set, the one furthest over its
     /// threshold, else this one.

@@ -7,7 +7,6 @@ mod boxes;
 mod classes;
 mod dataset;
 mod filter;
-#[expect(dead_code, reason = "the models of clips take it")]
 mod media;
 mod metrics;
 mod predictions;

@@ -1,7 +1,10 @@
 //! The tasks that models are measured for: one line here and one small file each.
 
+mod action;
+mod av_fight;
 mod detector;
 mod sound;
+mod speech_emotion;
 
 use super::{Job, Outcome};
 
@@ -16,6 +19,16 @@ pub(super) struct Task {
 
 pub(super) const TASKS: &[Task] = &[
     Task {
+        name: "action",
+        both: false,
+        evaluate: action::evaluate,
+    },
+    Task {
+        name: "av_fight",
+        both: true,
+        evaluate: av_fight::evaluate,
+    },
+    Task {
         name: "detector",
         both: false,
         evaluate: detector::evaluate,
@@ -24,5 +37,10 @@ pub(super) const TASKS: &[Task] = &[
         name: "sound",
         both: false,
         evaluate: sound::evaluate,
+    },
+    Task {
+        name: "speech_emotion",
+        both: false,
+        evaluate: speech_emotion::evaluate,
     },
 ];

@@ -3,6 +3,10 @@
 //! A finding starts at a prior; each modality adds its contribution, and the sigmoid of the sum is the score: a
 //! logarithmic opinion pool (Genest & Zidek, 1986). A modality that is missing adds nothing.
 
+mod blend;
+
+pub use blend::{Blend, LogOdds};
+
 use crate::data::{Evidence, EvidenceItem};
 
 /// ln(p / (1 - p)), with p kept off 0 and 1 so that no single model is ever infinitely sure.

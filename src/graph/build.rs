@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! camera ──windows──▶ gate ──┬─▶ vision  ─┐
-//!                            └─▶ hearing ─┴─▶ fuse ──verdicts──▶ (store and MQTT, or the replay's writer)
+//!                            ├─▶ action  ─┼─▶ fuse ──verdicts──▶ (store and MQTT, or the replay's writer)
+//!                            └─▶ hearing ─┘
 //! ```
 
 use std::collections::HashMap;
@@ -20,7 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, Stage, Verdict, Vision,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadVoice,
+    Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -66,7 +68,13 @@ impl GraphOptions {
 /// The models that the stages ask.
 pub struct Models {
     pub detector: Box<dyn Detect>,
+    /// None: no camera wants what it finds, and there is no such branch.
+    pub action: Option<Box<dyn WatchClips>>,
+    /// Joins the embeddings of clips and sounds.
+    pub fusion: Option<Box<dyn BlendFight>>,
     pub sound: Box<dyn Listen>,
+    /// Asked only for cameras that have opted in.
+    pub voice: Box<dyn ReadVoice>,
 }
 
 /// The running graph.
@@ -74,23 +82,21 @@ pub struct Graph {
     clock: Arc<dyn Clock>,
     windows: PostOffice<Job>,
     new_routes: Sender<(CameraId, Route)>,
-    branches: Arc<(PostOffice<Job>, PostOffice<Job>)>,
+    branches: Vec<(Branch, PostOffice<Job>)>,
     reports: EdgeIn<FuseInput>,
     health: Health,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A camera's way from the gate to the branches. Dropped with the camera's inlet.
-struct Route {
-    vision: Mailbox<Job>,
-    hearing: Mailbox<Job>,
-}
+/// A camera's way from the gate to the branches.
+type Route = Vec<(Branch, Mailbox<Job>)>;
 
 /// Where a camera's windows go in. When it is dropped the camera is gone from the graph.
 pub struct CameraInlet {
     camera: CameraId,
     windows: Mailbox<Job>,
     reports: EdgeIn<FuseInput>,
+    branches: Arc<[Branch]>,
     profile: Arc<CameraProfile>,
     metrics: Arc<CameraMetrics>,
 }
@@ -110,10 +116,16 @@ impl Graph {
         let shed_or_wait = if live { Policy::DropOldest } else { Policy::Block };
         let mut edge = |name| EdgeMeter::new(metrics.edges.entry(name).or_default().clone(), clock.clone());
         let (windows, windows_out) = PostOffice::new(options.mailbox_depth, shed_or_wait, 16, edge("windows"));
-        let (vision, vision_out) =
-            PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, edge("vision"));
-        let (hearing, hearing_out) =
-            PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, edge("hearing"));
+        let mut branches = Vec::new();
+        let mut branch = |branch: Branch| {
+            let metrics = edge(branch.as_str());
+            let (office, out) = PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, metrics);
+            branches.push((branch, office));
+            out
+        };
+        let vision_out = branch(Branch::Vision);
+        let action_out = models.action.map(|model| (model, branch(Branch::Action)));
+        let hearing_out = branch(Branch::Hearing);
         let (reports, reports_out) = Edge::bounded(256, Policy::Block, edge("reports"));
         let (verdicts, verdicts_out) = Edge::bounded(64, Policy::Block, edge("verdicts"));
         let (new_routes, routes) = unbounded();
@@ -145,21 +157,30 @@ impl Graph {
             vision_out,
             to_fuse(reports.clone()),
         )?);
+        if let Some((model, action_out)) = action_out {
+            let to_fuse = to_fuse(reports.clone());
+            threads.push(stages.spawn("action", Action::new(model), action_out, to_fuse)?);
+        }
         threads.push(stages.spawn(
             "hearing",
-            Hearing::new(models.sound),
+            Hearing::new(models.sound, models.voice),
             hearing_out,
             to_fuse(reports.clone()),
         )?);
         threads.push(stages.spawn(
             "fuse",
-            Fuse::new(FuseOptions { deadline_ns }),
+            Fuse::new(
+                FuseOptions {
+                    branches: branches.iter().map(|b| b.0).collect(),
+                    deadline_ns,
+                },
+                models.fusion,
+            ),
             reports_out,
             move |verdict| {
                 let _ = verdicts.push(verdict);
             },
         )?);
-        let branches = Arc::new((vision, hearing));
         Ok((
             Self {
                 clock,
@@ -176,16 +197,14 @@ impl Graph {
 
     /// Connects a camera.
     pub fn camera(&self, camera: CameraId, profile: CameraProfile, metrics: Arc<CameraMetrics>) -> CameraInlet {
-        let route = Route {
-            vision: self.branches.0.mailbox(),
-            hearing: self.branches.1.mailbox(),
-        };
+        let route = self.branches.iter().map(|(b, office)| (*b, office.mailbox())).collect();
         // The gate's thread holds the routes; it is gone only when the graph is.
         let _ = self.new_routes.send((camera.clone(), route));
         CameraInlet {
             camera,
             windows: self.windows.mailbox(),
             reports: self.reports.clone(),
+            branches: self.branches.iter().map(|b| b.0).collect(),
             profile: Arc::new(profile),
             metrics,
         }
@@ -251,8 +270,9 @@ impl CameraInlet {
         };
         if self.windows.push(job).is_some() {
             // Nobody was told of that window yet: it is shed for every branch, here.
-            self.metrics.report(Branch::Vision, Status::Shed);
-            self.metrics.report(Branch::Hearing, Status::Shed);
+            for branch in &*self.branches {
+                self.metrics.report(*branch, Status::Shed);
+            }
         }
     }
 
@@ -317,9 +337,9 @@ impl FanOut {
         let _ = self
             .reports
             .push(FuseInput::Expect(job.clone(), self.clock.monotonic_ns()));
-        for (branch, mailbox) in [(Branch::Vision, &route.vision), (Branch::Hearing, &route.hearing)] {
+        for (branch, mailbox) in route {
             if let Some(evicted) = mailbox.push(job.clone()) {
-                let shed = Report::bare(evicted.camera().clone(), evicted.window.seq, branch, Status::Shed);
+                let shed = Report::bare(evicted.camera().clone(), evicted.window.seq, *branch, Status::Shed);
                 let _ = self.reports.push(FuseInput::Report(shed));
             }
         }

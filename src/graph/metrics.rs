@@ -95,7 +95,7 @@ pub struct CameraMetrics {
     /// Frames and seconds of stream in them.
     pub frames: AtomicU64,
     pub stream_ms: AtomicU64,
-    reports: [[AtomicU64; 6]; 2],
+    reports: [[AtomicU64; 6]; Branch::ALL.len()],
     /// Window's last part received → judged.
     pub latency: Histogram,
     pub alerts: AtomicU64,
@@ -121,7 +121,6 @@ pub struct Metrics {
     pub cameras: BTreeMap<CameraId, Arc<CameraMetrics>>,
 }
 
-const BRANCHES: [(Branch, &str); 2] = [(Branch::Vision, "vision"), (Branch::Hearing, "hearing")];
 const STATUSES: [(Status, &str); 6] = [
     (Status::Ok, "ok"),
     (Status::Empty, "empty"),
@@ -245,14 +244,14 @@ impl Metrics {
         }
         text.family("reports_total", "counter", "Reports of the branches by status.");
         for (camera, m) in &self.cameras {
-            for (branch, branch_name) in BRANCHES {
+            for branch in Branch::ALL {
                 for (status, status_name) in STATUSES {
                     let labels = [
                         ("camera", camera.as_str()),
-                        ("branch", branch_name),
+                        ("branch", branch.as_str()),
                         ("status", status_name),
                     ];
-                    text.sample("reports_total", &labels, m.reports(branch, status) as f64);
+                    text.sample("reports_total", &labels, m.reports(*branch, status) as f64);
                 }
             }
         }

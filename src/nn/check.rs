@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::weights::Weights;
-use super::{Detector, DeviceChoice, Manifest, ModelError, SoundModel};
+use super::{ActionModel, AvModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel, SpeechEmotion};
 
 /// A loaded model that can be tried.
 pub(super) trait Checkable {
@@ -26,8 +26,15 @@ const TASKS: &[(&str, Load)] = &[
     ("detector", |dir, on, threads| {
         Ok(Box::new(Detector::load(dir, on, threads)?))
     }),
+    ("action", |dir, on, threads| {
+        Ok(Box::new(ActionModel::load(dir, on, threads)?))
+    }),
+    ("av_fight", |dir, _, _| Ok(Box::new(AvModel::load(dir, None)?))),
     ("sound", |dir, on, threads| {
         Ok(Box::new(SoundModel::load(dir, on, threads)?))
+    }),
+    ("speech_emotion", |dir, on, threads| {
+        Ok(Box::new(SpeechEmotion::load(dir, on, threads)?))
     }),
 ];
 
@@ -79,6 +86,14 @@ impl Checked {
 
     pub fn manifest(&self) -> &Manifest {
         self.model.manifest()
+    }
+
+    /// One call on an input of ordinary size.
+    ///
+    /// # Errors
+    /// The model fails on it.
+    pub fn example(&self) -> Result<(), ModelError> {
+        self.model.example()
     }
 
     /// Milliseconds of one call on an input of ordinary size: the least of three, after a first.

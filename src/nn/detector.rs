@@ -62,12 +62,8 @@ impl Detector {
     fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
         whole(picture)?;
         let input = &self.0.manifest.input;
-        let scale = (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32);
-        // The network takes any multiple of 32: rows and columns that would be padding only are left away.
-        let needed = |side: u32, limit: usize| {
-            (((side as f32 * scale).ceil() as usize).div_ceil(32) * 32).clamp(32, limit.div_ceil(32) * 32)
-        };
-        let (w, h) = (needed(picture.width, input.width), needed(picture.height, input.height));
+        let scale = self.scale(picture);
+        let (w, h) = self.input_size(picture);
         let values = letterbox(picture, w, h, scale, input);
         let x = Tensor::from_vec(values, (1, 3, h, w), &self.0.device)?;
         let raw = self.raw(&x)?;
@@ -82,6 +78,31 @@ impl Detector {
             (side(picture.width), side(picture.height)),
             floor,
         ))
+    }
+
+    /// Input pixels a pixel of the picture.
+    fn scale(&self, picture: &Picture) -> f32 {
+        let input = &self.0.manifest.input;
+        (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32)
+    }
+
+    /// Width and height of the network's input for a picture: any multiple of 32 will do, so rows and columns that
+    /// would be padding only are left away.
+    pub fn input_size(&self, picture: &Picture) -> (usize, usize) {
+        let (input, scale) = (&self.0.manifest.input, self.scale(picture));
+        let needed = |side: u32, limit: usize| {
+            (((side as f32 * scale).ceil() as usize).div_ceil(32) * 32).clamp(32, limit.div_ceil(32) * 32)
+        };
+        (needed(picture.width, input.width), needed(picture.height, input.height))
+    }
+
+    /// The network alone, for comparisons: planes `[3, h, w]` as the manifest says, to what it answers cell by cell.
+    ///
+    /// # Errors
+    /// The length is not that of the size, or the network failed.
+    pub fn answer(&self, planes: &[f32], (w, h): (usize, usize)) -> Result<Vec<f32>, ModelError> {
+        let x = Tensor::from_slice(planes, (1, 3, h, w), &self.0.device)?;
+        self.0.run(|| self.raw(&x))
     }
 
     /// The network's answer to `[1, 3, H, W]`, cell by cell.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::arch::{mel_cnn, yolox};
+use super::arch::{av_fusion, mel_cnn, mel_rnn, motion_cnn, yolox};
 use super::weights::Weights;
-use super::{Checked, Detector, DeviceChoice};
+use super::{Checked, Detector, DeviceChoice, FusionMethod};
 use crate::mel::LogMel;
 
 const TOLERANCE: f32 = 1e-4;
@@ -70,6 +70,7 @@ fn a_mel_cnn_answers_as_pytorch_does() {
     let config = mel_cnn::Config {
         channels: vec![8, 12, 16],
         pool_after: vec![0, 1],
+        time: mel_cnn::Time::MeanMax,
         labels: 4,
     };
     let net = mel_cnn::MelCnn::new(&w, &config).unwrap();
@@ -77,6 +78,77 @@ fn a_mel_cnn_answers_as_pytorch_does() {
     let (logits, pooled) = net.forward(&x).unwrap();
     assert_close(&flat(&candle_nn::ops::sigmoid(&logits).unwrap()), &theirs, TOLERANCE);
     assert_close(&flat(&pooled), &embedding, TOLERANCE);
+}
+
+fn seeded_mel_rnn(name: &str, time: mel_rnn::Time) {
+    let w = golden(name);
+    let x = w.tensor("golden.input", &[2, 1, 75, 64]).unwrap();
+    let theirs = w.take("golden.output", &[2, 5]).unwrap();
+    let config = mel_rnn::Config {
+        channels: vec![6, 8],
+        strides: vec![2, 2],
+        time,
+        hidden: 7,
+        labels: 5,
+    };
+    let net = mel_rnn::MelRnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap().0), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_mel_rnn_with_a_gru_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_gru_seeded", mel_rnn::Time::Gru);
+}
+
+#[test]
+fn a_mel_rnn_with_attention_answers_as_pytorch_does() {
+    seeded_mel_rnn("mel_rnn_attention_seeded", mel_rnn::Time::Attention);
+}
+
+#[test]
+fn a_motion_cnn_answers_as_pytorch_does() {
+    let w = golden("motion_cnn_seeded");
+    let x = w.tensor("golden.input", &[1, 6, 3, 32, 48]).unwrap();
+    let theirs = w.take("golden.output", &[1, 2]).unwrap();
+    let embedding = w.take("golden.embedding", &[1, 16]).unwrap();
+    let config = motion_cnn::Config {
+        width: 0.0625,
+        depth: 0.33,
+        lags: vec![1, 2, 4],
+        reduce: 6,
+        channels: 8,
+        labels: 2,
+    };
+    let net = motion_cnn::MotionCnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    let (logits, pooled) = net.forward(&x).unwrap();
+    assert_close(&flat(&logits), &theirs, TOLERANCE);
+    assert_close(&flat(&pooled), &embedding, TOLERANCE);
+}
+
+#[test]
+fn every_way_to_join_picture_and_sound_answers_as_pytorch_does() {
+    let w = golden("av_fusion_seeded");
+    let v = w.tensor("golden.video", &[1, 10]).unwrap();
+    let a = w.tensor("golden.audio", &[1, 7]).unwrap();
+    for (name, method) in FusionMethod::ALL {
+        let theirs = w.take(&format!("golden.{name}"), &[4]).unwrap();
+        let config = av_fusion::Config {
+            method,
+            video: 10,
+            audio: 7,
+            width: 6,
+        };
+        let net = av_fusion::AvFusion::new(&w, name, method, &config).unwrap();
+        let there = [(true, true), (true, false), (false, true), (false, false)];
+        let ours = there.map(|(has_v, has_a)| {
+            let out = net.forward(has_v.then_some(&v), has_a.then_some(&a)).unwrap();
+            flat(&out)[0]
+        });
+        assert_close(&ours, &theirs, TOLERANCE);
+    }
+    w.finish().unwrap();
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The few blocks that every network is made of. Each has a plain candle form for every device; where a fused kernel
 //! exists the CPU takes that, and the tests hold the two together.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
 use super::ModelError;
+use super::kernels::{Activation, ConvShape, PlaneOp};
 #[cfg(target_arch = "x86_64")]
-use super::kernels::FusedConv;
-use super::kernels::{Activation, ConvShape};
+use super::kernels::{FusedConv, Isa};
 use super::weights::Weights;
 
 /// Batch norm's epsilon in all our networks, and in YOLOX.
@@ -68,11 +68,10 @@ impl Conv {
     ) -> Result<Self, ModelError> {
         Ok(Self {
             #[cfg(target_arch = "x86_64")]
-            fused: if device.is_cpu() {
-                FusedConv::pack(shape, activation, &weight, &bias)
-            } else {
-                None
-            },
+            fused: Isa::available()
+                .next()
+                .filter(|_| device.is_cpu())
+                .map(|isa| FusedConv::pack(isa, shape, activation, &weight, &bias)),
             weight: Tensor::from_vec(weight, &weight_dims(shape)[..], device)?,
             bias: Tensor::from_vec(bias, (1, shape.outs, 1, 1), device)?,
             shape,
@@ -108,13 +107,51 @@ fn weight_dims(s: ConvShape) -> [usize; 4] {
 
 /// Max pooling that keeps the size: an odd kernel, stride 1, and padding that never wins.
 pub(super) fn max_pool_same(x: &Tensor, kernel: usize) -> candle_core::Result<Tensor> {
-    let pad = kernel / 2;
-    // A window's maximum is separable, and edges repeat themselves: the nearest value is in the window anyway.
-    let x = x
-        .pad_with_same(D::Minus1, pad, pad)?
-        .max_pool2d_with_stride((1, kernel), (1, 1))?;
-    x.pad_with_same(D::Minus2, pad, pad)?
-        .max_pool2d_with_stride((kernel, 1), (1, 1))
+    plane_op(x, PlaneOp::MaxSame(kernel))
+}
+
+/// Max pooling of 2×2, which halves the size.
+pub(super) fn max_pool_half(x: &Tensor) -> candle_core::Result<Tensor> {
+    plane_op(x, PlaneOp::MaxHalf)
+}
+
+/// Doubles the size; each pixel is repeated.
+pub(super) fn twice(x: &Tensor) -> candle_core::Result<Tensor> {
+    plane_op(x, PlaneOp::Twice)
+}
+
+/// Each 2×2 of pixels becomes one of four times the channels: top left, bottom left, top right, bottom right.
+pub(super) fn focus(x: &Tensor) -> candle_core::Result<Tensor> {
+    plane_op(x, PlaneOp::Focus)
+}
+
+fn plane_op(x: &Tensor, op: PlaneOp) -> candle_core::Result<Tensor> {
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        return x.contiguous()?.apply_op1_no_bwd(&op);
+    }
+    plain_plane_op(x, op)
+}
+
+fn plain_plane_op(x: &Tensor, op: PlaneOp) -> candle_core::Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    match op {
+        PlaneOp::MaxHalf => x.max_pool2d(2),
+        PlaneOp::MaxSame(kernel) => {
+            let pad = kernel / 2;
+            // A square's maximum is separable, and edges repeat themselves: the nearest value is in the square anyway.
+            let x = x
+                .pad_with_same(D::Minus1, pad, pad)?
+                .max_pool2d_with_stride((1, kernel), (1, 1))?;
+            x.pad_with_same(D::Minus2, pad, pad)?
+                .max_pool2d_with_stride((kernel, 1), (1, 1))
+        }
+        PlaneOp::Twice => x.upsample_nearest2d(2 * h, 2 * w),
+        PlaneOp::Focus => {
+            let x = x.reshape((n, c, h / 2, 2, w / 2, 2))?;
+            let part = |dy: usize, dx: usize| x.narrow(3, dy, 1)?.narrow(5, dx, 1)?.reshape((n, c, h / 2, w / 2));
+            Tensor::cat(&[part(0, 0)?, part(1, 0)?, part(0, 1)?, part(1, 1)?], 1)
+        }
+    }
 }
 
 /// `x · weightᵀ + bias`, tensors `{name}.weight` `[outs, ins]` and `{name}.bias`.
@@ -152,6 +189,7 @@ mod tests {
         std::iter::repeat_with(next).take(n).collect()
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[test]
     fn fused_and_plain_convolutions_agree_over_shapes_strides_and_batches() {
         let mut checked = 0;
@@ -174,30 +212,58 @@ mod tests {
                             depthwise,
                         };
                         let n = weight_dims(shape).iter().product();
-                        let conv = Conv::new(values(n, 1), values(outs, 2), shape, activation, &Device::Cpu).unwrap();
+                        let mut conv =
+                            Conv::new(values(n, 1), values(outs, 2), shape, activation, &Device::Cpu).unwrap();
                         let x =
                             Tensor::from_vec(values(batch * ins * h * w, 3), (batch, ins, h, w), &Device::Cpu).unwrap();
-                        let (a, b) = (conv.forward(&x).unwrap(), conv.plain(&x).unwrap());
-                        assert_eq!(a.dims(), b.dims());
-                        let size = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap().max(1.0);
-                        let off = (a - b)
-                            .unwrap()
-                            .abs()
-                            .unwrap()
-                            .max_all()
-                            .unwrap()
-                            .to_scalar::<f32>()
-                            .unwrap();
-                        assert!(
-                            off / size < 2e-5,
-                            "{shape:?} {activation:?} {batch}x{h}x{w}: off by {off} of {size}"
-                        );
+                        let plain = conv.plain(&x).unwrap();
+                        let largest = |t: Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                        let size = largest(plain.clone()).max(1.0);
+                        for isa in Isa::available() {
+                            conv.fused = Some(FusedConv::pack(isa, shape, activation, &values(n, 1), &values(outs, 2)));
+                            let fused = conv.forward(&x).unwrap();
+                            assert_eq!(fused.dims(), plain.dims());
+                            let off = largest((fused - &plain).unwrap());
+                            assert!(
+                                off / size < 2e-5,
+                                "{isa:?} {shape:?} {activation:?} {batch}x{h}x{w}: off by {off} of {size}"
+                            );
+                        }
                         checked += 1;
                     }
                 }
             }
         }
         assert_eq!(checked, 375);
+    }
+
+    #[test]
+    fn fused_and_plain_plane_operations_agree() {
+        let ops = [
+            PlaneOp::MaxHalf,
+            PlaneOp::MaxSame(3),
+            PlaneOp::MaxSame(5),
+            PlaneOp::Twice,
+            PlaneOp::Focus,
+        ];
+        for op in ops {
+            for (n, c, h, w) in [
+                (1, 1, 2, 2),
+                (2, 3, 4, 6),
+                (1, 5, 13, 9),
+                (3, 2, 8, 40),
+                (1, 70, 26, 17),
+            ] {
+                if op == PlaneOp::Focus && (h % 2 == 1 || w % 2 == 1) {
+                    continue;
+                }
+                let x = Tensor::from_vec(values(n * c * h * w, 9), (n, c, h, w), &Device::Cpu).unwrap();
+                let (a, b) = (plane_op(&x, op).unwrap(), plain_plane_op(&x, op).unwrap());
+                assert_eq!(a.dims(), b.dims(), "{op:?}");
+                let flat = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert_eq!(flat(a), flat(b), "{op:?} of {n}x{c}x{h}x{w}");
+            }
+        }
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub struct Input {
     pub patch_samples: usize,
     pub hop_samples: usize,
     pub bands: usize,
+    /// Of a clip: how many pictures, over how many seconds.
+    pub frames: usize,
+    pub span_s: f32,
 }
 
 impl Default for Input {
@@ -68,6 +71,8 @@ impl Default for Input {
             patch_samples: crate::mel::PATCH_SAMPLES,
             hop_samples: crate::mel::PATCH_SAMPLES / 2,
             bands: crate::mel::BANDS,
+            frames: 0,
+            span_s: 0.0,
         }
     }
 }

@@ -1,11 +1,16 @@
 //! The models. A candle `Tensor` never leaves this module.
 
+mod action;
 mod arch;
+mod av;
 mod check;
+mod clip;
 mod detector;
 mod device;
+mod exercise;
 #[cfg(test)]
 mod golden_tests;
+mod gru;
 #[cfg(test)]
 mod hostile_tests;
 mod import;
@@ -14,16 +19,22 @@ mod layers;
 mod loaded;
 mod manifest;
 mod sound;
+mod speech_emotion;
 mod weights;
 
 use std::path::PathBuf;
 
+pub use action::{Acted, ActionModel};
+pub use arch::av_fusion::Method as FusionMethod;
+pub use av::AvModel;
 pub use check::Checked;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
+pub use exercise::Exercise;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
+pub use speech_emotion::{PIECE_SAMPLES, SpeechEmotion, Voiced};
 
 /// Which models are loaded, and where they run.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +43,12 @@ pub struct ModelOptions {
     /// Folder names below `dir`.
     pub detector: String,
     pub sound: String,
+    /// Loaded where a camera wants `fight`.
+    pub action: String,
+    pub av_fight: String,
+    /// How `av_fight` joins picture and sound; None is the model's own way.
+    pub fusion: Option<FusionMethod>,
+    pub speech_emotion: String,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,
@@ -40,7 +57,9 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// The folder of every chosen model.
     pub fn folders(&self) -> Vec<PathBuf> {
-        [&self.detector, &self.sound].map(|name| self.dir.join(name)).into()
+        [&self.detector, &self.sound, &self.speech_emotion]
+            .map(|name| self.dir.join(name))
+            .into()
     }
 }
 

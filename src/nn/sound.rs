@@ -79,6 +79,17 @@ impl SoundModel {
         }
         Ok(scores.into_iter().zip(embeddings.into_iter().map(Arc::from)).collect())
     }
+
+    /// The network alone, for comparisons: features `[frames, bands]` to probabilities by label.
+    ///
+    /// # Errors
+    /// The length is not that of a patch, or the network failed.
+    pub fn answer(&self, features: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let x = Tensor::from_slice(features, (1, 1, FRAMES, BANDS), &self.loaded.device)?;
+        let (logits, _) = self.loaded.run(|| self.loaded.net.forward(&x))?;
+        let scores = candle_nn::ops::sigmoid(&logits)?.to_device(&Device::Cpu)?;
+        Ok(scores.flatten_all()?.to_vec1()?)
+    }
 }
 
 impl Checkable for SoundModel {

@@ -1,12 +1,15 @@
 //! What leaves over MQTT.
 
+pub mod home_assistant;
 mod mqtt;
 mod mqtt_subscribe;
+mod orders;
 pub mod payload;
 mod topics;
 
 pub use mqtt::{Publisher, PublisherState};
 pub use mqtt_subscribe::subscribe;
+pub use orders::Order;
 pub use topics::Topics;
 
 use std::fmt;
@@ -46,6 +49,10 @@ pub struct MqttOptions {
     pub key: Option<PathBuf>,
     pub site: String,
     pub box_name: String,
+    /// Tell Home Assistant of every camera.
+    pub home_assistant: bool,
+    /// Take orders from `…/command/#`.
+    pub commands: bool,
     pub keep_alive: Duration,
     pub backoff_first: Duration,
     pub backoff_cap: Duration,

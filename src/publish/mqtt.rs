@@ -1,27 +1,25 @@
-//! The only place that speaks MQTT: one thread, one connection, the outbox in order, the retained truth at every connect.
+//! The only place that speaks MQTT, with the files of the folder beside it: one thread, one connection at a time.
 
 mod client;
 mod loss;
 mod tls;
+mod worker;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rumqttc::TlsConfiguration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{MqttOptions, Topics};
-use crate::store::{Store, StoreError, StoreOptions};
-use client::{Client, Happened, Outward};
-use loss::Loss;
+use super::MqttOptions;
+use super::orders::Order;
+use crate::store::{Store, StoreOptions};
+use client::Outward;
+use worker::Worker;
 
-/// Messages that are on their way to the broker at once.
-const IN_FLIGHT: usize = 16;
-/// An alert sent so late says so.
-const LATE_MS: i64 = 2_000;
+/// Orders that wait to be carried out; more are refused.
+const ORDERS: usize = 16;
 
 /// What the publisher is doing, for everyone to read.
 #[derive(Default)]
@@ -61,6 +59,7 @@ enum Command {
 pub struct Publisher {
     commands: UnboundedSender<Command>,
     state: Arc<PublisherState>,
+    orders: crossbeam_channel::Receiver<Order>,
 }
 
 impl Publisher {
@@ -71,19 +70,10 @@ impl Publisher {
     pub fn spawn(options: MqttOptions, store: &StoreOptions) -> Result<(Self, JoinHandle<()>), String> {
         let (commands, received) = unbounded_channel();
         let state: Arc<PublisherState> = Arc::default();
-        let worker = Worker {
-            topics: Topics::new(&options.site, &options.box_name),
-            tls: options.tls.then(|| tls::configuration(&options)).transpose()?,
-            store: Store::open(store).map_err(|e| e.to_string())?,
-            options,
-            commands: received,
-            state: state.clone(),
-            retained: BTreeMap::new(),
-            untold: VecDeque::new(),
-            last_row: 0,
-            sent: VecDeque::new(),
-            in_flight: HashMap::new(),
-        };
+        let (ordered, orders) = crossbeam_channel::bounded(ORDERS);
+        let tls = options.tls.then(|| tls::configuration(&options)).transpose()?;
+        let store = Store::open(store).map_err(|e| e.to_string())?;
+        let worker = Worker::new(options, tls, store, received, ordered, state.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -92,7 +82,17 @@ impl Publisher {
             .name("wf-mqtt".into())
             .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, worker.run()))
             .map_err(|e| e.to_string())?;
-        Ok((Self { commands, state }, thread))
+        let publisher = Self {
+            commands,
+            state,
+            orders,
+        };
+        Ok((publisher, thread))
+    }
+
+    /// What was ordered over MQTT; nothing unless [`MqttOptions::commands`].
+    pub fn orders(&self) -> &crossbeam_channel::Receiver<Order> {
+        &self.orders
     }
 
     pub fn state(&self) -> &PublisherState {
@@ -131,258 +131,5 @@ impl Publisher {
     /// Empties the outbox as far as the broker lets it within `deadline`, says `offline`, and ends the thread.
     pub fn stop(&self, deadline: Duration) {
         let _ = self.commands.send(Command::Stop(deadline));
-    }
-}
-
-/// What a QoS 1 publish was about.
-enum About {
-    /// This row of the outbox.
-    Alert(i64),
-    /// The truth of this topic; it is remembered by the store until the broker has forgotten it.
-    Truth {
-        topic: String,
-        cleared: bool,
-    },
-    Passing,
-}
-
-struct Worker {
-    options: MqttOptions,
-    topics: Topics,
-    tls: Option<TlsConfiguration>,
-    store: Store,
-    commands: UnboundedReceiver<Command>,
-    state: Arc<PublisherState>,
-    retained: BTreeMap<String, Vec<u8>>,
-    /// Retained topics whose present truth this connection has not sent yet.
-    untold: VecDeque<String>,
-    /// The newest outbox row handed to the connection.
-    last_row: i64,
-    /// QoS 1 publishes handed to the client, in order.
-    sent: VecDeque<About>,
-    /// By packet id.
-    in_flight: HashMap<u16, About>,
-}
-
-/// Why a connection is over.
-enum Over {
-    Stopped,
-    Lost(Loss),
-}
-
-impl Worker {
-    async fn run(mut self) {
-        let mut wait = self.options.backoff_first;
-        loop {
-            let connects = self.state.connects.load(Relaxed);
-            let over = self.connection().await;
-            self.state.connected.store(false, Relaxed);
-            let Over::Lost(loss) = over else { return };
-            if self.state.connects.load(Relaxed) > connects {
-                wait = self.options.backoff_first;
-            }
-            tracing::warn!(
-                broker = %format!("{}:{}", self.options.host, self.options.port),
-                "MQTT: {}; alerts wait in the store; next try in {:.1} s", loss.why, wait.as_secs_f64()
-            );
-            self.state.refused.fetch_add(u64::from(loss.refused), Relaxed);
-            self.state.set_trouble(Some(loss.why));
-            if self.waits_for_stop(wait).await {
-                return;
-            }
-            wait = (wait * 2).min(self.options.backoff_cap);
-        }
-    }
-
-    /// Takes commands while there is no connection. True when told to stop.
-    async fn waits_for_stop(&mut self, wait: Duration) -> bool {
-        let until = tokio::time::Instant::now() + wait;
-        loop {
-            match tokio::time::timeout_at(until, self.commands.recv()).await {
-                Err(_) => return false,
-                Ok(None | Some(Command::Stop(_))) => return true,
-                Ok(Some(Command::Retain(topic, payload))) => self.note(topic, payload),
-                // What is not kept is not sent late either; what is stored waits there.
-                Ok(Some(Command::Send(_) | Command::Wake)) => {}
-            }
-        }
-    }
-
-    /// Remembers a topic's truth, to be told as soon as the connection lets it.
-    fn note(&mut self, topic: String, payload: Vec<u8>) {
-        if !payload.is_empty() {
-            warn(self.store.remember_retained(&topic));
-        }
-        if !self.untold.contains(&topic) {
-            self.untold.push_back(topic.clone());
-        }
-        self.retained.insert(topic, payload);
-    }
-
-    async fn connection(&mut self) -> Over {
-        (self.last_row, self.sent, self.in_flight) = (0, VecDeque::new(), HashMap::new());
-        self.untold = self.retained.keys().cloned().collect();
-        let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
-        let mut stop_at: Option<Instant> = None;
-        let mut offline_sent = false;
-        let mut poll_outbox = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            if let Some(at) = stop_at {
-                let done = self.idle() || Instant::now() >= at;
-                if done && !offline_sent {
-                    offline_sent = true;
-                    self.tell_available(&client, "offline");
-                    stop_at = Some(Instant::now() + Duration::from_millis(500));
-                } else if done {
-                    client.disconnect();
-                    let goodbye = async { while !matches!(client.next().await, Happened::Lost(_)) {} };
-                    let _ = tokio::time::timeout(Duration::from_millis(200), goodbye).await;
-                    return Over::Stopped;
-                }
-            }
-            tokio::select! {
-                happened = client.next() => match happened {
-                    Happened::Lost(loss) if stop_at.is_some() => {
-                        tracing::warn!("MQTT: {} while stopping; what waits goes out after the next start", loss.why);
-                        return Over::Stopped;
-                    }
-                    Happened::Lost(loss) => return Over::Lost(loss),
-                    happened => self.on(&client, happened),
-                },
-                command = self.commands.recv() => match command {
-                    None => stop_at = Some(Instant::now()),
-                    Some(Command::Stop(deadline)) => stop_at = Some(Instant::now() + deadline),
-                    Some(Command::Wake) => self.fill(&client),
-                    Some(Command::Send(message)) if self.state.connected.load(Relaxed) => {
-                        let acknowledged = message.acknowledged;
-                        if client.publish(message) && acknowledged {
-                            self.sent.push_back(About::Passing);
-                        }
-                    }
-                    Some(Command::Send(_)) => {}
-                    Some(Command::Retain(topic, payload)) => {
-                        self.note(topic, payload);
-                        self.fill(&client);
-                    }
-                },
-                _ = poll_outbox.tick() => {
-                    if stop_at.is_some() && !self.state.connected.load(Relaxed) {
-                        return Over::Stopped;
-                    }
-                    self.fill(&client);
-                }
-            }
-        }
-    }
-
-    fn idle(&self) -> bool {
-        let none_under_way = self.untold.is_empty() && self.sent.is_empty() && self.in_flight.is_empty();
-        none_under_way && self.store.outbox_depth().is_ok_and(|n| n == 0)
-    }
-
-    fn on(&mut self, client: &Client, happened: Happened) {
-        match happened {
-            Happened::Connected => {
-                self.state.connected.store(true, Relaxed);
-                self.state.connects.fetch_add(1, Relaxed);
-                self.state.set_trouble(None);
-                tracing::info!(
-                    broker = %format!("{}:{}", self.options.host, self.options.port), version = %self.options.version,
-                    "MQTT connected"
-                );
-                self.tell_available(client, "online");
-                self.fill(client);
-            }
-            Happened::Sent(id) => {
-                if let Some(about) = self.sent.pop_front() {
-                    self.in_flight.insert(id, about);
-                }
-            }
-            Happened::Acknowledged(id) => {
-                match self.in_flight.remove(&id) {
-                    Some(About::Alert(row)) => {
-                        warn(self.store.acknowledge(row));
-                        self.state.acknowledged.fetch_add(1, Relaxed);
-                    }
-                    Some(About::Truth { topic, cleared: true })
-                        if self.retained.get(&topic).is_none_or(|now| now.is_empty()) =>
-                    {
-                        warn(self.store.forget_retained(&topic));
-                    }
-                    _ => {}
-                }
-                self.fill(client);
-            }
-            Happened::Other | Happened::Lost(_) => {}
-        }
-    }
-
-    /// Hands out what waits: first what is true now, then the alerts, in order, a few at a time.
-    fn fill(&mut self, client: &Client) {
-        if !self.state.connected.load(Relaxed) {
-            return;
-        }
-        while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
-            let payload = self.retained.get(topic).cloned().unwrap_or_default();
-            if !self.tell(client, topic.clone(), payload) {
-                return;
-            }
-            self.untold.pop_front();
-        }
-        if self.room() == 0 {
-            return;
-        }
-        let waiting = match self.store.waiting(self.last_row, self.room()) {
-            Ok(waiting) => waiting,
-            Err(error) => return tracing::error!("{error}"),
-        };
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        for message in waiting {
-            let queued_ms = now_ms - message.since_utc_ms;
-            let handed = client.publish(Outward {
-                topic: message.topic,
-                payload: message.payload.into_bytes(),
-                acknowledged: true,
-                retain: false,
-                queued_ms: (queued_ms > LATE_MS).then_some(queued_ms),
-            });
-            // A full queue: the next acknowledgement tries again.
-            if !handed {
-                return;
-            }
-            self.sent.push_back(About::Alert(message.row));
-            self.last_row = message.row;
-            self.state.published.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn room(&self) -> usize {
-        IN_FLIGHT.saturating_sub(self.sent.len() + self.in_flight.len())
-    }
-
-    fn tell_available(&mut self, client: &Client, word: &str) {
-        self.tell(client, self.topics.available(), word.into());
-    }
-
-    /// Publishes a topic's truth, retained. False when the client's queue is full.
-    fn tell(&mut self, client: &Client, topic: String, payload: Vec<u8>) -> bool {
-        let cleared = payload.is_empty();
-        let done = client.publish(Outward {
-            topic: topic.clone(),
-            payload,
-            acknowledged: true,
-            retain: true,
-            queued_ms: None,
-        });
-        if done {
-            self.sent.push_back(About::Truth { topic, cleared });
-        }
-        done
-    }
-}
-
-fn warn(result: Result<(), StoreError>) {
-    if let Err(error) = result {
-        tracing::error!("{error}");
     }
 }

@@ -53,8 +53,16 @@ impl Topics {
         format!("{}/camera/{camera}/snapshot/{kind}", self.prefix)
     }
 
+    /// `name` is `reload`, `snapshot` or `camera/<id>/enable`.
+    pub fn command(&self, name: &str) -> String {
+        format!("{}/command/{name}", self.prefix)
+    }
+
     /// The camera that a topic of ours is about.
     pub fn camera_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        if let Some(camera) = super::home_assistant::camera_of(&self.site, topic) {
+            return Some(camera);
+        }
         topic
             .strip_prefix(&self.prefix)?
             .strip_prefix("/camera/")?
@@ -74,5 +82,6 @@ mod tests {
         assert_eq!(t.alert("yard", "siren"), "watchfire/gatehouse/camera/yard/alert/siren");
         assert_eq!(t.camera_of(&t.active("yard", "siren")), Some("yard"));
         assert_eq!(t.camera_of(&t.available()), None);
+        assert_eq!(t.command("reload"), "watchfire/gatehouse/command/reload");
     }
 }

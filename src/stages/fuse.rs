@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    Alert, Branch, EndReason, Finding, HearingReport, Report, ReportBody, Snapshots, Status, VisionReport, Window,
+    ActionReport, Alert, Branch, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status, VisionReport,
+    Window,
 };
 use crate::error::StageError;
 use crate::policy::AlertLife;
 
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FuseOptions {
+    /// Who answers for each window.
+    pub branches: Arc<[Branch]>,
     /// How long a window waits for its branches. None: for as long as it takes (replay).
     pub deadline_ns: Option<u64>,
 }
@@ -39,8 +43,7 @@ pub struct Verdict {
     pub camera: CameraId,
     /// None when alerts end without a window (camera lost, shutdown).
     pub window: Option<Arc<Window>>,
-    pub vision: Option<Report>,
-    pub hearing: Option<Report>,
+    pub reports: Reports,
     /// What the window held, before an alert's life was made of it.
     pub findings: Vec<Finding>,
     pub alerts: Vec<Alert>,
@@ -52,28 +55,27 @@ pub struct Verdict {
 impl Verdict {
     /// A branch could not compute the window.
     pub fn has_failed(&self) -> bool {
-        let mut reports = [&self.vision, &self.hearing].into_iter().flatten();
-        reports.any(|r| r.status == Status::Failed)
+        self.reports.iter().any(|r| r.status == Status::Failed)
     }
 
     pub fn seen(&self) -> Option<&VisionReport> {
-        match &self.vision.as_ref()?.body {
-            ReportBody::Vision(seen) => Some(seen),
-            _ => None,
-        }
+        self.reports.seen()
+    }
+
+    pub fn acted(&self) -> Option<&ActionReport> {
+        self.reports.acted()
     }
 
     pub fn heard(&self) -> Option<&HearingReport> {
-        match &self.hearing.as_ref()?.body {
-            ReportBody::Hearing(heard) => Some(heard),
-            _ => None,
-        }
+        self.reports.heard()
     }
 }
 
 /// Joins and judges, camera by camera.
 pub struct Fuse {
     options: FuseOptions,
+    /// The learned fusion; None: clip model and sounds are pooled.
+    fusion: Option<Box<dyn BlendFight>>,
     cameras: HashMap<CameraId, CameraMind>,
     now_ns: u64,
     /// Cameras whose stream is over and whose alerts are still to end.
@@ -91,6 +93,7 @@ struct CameraMind {
     joiner: Joiner,
     profile: Arc<CameraProfile>,
     behaviour: Behaviour,
+    sounds: Sounds,
     /// Outlives a panic: an open alert still gets its end.
     life: AlertLife,
     /// The window that is being judged; set between windows only after a panic.
@@ -102,9 +105,10 @@ struct CameraMind {
 }
 
 impl Fuse {
-    pub fn new(options: FuseOptions) -> Self {
+    pub fn new(options: FuseOptions, fusion: Option<Box<dyn BlendFight>>) -> Self {
         Self {
             options,
+            fusion,
             cameras: HashMap::new(),
             now_ns: 0,
             over: Vec::new(),
@@ -115,10 +119,12 @@ impl Fuse {
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
         let kept = &mut self.learned;
+        let branches = &self.options.branches;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
-            joiner: Joiner::default(),
+            joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
+            sounds: Sounds::default(),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
             last: (0, 0),
@@ -133,9 +139,10 @@ impl Fuse {
             let (mut alerts, mut learned) = (Vec::new(), None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
                 mind.behaviour.reset();
+                mind.sounds.clear();
                 let (at_ns, offset_ns) = mind.last;
                 alerts = mind.life.end_all(reason, at_ns, offset_ns);
                 learned = mind.behaviour.learned();
@@ -148,8 +155,7 @@ impl Fuse {
                 out.push(Verdict {
                     camera: camera.clone(),
                     window: None,
-                    vision: None,
-                    hearing: None,
+                    reports: Reports::default(),
                     findings: Vec::new(),
                     alerts,
                     snapshots: Snapshots::Off,
@@ -176,11 +182,13 @@ impl Fuse {
                 let _ = mind.behaviour.recall(&learned);
             }
             mind.last = (window.end_ns, window.utc_offset_ns);
-            let failed = |branch| Some(Report::bare(camera.clone(), window.seq, branch, Status::Failed));
+            let mut reports = Reports::default();
+            for branch in &*self.options.branches {
+                reports.put(Report::bare(camera.clone(), window.seq, *branch, Status::Failed));
+            }
             self.owed.push(Verdict {
                 camera: camera.clone(),
-                vision: failed(Branch::Vision),
-                hearing: failed(Branch::Hearing),
+                reports,
                 window: Some(window),
                 findings: Vec::new(),
                 alerts: Vec::new(),
@@ -194,15 +202,15 @@ impl Fuse {
         let now_ns = self.now_ns;
         for mind in self.cameras.values_mut() {
             while let Some(joined) = mind.joiner.next(now_ns) {
-                out.push(mind.judge(joined));
+                out.push(mind.judge(joined, self.fusion.as_deref_mut()));
             }
         }
     }
 }
 
 impl CameraMind {
-    fn judge(&mut self, joined: Joined) -> Verdict {
-        let Joined { job, vision, hearing } = joined;
+    fn judge(&mut self, joined: Joined, fusion: Option<&mut (dyn BlendFight + 'static)>) -> Verdict {
+        let Joined { job, reports } = joined;
         let window = job.window.clone();
         self.at_hand = Some(window.clone());
         #[cfg(test)]
@@ -212,12 +220,13 @@ impl CameraMind {
             self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
         } else if window.discontinuity {
             self.behaviour.reset();
+            self.sounds.clear();
         }
         let mut findings = Vec::new();
-        if let ReportBody::Vision(seen) = &vision.body {
+        if let Some(seen) = reports.seen() {
             findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
         }
-        if let ReportBody::Hearing(heard) = &hearing.body {
+        if let Some(heard) = reports.heard() {
             findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
         }
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
@@ -228,6 +237,11 @@ impl CameraMind {
         if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
             self.told_ns = Some(window.end_ns);
             learned = self.behaviour.learned();
+        }
+        if self.behaviour.wants_fights() {
+            self.sounds.take(&reports);
+            let blend = fusion.and_then(|head| blend(head, &reports, &self.sounds));
+            findings.extend(self.behaviour.act(&reports, blend.as_ref()));
         }
         // Alerts change last: whatever panics above loses none of their messages.
         let mut alerts = Vec::new();
@@ -245,8 +259,7 @@ impl CameraMind {
         Verdict {
             camera: window.camera.clone(),
             window: Some(window),
-            vision: Some(vision),
-            hearing: Some(hearing),
+            reports,
             findings,
             alerts,
             snapshots: self.profile.snapshots,
@@ -282,7 +295,7 @@ impl Stage for Fuse {
                     return Ok(());
                 }
                 while let Some(joined) = mind.joiner.next(self.now_ns) {
-                    out.push(mind.judge(joined));
+                    out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
             }
             FuseInput::Over { camera, reason } => {

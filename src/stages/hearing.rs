@@ -1,12 +1,15 @@
-//! Samples → patches → sounds. A ring over time, so that no sound is halved by a window's edge.
+//! Samples → patches → sounds, and speech → what it seems to express. A ring over time, so that no sound is halved by a
+//! window's edge.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::vision::failed_reports;
+use super::voice::{ReadVoice, Speech};
 use super::{CameraId, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
 use crate::error::StageError;
+use crate::scream::{self, Scream, ScreamRule};
 
 /// What a sound model says of one patch.
 #[derive(Clone, Debug)]
@@ -28,10 +31,46 @@ pub trait Listen: Send {
     fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String>;
 }
 
-/// Turns a window's sound into scored patches. One report a window, also when it was silent.
+/// Turns a window's sound into scored patches, and speech into what it seems to express where the camera has opted in.
+/// One report a window, also when it was silent.
 pub struct Hearing {
     model: Box<dyn Listen>,
-    cameras: HashMap<CameraId, Ring>,
+    /// Asked only for cameras that have opted in.
+    voice: Box<dyn ReadVoice>,
+    scream: ScreamRule,
+    labels: Labels,
+    cameras: HashMap<CameraId, Ears>,
+}
+
+/// What the hearing of one camera remembers.
+struct Ears {
+    ring: Ring,
+    scream: Scream,
+    /// The scream rule holds its tongue until then: a sound that is none was recognised.
+    known_until_ns: u64,
+    speech: Speech,
+}
+
+/// The model's labels with the rule's, and where the ones that steer others stand.
+struct Labels {
+    all: Arc<[Arc<str>]>,
+    rules: Arc<[(Arc<str>, Arc<str>)]>,
+    speech: Option<usize>,
+    /// Loud high sounds that the model tells apart from screams.
+    no_screams: Vec<usize>,
+}
+
+impl Labels {
+    fn new(of_model: &[Arc<str>]) -> Self {
+        let scream: Arc<str> = scream::LABEL.into();
+        let at = |name: &str| of_model.iter().position(|l| **l == *name);
+        Self {
+            all: of_model.iter().cloned().chain([scream.clone()]).collect(),
+            rules: [(scream, scream::MODEL.into())].into(),
+            speech: at("speech"),
+            no_screams: ["siren", "baby_cry", "dog_bark"].into_iter().filter_map(at).collect(),
+        }
+    }
 }
 
 /// Samples not yet used up; `start_ns` is the time of the first.
@@ -43,12 +82,21 @@ struct Ring {
 
 /// A hole or overlap larger than this starts a new ring: the sound is not the same stretch any more.
 const SPLICE_TOLERANCE_NS: u64 = 40_000_000;
+/// A voice is there from this probability of the sound model's `speech` on: as good as the voice detectors that were
+/// compared with it (docs/models.md).
+const VOICE: f32 = 0.5;
+/// A siren (and the like) is there from this probability on, and its echoes this long.
+const NO_SCREAM: f32 = 0.5;
+const NO_SCREAM_NS: u64 = 3_000_000_000;
 const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
 
 impl Hearing {
-    pub fn new(model: Box<dyn Listen>) -> Self {
+    pub fn new(model: Box<dyn Listen>, voice: Box<dyn ReadVoice>) -> Self {
         Self {
+            labels: Labels::new(&model.labels()),
             model,
+            voice,
+            scream: ScreamRule::default(),
             cameras: HashMap::new(),
         }
     }
@@ -56,15 +104,20 @@ impl Hearing {
     fn listen(&mut self, job: &Job) -> Result<Report, StageError> {
         let window = &job.window;
         let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
-        let ring = self.cameras.entry(window.camera.clone()).or_default();
+        let ears = self.cameras.entry(window.camera.clone()).or_insert_with(|| Ears {
+            ring: Ring::default(),
+            scream: self.scream.stream(),
+            known_until_ns: 0,
+            speech: Speech::default(),
+        });
         if window.discontinuity {
-            ring.samples.clear();
+            ears.ring.samples.clear();
         }
         if window.audio.is_empty() {
             return Ok(bare);
         }
         let (patch, hop) = self.model.patch_and_hop();
-        let cuts = ring.take(window, patch, hop);
+        let cuts = ears.ring.take(window, patch, hop);
         let scored = if cuts.is_empty() {
             Vec::new()
         } else {
@@ -72,21 +125,34 @@ impl Hearing {
             self.model.classify(&slices).map_err(StageError::Model)?
         };
         let embedding = scored.last().map(|s| s.embedding.clone());
-        let patches = cuts
-            .iter()
-            .zip(scored)
-            .map(|((start_ns, samples), heard)| SoundPatch {
+        let mut patches = Vec::with_capacity(cuts.len());
+        for ((start_ns, samples), heard) in cuts.iter().zip(scored) {
+            let mut scores = heard.scores;
+            if job.profile.emotion {
+                let voiced = self.labels.speech.is_some_and(|k| scores[k] >= VOICE);
+                ears.speech.hear(*start_ns, samples, voiced);
+            }
+            scores.push(ears.scream(*start_ns, samples, hop, &scores, &self.labels));
+            patches.push(SoundPatch {
                 start_ns: *start_ns,
                 end_ns: start_ns + patch as u64 * NS_PER_SAMPLE,
-                scores: heard.scores,
+                scores,
                 level_dbfs: level_dbfs(samples.iter()),
-            })
-            .collect();
+            });
+        }
+        let speech_emotion = if job.profile.emotion {
+            ears.speech.read(&mut *self.voice).map_err(StageError::Model)?
+        } else {
+            ears.speech.forget();
+            None
+        };
         let body = HearingReport {
             patches,
-            labels: self.model.labels(),
+            labels: self.labels.all.clone(),
+            rules: self.labels.rules.clone(),
             level_dbfs: level_dbfs(window.audio.iter().flat_map(|c| c.samples.iter())),
             model: self.model.id(),
+            speech_emotion,
         };
         Ok(Report {
             status: Status::Ok,
@@ -94,6 +160,17 @@ impl Hearing {
             embedding,
             ..bare
         })
+    }
+}
+
+impl Ears {
+    /// The rule's score of a patch: none while the sound model hears a siren, a baby or a dog.
+    fn scream(&mut self, start_ns: u64, patch: &[f32], hop: usize, scores: &[f32], labels: &Labels) -> f32 {
+        let score = self.scream.hear(patch, hop).map_or(0.0, |cues| cues.score());
+        if labels.no_screams.iter().any(|k| scores[*k] >= NO_SCREAM) {
+            self.known_until_ns = start_ns + NO_SCREAM_NS;
+        }
+        if start_ns < self.known_until_ns { 0.0 } else { score }
     }
 }
 

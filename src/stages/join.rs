@@ -1,42 +1,46 @@
 //! Joins the branches' reports of a window, in the order of windows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Job;
-use crate::data::{Branch, Report, Status};
+use crate::data::{Branch, Report, Reports, Status};
 
 /// A window with the answer of every branch.
 pub struct Joined {
     pub job: Job,
-    pub vision: Report,
-    pub hearing: Report,
+    pub reports: Reports,
 }
 
 /// The windows of one camera that wait for their reports.
-#[derive(Default)]
 pub struct Joiner {
+    branches: Arc<[Branch]>,
     waiting: BTreeMap<u64, Waiting>,
 }
 
 struct Waiting {
     job: Job,
     deadline_ns: Option<u64>,
-    vision: Option<Report>,
-    hearing: Option<Report>,
+    reports: Reports,
 }
 
 impl Joiner {
+    /// `branches`: who answers for each window.
+    pub fn new(branches: Arc<[Branch]>) -> Self {
+        Self {
+            branches,
+            waiting: BTreeMap::new(),
+        }
+    }
+
     /// A window was handed to the branches. Without a deadline it waits for as long as it takes (replay).
     pub fn expect(&mut self, job: Job, deadline_ns: Option<u64>) {
-        self.waiting.insert(
-            job.window.seq,
-            Waiting {
-                job,
-                deadline_ns,
-                vision: None,
-                hearing: None,
-            },
-        );
+        let waiting = Waiting {
+            job,
+            deadline_ns,
+            reports: Reports::default(),
+        };
+        self.waiting.insert(waiting.job.window.seq, waiting);
     }
 
     /// A report came. False when its window is not waiting (any more): it was too late.
@@ -44,10 +48,7 @@ impl Joiner {
         let Some(waiting) = self.waiting.get_mut(&report.seq) else {
             return false;
         };
-        match report.branch {
-            Branch::Vision => waiting.vision = Some(report),
-            Branch::Hearing => waiting.hearing = Some(report),
-        }
+        waiting.reports.put(report);
         true
     }
 
@@ -55,27 +56,29 @@ impl Joiner {
     pub fn next(&mut self, now_ns: u64) -> Option<Joined> {
         let head = self.waiting.first_entry()?;
         let waiting = head.get();
-        let complete = waiting.vision.is_some() && waiting.hearing.is_some();
+        let complete = self.branches.iter().all(|b| waiting.reports.get(*b).is_some());
         let due = waiting.deadline_ns.is_some_and(|deadline| now_ns >= deadline);
-        (complete || due).then(|| head.remove().close())
+        (complete || due).then(|| head.remove().close(&self.branches))
     }
 
-    /// The oldest window, complete or not.
+    /// The oldest window, complete or not; what is missing becomes `late`.
     pub fn pop(&mut self) -> Option<Joined> {
-        Some(self.waiting.pop_first()?.1.close())
+        Some(self.waiting.pop_first()?.1.close(&self.branches))
     }
 }
 
 impl Waiting {
-    fn close(self) -> Joined {
+    fn close(mut self, branches: &[Branch]) -> Joined {
         let window = &self.job.window;
-        let late = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Late);
-        let vision = self.vision.unwrap_or_else(|| late(Branch::Vision));
-        let hearing = self.hearing.unwrap_or_else(|| late(Branch::Hearing));
+        for branch in branches {
+            if self.reports.get(*branch).is_none() {
+                let late = Report::bare(window.camera.clone(), window.seq, *branch, Status::Late);
+                self.reports.put(late);
+            }
+        }
         Joined {
             job: self.job,
-            vision,
-            hearing,
+            reports: self.reports,
         }
     }
 }

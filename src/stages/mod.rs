@@ -1,19 +1,25 @@
 //! The stages of the graph, one small file each: synchronous structs that own their state and have no thread, no
 //! channel, no clock and no lock. `graph::runner` gives them all of that.
 
+mod action;
+mod blend;
 mod fuse;
 mod gate;
 mod hearing;
 mod join;
 mod models;
 mod vision;
+mod voice;
 
 use std::sync::Arc;
 
+pub use action::{Action, ClipScores, ClipShape, WatchClips};
+pub use blend::BlendFight;
 pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
 pub use vision::{Detect, Vision};
+pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, PictureStats, Snapshots, Window};
@@ -25,11 +31,36 @@ use crate::policy::PolicyOptions;
 pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
+    /// When the clip model looks at this camera.
+    pub action: ActionGate,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
     /// What the camera's behaviour learned before, from the store.
     pub learned: Option<Arc<str>>,
+    /// What faces and voices express is read: only where the operator has opted in.
+    pub emotion: bool,
+}
+
+/// When the clip model looks at a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ActionGate {
+    /// No kind of this camera asks for it.
+    #[default]
+    Off,
+    /// While something moves.
+    Motion,
+    Always,
+}
+
+impl ActionGate {
+    pub fn of(behaviour: &BehaviourOptions) -> Self {
+        if behaviour.fight.is_some() {
+            Self::Motion
+        } else {
+            Self::Off
+        }
+    }
 }
 
 /// A window on its way, with its camera's wishes.

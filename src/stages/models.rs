@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Detect, Listen, SoundScores};
+use super::{BlendFight, ClipScores, ClipShape, Detect, Listen, ReadVoice, SoundScores, VoiceReading, WatchClips};
 use crate::data::{Detection, Picture};
-use crate::nn::{Detector, SoundModel};
+use crate::nn::{ActionModel, AvModel, Detector, SoundModel, SpeechEmotion};
 
 /// Detections below this are of no use, not even to carry a track on.
 const DETECTION_FLOOR: f32 = 0.1;
@@ -20,6 +20,50 @@ impl Detect for Detector {
 
     fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
         Detector::detect(self, pictures, DETECTION_FLOOR).map_err(|e| e.to_string())
+    }
+}
+
+impl BlendFight for AvModel {
+    fn id(&self) -> Arc<str> {
+        AvModel::id(self)
+    }
+
+    fn label(&self) -> Arc<str> {
+        self.labels().first().cloned().unwrap_or_default()
+    }
+
+    fn log_odds(&mut self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, String> {
+        AvModel::log_odds(self, video, audio).map_err(|e| e.to_string())
+    }
+}
+
+impl WatchClips for ActionModel {
+    fn id(&self) -> Arc<str> {
+        ActionModel::id(self)
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ActionModel::labels(self)
+    }
+
+    fn shape(&self) -> ClipShape {
+        let input = &self.manifest().input;
+        ClipShape {
+            span_ns: (f64::from(input.span_s) * 1e9) as u64,
+            frames: input.frames,
+        }
+    }
+
+    fn shrink(&self, picture: &Picture) -> Picture {
+        ActionModel::shrink(self, picture)
+    }
+
+    fn classify(&mut self, clips: &[Vec<&Picture>]) -> Result<Vec<ClipScores>, String> {
+        let scored = ActionModel::classify(self, clips).map_err(|e| e.to_string())?;
+        Ok(scored
+            .into_iter()
+            .map(|(scores, embedding)| ClipScores { scores, embedding })
+            .collect())
     }
 }
 
@@ -43,5 +87,24 @@ impl Listen for SoundModel {
             .into_iter()
             .map(|(scores, embedding)| SoundScores { scores, embedding })
             .collect())
+    }
+}
+
+impl ReadVoice for SpeechEmotion {
+    fn id(&self) -> Arc<str> {
+        SpeechEmotion::id(self)
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        SpeechEmotion::labels(self)
+    }
+
+    fn read(&mut self, speech: &[f32]) -> Result<VoiceReading, String> {
+        let read = SpeechEmotion::read(self, speech).map_err(|e| e.to_string())?;
+        Ok(VoiceReading {
+            probabilities: read.probabilities,
+            arousal: read.arousal,
+            valence: read.valence,
+        })
     }
 }

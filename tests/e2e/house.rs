@@ -155,16 +155,23 @@ impl House {
 
     /// The same, as the last arguments of another command.
     pub fn start_under(&mut self, command: &[&str]) {
+        let words: Vec<&str> = [command, &[env!("CARGO_BIN_EXE_watchfire")]].concat();
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .args(["run", "--config"])
+            .arg(self.config_path());
+        self.start_as(command);
+    }
+
+    /// Starts `command` as the daemon.
+    pub fn start_as(&mut self, mut command: Command) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let words: Vec<&str> = [command, &[env!("CARGO_BIN_EXE_watchfire")]].concat();
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .args(["run", "--config"])
-            .arg(self.config_path())
+        let child = command
             .env("STATE_DIRECTORY", self.state_dir())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -9,6 +9,8 @@ mod disk;
 mod house;
 mod leak;
 mod mqtt;
+mod orders;
+mod panics;
 mod pki;
 mod reload;
 mod secrets;

@@ -28,6 +28,8 @@ fn options(port: u16, version: MqttVersion) -> MqttOptions {
         key: None,
         site: "t".into(),
         box_name: "b".into(),
+        home_assistant: false,
+        commands: false,
         keep_alive: Duration::from_secs(5),
         backoff_first: Duration::from_millis(100),
         backoff_cap: Duration::from_millis(500),
@@ -305,8 +307,8 @@ fn tls_wants_the_right_authority_and_a_client_certificate_and_says_what_is_wrong
         };
         let running = Running::start(good.clone(), dir.path());
         let messages = subscribe("127.0.0.1", plain, "watchfire/t/box/b/available").unwrap();
-        let (_, payload) = messages.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert_eq!(payload, b"online");
+        // What the run before left retained may come first.
+        while messages.recv_timeout(Duration::from_secs(20)).unwrap().1 != b"online" {}
         drop(running);
 
         let stranger = MqttOptions {

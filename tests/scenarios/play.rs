@@ -305,6 +305,7 @@ impl<'a> Stage<'a> {
             labels: labels.into(),
             level_dbfs: level.fold(-50.0, f32::max),
             model: Arc::from("story@1"),
+            ..HearingReport::default()
         }
     }
 }

@@ -1,8 +1,9 @@
-"""Thresholds and figures: python evaluate.py --data DATA --cache CACHE --weights FILE [--calibrate] --out figures.json
+"""Thresholds and figures: python evaluate.py --data DATA --cache CACHE --weights FILE [--thresholds] --out figures.json
 
-`--calibrate` chooses the thresholds on the validation clips, so that each label gives at most `--alarms` false alarms
-an hour there; else those of models/sound/model.toml hold. Figures are of the test clips. A clip's score is the highest
-over its patches; a false alarm is a run of patches over the threshold in a clip that is something else.
+The weights are calibrated ones (calibrate.py). `--thresholds` chooses the thresholds on the validation clips, so that
+each label gives at most `--alarms` false alarms an hour there, and writes them into models/sound/model.toml; else those
+that stand there hold. Figures are of the test clips. A clip's score is the highest over its patches; a false alarm is a
+run of patches over the threshold in a clip that is something else. `--plot` draws the curves.
 """
 import argparse
 import json
@@ -15,23 +16,41 @@ import torch
 from safetensors.torch import load_file
 
 import data as packs
-from mel import HOP, RATE_HZ
-from model import LABELS, MelCnn
-from train import clip_scores
+from clips import floats
+from mel import HOP, PATCH, RATE_HZ, log_mel
+from model import LABELS, MEAN, SCALE, MelCnn
+from plot import draw
 
 MANIFEST = Path(__file__).resolve().parents[2] / "sound/model.toml"
 ALARMS = LABELS[:-1]
 LOWEST, HIGHEST = 0.5, 0.97
 
 
-def recording(clip):
-    """Freesound's number of an ESC clip."""
-    return clip["file"].split("-")[1] if clip["source"].startswith("esc") else clip["file"]
+def patches(x):
+    """Every 0.48 s a patch of 0.96 s; a shorter clip is followed by silence."""
+    x = np.pad(x, (0, max(0, PATCH - len(x))))
+    return np.stack([x[i: i + PATCH] for i in range(0, len(x) - PATCH + 1, HOP)])
+
+
+@torch.no_grad()
+def logits(model, clip):
+    """[patches, labels]"""
+    mel = (log_mel(patches(floats(clip["samples"]))) - MEAN) * SCALE
+    return model(torch.from_numpy(mel[:, None])).numpy()
+
+
+def network(weights):
+    """The averaged network of a checkpoint, or that of a safetensors file."""
+    state = load_file(weights) if weights.endswith(".safetensors") else torch.load(weights)["average"]
+    state = {k.removeprefix("module."): v.float() for k, v in state.items() if "num_batches" not in k and k != "n_averaged"}
+    model = MelCnn()
+    model.load_state_dict(state, strict=False)
+    return model.eval()
 
 
 def score(model, clips):
     for clip in clips:
-        clip["scores"] = clip_scores(model, clip)
+        clip["scores"] = 1 / (1 + np.exp(-logits(model, clip)))
     return clips
 
 
@@ -102,6 +121,25 @@ def accuracy(pairs):
     return float(np.mean([t == p for t, p in pairs]))
 
 
+def calibration_error(clips, bins=10):
+    """Expected calibration error over every label of every clip, as `models eval` has it."""
+    p = np.concatenate([c["scores"].max(0) for c in clips])
+    true = np.concatenate([[c["label"] == l for l in LABELS] for c in clips]).astype(float)
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    return float(sum(abs(p[which == b].mean() - true[which == b].mean()) * (which == b).mean()
+                     for b in range(bins) if (which == b).any()))
+
+
+def curve(clips, label):
+    """[(threshold, recall or None, false alarms an hour)] for the plot."""
+    k, own = LABELS.index(label), [c for c in clips if c["label"] == label]
+    out = []
+    for t in np.arange(0.05, 1.0, 0.05):
+        n, h = false_alarms(clips, label, t)
+        out.append((float(t), float(np.mean([c["scores"][:, k].max() >= t for c in own])) if own else None, n / h))
+    return out
+
+
 def area(clips, label):
     """Probability that a clip of the label scores above one that is something else."""
     k = LABELS.index(label)
@@ -128,21 +166,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "weights"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--calibrate", action="store_true", help="and write the thresholds into the manifest")
+    parser.add_argument("--thresholds", action="store_true", help="choose them, and write them into the manifest")
     parser.add_argument("--alarms", type=float, default=20.0, help="false alarms an hour allowed on the validation clips")
+    parser.add_argument("--plot", help="an SVG of recall and false alarms over the threshold")
     parser.add_argument("--out")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = MelCnn()
-    weights = load_file(args.weights) if args.weights.endswith(".safetensors") else torch.load(args.weights)
-    model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
-    model.eval()
+    model = network(args.weights)
     clips = packs.load(args.data, args.cache)
-    known = {recording(c) for c in clips if c["part"] == "train"}
-    valid = score(model, [c for c in clips if c["part"] == "valid" and recording(c) not in known])
-    # SESA's names repeat between its parts; ESC's numbers are recordings
-    test = score(model, [c for c in clips if c["part"] == "test" and (c["source"] == "sesa" or recording(c) not in known)])
-    if args.calibrate:
+    valid, test = (score(model, packs.part(clips, name)) for name in ("valid", "test"))
+    if args.thresholds:
         thresholds, text = calibrated(valid, args.alarms), MANIFEST.read_text()
         for label, value in thresholds.items():
             text = re.sub(rf'(name = "{label}"\n(?:aliases.*\n)?threshold = )[\d.]+', rf"\g<1>{value}", text)
@@ -150,10 +183,13 @@ def main():
     else:
         labels = tomllib.loads(MANIFEST.read_text())["label"]
         thresholds = {label["name"]: label["threshold"] for label in labels}
+    if args.plot:
+        Path(args.plot).write_text(draw({l: (curve(valid, l), curve(test, l), thresholds[l]) for l in ALARMS}))
     figures = dict(
         validation=by_label(valid, thresholds), test=by_label(test, thresholds),
         sesa_macro_f1=choice([c for c in test if c["source"] == "sesa"], ["gunshot", "explosion", "siren"], thresholds, macro_f1),
         esc10_fold5_accuracy=choice([c for c in test if c["source"] == "esc10"], ["baby_cry", "dog_bark"], thresholds, accuracy),
+        ece=dict(validation=round(calibration_error(valid), 4), test=round(calibration_error(test), 4)),
         clips={part: sum(c["part"] == part for c in clips) for part in ("train", "valid", "test")})
     print(json.dumps(figures, indent=1))
     if args.out:

@@ -215,9 +215,10 @@ impl Memory {
         self.peaks[peak_bin(surprise)] += 1.0;
     }
 
-    /// The least surprise that comes at most `per_day` times a day, and never less than `floor`.
+    /// The least surprise that comes at most `per_day` times a day, and never less than `floor`. Less than a day counts
+    /// as one: nothing is known yet of a whole day.
     pub fn threshold(&self, per_day: f32, floor: f32) -> f32 {
-        let days = (self.judged_s / 86_400.0).max(1e-3);
+        let days = (self.judged_s / 86_400.0).max(1.0);
         let mut beyond = 0.0;
         for bin in (0..PEAKS).rev() {
             beyond += self.peaks[bin];

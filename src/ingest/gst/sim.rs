@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::glib;
 use gstreamer as gst;
@@ -346,7 +346,7 @@ fn clip_factory(clip: Arc<Clip>, looped: bool, frozen: Arc<AtomicBool>) -> serve
     factory
 }
 
-/// Pumps the clip's units at their times.
+/// Pumps the clip's units at their times on the pipeline's clock, so that sender reports tell when each was shown.
 fn play(
     clip: &Clip,
     looped: bool,
@@ -355,14 +355,14 @@ fn play(
     over: &AtomicBool,
     frozen: &AtomicBool,
 ) {
-    let start = Instant::now();
     let mut base_ns = 0;
     loop {
         let mut lanes = [(&clip.video, Some(video), 0usize), (&clip.audio, audio, 0usize)];
         while lanes.iter().any(|(units, _, next)| *next < units.len()) {
-            let now_ns = start.elapsed().as_nanos() as u64;
+            // None before the pipeline plays.
+            let now_ns = video.current_running_time().map(gst::ClockTime::nseconds);
             for (units, source, next) in &mut lanes {
-                while let Some(unit) = units.get(*next).filter(|u| base_ns + u.pts_ns <= now_ns) {
+                while let Some(unit) = units.get(*next).filter(|u| Some(base_ns + u.pts_ns) <= now_ns) {
                     *next += 1;
                     let (Some(source), false) = (&source, frozen.load(SeqCst)) else {
                         continue;

@@ -1,11 +1,11 @@
-//! Plain 3×3 convolutions over a log-mel patch, pooled over the whole patch. The recipe is `models/training/sound`.
+//! Plain 3×3 convolutions over a log-mel patch, pooled over bands and then over time. The recipe is `models/training/sound`.
 
 use candle_core::{D, Tensor};
 use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
-use crate::nn::layers::{Conv, Linear};
+use crate::nn::layers::{Conv, Linear, max_pool_half};
 use crate::nn::weights::Weights;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -15,13 +15,26 @@ pub(in crate::nn) struct Config {
     pub channels: Vec<usize>,
     /// Blocks that a 2×2 max pool follows.
     pub pool_after: Vec<usize>,
+    #[serde(default)]
+    pub time: Time,
     /// As many as the manifest has labels.
     #[serde(skip)]
     pub labels: usize,
 }
 
+/// How moments become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::nn) enum Time {
+    #[default]
+    Mean,
+    /// The mean and the maximum, added up, so that a short sound isn't drowned in its patch (Kong et al., PANNs, 2020).
+    MeanMax,
+}
+
 pub(in crate::nn) struct MelCnn {
     blocks: Vec<(Conv, bool)>,
+    time: Time,
     head: Linear,
 }
 
@@ -47,6 +60,7 @@ impl MelCnn {
         }
         Ok(Self {
             blocks,
+            time: config.time,
             head: Linear::new(w, "head", ins, config.labels)?,
         })
     }
@@ -57,10 +71,15 @@ impl MelCnn {
         for (conv, pool) in &self.blocks {
             x = conv.forward(&x)?;
             if *pool {
-                x = x.max_pool2d(2)?;
+                x = max_pool_half(&x)?;
             }
         }
-        let pooled = x.mean(D::Minus1)?.mean(D::Minus1)?;
+        let moments = x.mean(D::Minus1)?;
+        let mean = moments.mean(D::Minus1)?;
+        let pooled = match self.time {
+            Time::Mean => mean,
+            Time::MeanMax => (mean + moments.max(D::Minus1)?)?,
+        };
         Ok((self.head.forward(&pooled)?, pooled))
     }
 }

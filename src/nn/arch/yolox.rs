@@ -1,12 +1,13 @@
 //! YOLOX (Ge et al., 2021, arXiv:2107.08430): CSP darknet, path-aggregation neck, decoupled anchor-free heads. Module
 //! names are those of the official checkpoints.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use serde::Deserialize;
 
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
-use crate::nn::layers::{Conv, max_pool_same};
+pub(super) use crate::nn::layers::focus;
+use crate::nn::layers::{Conv, max_pool_same, twice};
 use crate::nn::weights::Weights;
 
 /// Cells of the three levels are so many pixels wide, in the order of the output.
@@ -79,13 +80,13 @@ pub(in crate::nn) fn conv_names(config: &Config) -> Vec<String> {
 
 /// Builds parts under a name.
 #[derive(Clone, Copy)]
-struct Maker<'a> {
-    w: &'a Weights,
-    depthwise: bool,
+pub(super) struct Maker<'a> {
+    pub w: &'a Weights,
+    pub depthwise: bool,
 }
 
 impl Maker<'_> {
-    fn conv(&self, name: &str, ins: usize, outs: usize, kernel: usize, stride: usize) -> Result<Conv, ModelError> {
+    pub fn conv(&self, name: &str, ins: usize, outs: usize, kernel: usize, stride: usize) -> Result<Conv, ModelError> {
         let shape = ConvShape {
             ins,
             outs,
@@ -104,7 +105,7 @@ impl Maker<'_> {
     }
 
     /// A 3×3 convolution, or in the depthwise networks a depthwise one and a 1×1.
-    fn conv3(&self, name: &str, ins: usize, outs: usize, stride: usize) -> Result<Chain, ModelError> {
+    pub fn conv3(&self, name: &str, ins: usize, outs: usize, stride: usize) -> Result<Chain, ModelError> {
         if !self.depthwise {
             return Ok(Chain(vec![self.conv(name, ins, outs, 3, stride)?]));
         }
@@ -124,7 +125,7 @@ impl Maker<'_> {
         ]))
     }
 
-    fn csp(&self, name: &str, ins: usize, outs: usize, n: usize, shortcut: bool) -> Result<Csp, ModelError> {
+    pub fn csp(&self, name: &str, ins: usize, outs: usize, n: usize, shortcut: bool) -> Result<Csp, ModelError> {
         let hidden = outs / 2;
         let bottleneck = |i| {
             let name = format!("{name}.m.{i}");
@@ -143,16 +144,16 @@ impl Maker<'_> {
     }
 }
 
-struct Chain(Vec<Conv>);
+pub(super) struct Chain(Vec<Conv>);
 
 impl Chain {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         self.0.iter().try_fold(x.clone(), |x, conv| conv.forward(&x))
     }
 }
 
 /// Cross-stage partial block.
-struct Csp {
+pub(super) struct Csp {
     main: Conv,
     side: Conv,
     join: Conv,
@@ -161,7 +162,7 @@ struct Csp {
 }
 
 impl Csp {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let mut y = self.main.forward(x)?;
         for (reduce, conv) in &self.bottlenecks {
             let z = conv.forward(&reduce.forward(&y)?)?;
@@ -328,17 +329,4 @@ impl Yolox {
         let levels = self.heads.iter().zip([p3, p4, p5]).map(|(head, x)| head.forward(&x));
         Tensor::cat(&levels.collect::<candle_core::Result<Vec<_>>>()?, 1)
     }
-}
-
-/// Each 2×2 of pixels becomes one of four times the channels: top left, bottom left, top right, bottom right.
-fn focus(x: &Tensor) -> candle_core::Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let x = x.reshape((n, c, h / 2, 2, w / 2, 2))?;
-    let part = |dy: usize, dx: usize| x.narrow(3, dy, 1)?.narrow(5, dx, 1)?.reshape((n, c, h / 2, w / 2));
-    Tensor::cat(&[part(0, 0)?, part(1, 0)?, part(0, 1)?, part(1, 1)?], 1)
-}
-
-fn twice(x: &Tensor) -> candle_core::Result<Tensor> {
-    let (h, w) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
-    x.upsample_nearest2d(2 * h, 2 * w)
 }

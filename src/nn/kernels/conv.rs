@@ -1,6 +1,7 @@
-//! A convolution with its bias and activation in one operation: padding, implicit im2col into tiles that stay in cache,
-//! and a micro-kernel over weights that were packed once.
+//! A convolution with its bias and activation in one operation: planes with their padding, and a micro-kernel over weights
+//! that were packed once, which reads each kernel position of a tile of pixels where it lies.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
@@ -37,56 +38,73 @@ impl Shared {
     }
 }
 
-/// Where a convolution reads from: planes with padding, columns sorted by their remainder to the stride, so that each
-/// kernel position reads consecutive values.
+/// Where a convolution reads from: each plane with its padding, taken apart into one plane for every remainder of row and
+/// column to the stride. So a kernel position reads consecutive values for consecutive output pixels, and the next row
+/// of output pixels begins `width` values after this one: a tile may run over the end of a row, whose last values then
+/// mean nothing.
 struct Planes {
-    height: usize,
-    /// Columns of one remainder.
+    /// Of one remainder.
+    rows: usize,
     width: usize,
     stride: usize,
 }
 
 impl Planes {
+    fn new(s: ConvShape, h: usize, w: usize) -> Self {
+        Self {
+            rows: (h + 2 * s.pad).div_ceil(s.stride),
+            width: (w + 2 * s.pad).div_ceil(s.stride),
+            stride: s.stride,
+        }
+    }
+
+    /// Of all remainders of one plane.
     fn size(&self) -> usize {
-        self.height * self.stride * self.width
+        self.stride * self.stride * self.rows * self.width
     }
 
     /// Where kernel position (y, x) starts, relative to an output pixel's own place.
     fn offset(&self, y: usize, x: usize) -> usize {
-        (y * self.stride + x % self.stride) * self.width + x / self.stride
+        let remainder = y % self.stride * self.stride + x % self.stride;
+        (remainder * self.rows + y / self.stride) * self.width + x / self.stride
     }
 
     /// Copies one `[h, w]` plane in.
     fn fill(&self, src: &[f32], h: usize, w: usize, pad: usize, dst: &mut [f32]) {
-        let row = self.stride * self.width;
-        for (y, out) in dst.chunks_exact_mut(row).take(self.height).enumerate() {
-            let Some(src_row) = y.checked_sub(pad).filter(|y| *y < h).map(|y| &src[y * w..(y + 1) * w]) else {
+        for (i, out) in dst.chunks_exact_mut(self.width).enumerate() {
+            let (remainder, row) = (i / self.rows, i % self.rows);
+            let (remainder_y, remainder_x) = (remainder / self.stride, remainder % self.stride);
+            let y = (row * self.stride + remainder_y).checked_sub(pad).filter(|y| *y < h);
+            let Some(src) = y.map(|y| &src[y * w..(y + 1) * w]) else {
                 out.fill(0.0);
                 continue;
             };
+            // The first column of the source here, and where it goes.
+            let skipped = pad.saturating_sub(remainder_x).div_ceil(self.stride);
+            let first = skipped * self.stride + remainder_x - pad;
+            let (before, rest) = out.split_at_mut(skipped.min(self.width));
+            before.fill(0.0);
             if self.stride == 1 {
-                out[..pad].fill(0.0);
-                out[pad..pad + w].copy_from_slice(src_row);
-                out[pad + w..].fill(0.0);
+                let (inside, after) = rest.split_at_mut(w);
+                inside.copy_from_slice(src);
+                after.fill(0.0);
                 continue;
             }
-            for (remainder, columns) in out.chunks_exact_mut(self.width).enumerate() {
-                for (i, value) in columns.iter_mut().enumerate() {
-                    *value = (i * self.stride + remainder)
-                        .checked_sub(pad)
-                        .and_then(|x| src_row.get(x))
-                        .map_or(0.0, |v| *v);
-                }
-            }
+            let mut columns = src.get(first..).unwrap_or_default().iter().step_by(self.stride);
+            rest.fill_with(|| columns.next().map_or(0.0, |v| *v));
         }
     }
 }
 
+thread_local! {
+    /// Filled planes; kept, so that a call neither asks for memory nor clears it.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
 impl FusedConv {
-    /// `weights`: `[outs, ins, k, k]` (dense) or `[outs, 1, k, k]` (depthwise); `bias`: `[outs]`. None where the
-    /// processor lacks the instructions.
-    pub fn pack(shape: ConvShape, activation: Activation, weights: &[f32], bias: &[f32]) -> Option<Self> {
-        let isa = Isa::detect()?;
+    /// `isa` is one of [`Isa::available`]. `weights`: `[outs, ins, k, k]` (dense) or `[outs, 1, k, k]` (depthwise);
+    /// `bias`: `[outs]`.
+    pub fn pack(isa: Isa, shape: ConvShape, activation: Activation, weights: &[f32], bias: &[f32]) -> Self {
         let rows = isa.rows();
         let k = shape.kernel * shape.kernel * if shape.depthwise { 1 } else { shape.ins };
         let packed = if shape.depthwise {
@@ -102,13 +120,13 @@ impl FusedConv {
         };
         let mut bias = bias.to_vec();
         bias.resize(shape.outs.div_ceil(rows) * rows, 0.0);
-        Some(Self(Arc::new(Packed {
+        Self(Arc::new(Packed {
             shape,
             activation,
             isa,
             weights: packed,
             bias,
-        })))
+        }))
     }
 }
 
@@ -130,7 +148,7 @@ impl CustomOp1 for FusedConv {
         let input = &storage.as_slice::<f32>()?[from..to];
         let out_h = (h + 2 * s.pad - s.kernel) / s.stride + 1;
         let out_w = (w + 2 * s.pad - s.kernel) / s.stride + 1;
-        let mut out = vec![0f32; batch * s.outs * out_h * out_w];
+        let mut out = Vec::with_capacity(batch * s.outs * out_h * out_w);
         let job = Job {
             packed,
             input,
@@ -140,11 +158,14 @@ impl CustomOp1 for FusedConv {
             out_h,
             out_w,
         };
+        let target = Shared(out.as_mut_ptr());
         if s.depthwise {
-            job.depthwise(&mut out)
+            job.depthwise(target)
         } else {
-            job.dense(&mut out)
+            job.dense(target)
         }
+        // SAFETY: every output pixel of every channel was written.
+        unsafe { out.set_len(batch * s.outs * out_h * out_w) }
         Ok((CpuStorage::F32(out), (batch, s.outs, out_h, out_w).into()))
     }
 }
@@ -160,20 +181,29 @@ struct Job<'a> {
     out_w: usize,
 }
 
-/// Vectors may read so far beyond the last pixel of a row.
+/// Vectors may read so far beyond the last value that means something.
 const SLACK: usize = 64;
 
 impl Job<'_> {
-    fn planes(&self) -> Planes {
-        let s = self.packed.shape;
-        Planes {
-            height: self.h + 2 * s.pad,
-            width: (self.w + 2 * s.pad).div_ceil(s.stride),
-            stride: s.stride,
-        }
+    /// Where each kernel position of each input channel starts.
+    fn offsets(&self, planes: &Planes) -> Vec<usize> {
+        let (kernel, channels) = (
+            self.packed.shape.kernel,
+            if self.packed.shape.depthwise {
+                1
+            } else {
+                self.packed.shape.ins
+            },
+        );
+        (0..channels * kernel * kernel)
+            .map(|i| {
+                let tap = i % (kernel * kernel);
+                i / (kernel * kernel) * planes.size() + planes.offset(tap / kernel, tap % kernel)
+            })
+            .collect()
     }
 
-    fn depthwise(&self, out: &mut [f32]) {
+    fn depthwise(&self, out: Shared) {
         let Packed {
             shape: s,
             isa,
@@ -181,36 +211,30 @@ impl Job<'_> {
             bias,
             activation,
         } = self.packed;
-        let planes = self.planes();
-        let taps = s.kernel * s.kernel;
-        let offsets: Vec<usize> = (0..taps).map(|i| planes.offset(i / s.kernel, i % s.kernel)).collect();
-        let out_plane = self.out_h * self.out_w;
-        out.par_chunks_exact_mut(out_plane)
-            .enumerate()
+        let planes = Planes::new(*s, self.h, self.w);
+        let offsets = self.offsets(&planes);
+        let taps = offsets.len();
+        let (in_plane, out_plane) = (self.h * self.w, self.out_h * self.out_w);
+        (0..self.batch * s.ins)
+            .into_par_iter()
             .with_min_len((16_384 / (out_plane * taps)).max(1))
             .for_each_init(
                 || vec![0f32; planes.size() + SLACK],
-                |buffer, (i, out)| {
+                |buffer, i| {
                     let channel = i % s.ins;
-                    planes.fill(
-                        &self.input[i * self.h * self.w..(i + 1) * self.h * self.w],
-                        self.h,
-                        self.w,
-                        s.pad,
-                        buffer,
-                    );
-                    for (y, row) in out.chunks_exact_mut(self.out_w).enumerate() {
-                        let src = &buffer[y * s.stride * s.stride * planes.width..];
+                    let source = &self.input[i * in_plane..(i + 1) * in_plane];
+                    planes.fill(source, self.h, self.w, s.pad, &mut buffer[..planes.size()]);
+                    for y in 0..self.out_h {
                         // SAFETY: the largest offset plus the row, rounded up to a vector, ends within plane + SLACK;
-                        // `row` holds out_w values; `isa` was detected when packing.
+                        // the row is this channel's own; `isa` was detected when packing.
                         unsafe {
                             simd::depthwise_row(
                                 *isa,
-                                src.as_ptr(),
+                                buffer.as_ptr().add(y * planes.width),
                                 &offsets,
                                 weights[channel * taps..].as_ptr(),
                                 bias[channel],
-                                row.as_mut_ptr(),
+                                out.get().add(i * out_plane + y * self.out_w),
                                 self.out_w,
                                 *activation,
                             );
@@ -220,72 +244,77 @@ impl Job<'_> {
             );
     }
 
-    fn dense(&self, out: &mut [f32]) {
+    fn dense(&self, out: Shared) {
         let Packed { shape: s, isa, .. } = self.packed;
+        // Such a convolution reads every pixel once, in place.
         let point = s.kernel == 1 && s.stride == 1 && s.pad == 0;
-        let planes = if point {
-            Planes {
-                height: self.h,
-                width: self.w,
-                stride: 1,
+        let planes = Planes::new(*s, self.h, self.w);
+        let mut scratch = SCRATCH.take();
+        if !point {
+            let filled = self.batch * s.ins * planes.size();
+            if scratch.len() < filled + SLACK {
+                scratch.resize(filled + SLACK, 0.0);
             }
-        } else {
-            self.planes()
-        };
-        let padded;
-        let source: &[f32] = if point {
-            self.input
-        } else {
-            let mut filled = vec![0f32; self.batch * s.ins * planes.size() + SLACK];
             let (h, w) = (self.h, self.w);
-            filled[..self.batch * s.ins * planes.size()]
+            scratch[..filled]
                 .par_chunks_exact_mut(planes.size())
                 .enumerate()
                 .with_min_len((16_384 / planes.size()).max(1))
                 .for_each(|(i, plane)| planes.fill(&self.input[i * h * w..(i + 1) * h * w], h, w, s.pad, plane));
-            padded = filled;
-            &padded
-        };
-        let taps = s.kernel * s.kernel;
-        let offsets: Vec<usize> = (0..s.ins * taps)
-            .map(|i| (i / taps) * planes.size() + planes.offset(i % taps / s.kernel, i % s.kernel))
-            .collect();
-        let k = offsets.len();
+        }
+        let source: &[f32] = if point { self.input } else { &scratch };
+        let offsets = self.offsets(&planes);
+        let reach = offsets.iter().max().map_or(0, |o| o + isa.pixels());
+        let in_place: Vec<usize> = (0..offsets.len()).map(|i| i * isa.pixels()).collect();
         let pixels = isa.pixels();
-        let all = self.batch * self.out_h * self.out_w;
-        let target = Shared(out.as_mut_ptr());
-        (0..all.div_ceil(pixels))
+        // Pixels of one image as they lie in the source, up to its last one.
+        let span = (self.out_h - 1) * planes.width + self.out_w;
+        let tiles = span.div_ceil(pixels);
+        (0..self.batch * tiles)
             .into_par_iter()
-            .with_min_len((262_144 / (k * pixels * s.outs)).max(1))
+            .with_min_len((262_144 / (offsets.len() * pixels * s.outs)).max(1))
             .for_each_init(
-                || (vec![0f32; k * pixels], vec![0f32; simd::ROWS_512 * pixels], Vec::new()),
-                |(columns, spill, runs), tile| {
-                    let first = tile * pixels;
-                    let count = pixels.min(all - first);
-                    self.runs(&planes, first, count, runs);
-                    gather(source, &offsets, runs, count, pixels, columns);
-                    self.multiply(columns, spill, first, count, target);
+                || (Vec::new(), Vec::new()),
+                |(copy, runs), i| {
+                    let (image, first) = (i / tiles, i % tiles * pixels);
+                    let count = pixels.min(span - first);
+                    let base = image * s.ins * planes.size() + first;
+                    self.runs(planes.width, first, count, runs);
+                    if base + reach <= source.len() {
+                        self.multiply(&source[base..], &offsets, image, runs, out);
+                    } else {
+                        // The input's very end, which has no slack.
+                        copy.clear();
+                        copy.resize(in_place.len() * pixels, 0.0);
+                        for (row, offset) in copy.chunks_exact_mut(pixels).zip(&offsets) {
+                            row[..count].copy_from_slice(&source[base + offset..][..count]);
+                        }
+                        self.multiply(copy, &in_place, image, runs, out);
+                    }
                 },
             );
+        SCRATCH.set(scratch);
     }
 
-    /// The tile's pixels as runs of consecutive source values: (source index, place in the tile, length).
-    fn runs(&self, planes: &Planes, first: usize, count: usize, runs: &mut Vec<(usize, usize, usize)>) {
-        let s = self.packed.shape;
-        let out_plane = self.out_h * self.out_w;
+    /// The tile's pixels that mean something, as runs: (place in the tile, output pixel, length).
+    fn runs(&self, width: usize, first: usize, count: usize, runs: &mut Vec<(usize, usize, usize)>) {
         runs.clear();
-        let mut pixel = first;
-        while pixel < first + count {
-            let (image, p) = (pixel / out_plane, pixel % out_plane);
-            let (y, x) = (p / self.out_w, p % self.out_w);
-            let length = (self.out_w - x).min(first + count - pixel);
-            let base = image * s.ins * planes.size() + y * s.stride * s.stride * planes.width + x;
-            runs.push((base, pixel - first, length));
-            pixel += length;
+        let mut place = 0;
+        while place < count {
+            let (y, x) = ((first + place) / width, (first + place) % width);
+            let length = self.out_w.saturating_sub(x).min(count - place);
+            match runs.last_mut() {
+                _ if length == 0 => {}
+                // Without padding a row follows the one before.
+                Some(run) if run.0 + run.2 == place => run.2 += length,
+                _ => runs.push((place, y * self.out_w + x, length)),
+            }
+            place += width - x;
         }
     }
 
-    fn multiply(&self, columns: &[f32], spill: &mut [f32], first: usize, count: usize, out: Shared) {
+    /// One tile of pixels of every output channel. `source` reaches `isa.pixels()` beyond the largest offset.
+    fn multiply(&self, source: &[f32], offsets: &[usize], image: usize, runs: &[(usize, usize, usize)], out: Shared) {
         let Packed {
             shape: s,
             isa,
@@ -294,50 +323,49 @@ impl Job<'_> {
             activation,
         } = self.packed;
         let (rows, pixels, out_plane) = (isa.rows(), isa.pixels(), self.out_h * self.out_w);
-        let k = columns.len() / pixels;
-        let one_image = first / out_plane == (first + count - 1) / out_plane;
+        let k = offsets.len();
+        let mut spill = [0f32; simd::MOST_VALUES];
         for m in 0..s.outs.div_ceil(rows) {
             let used = rows.min(s.outs - m * rows);
             let (a, b) = (weights[m * k * rows..].as_ptr(), bias[m * rows..].as_ptr());
-            // SAFETY: weights and bias are packed to whole tiles, `columns` is k × pixels, `spill` holds rows × pixels;
-            // a whole tile within one image is written in place, and no other tile has the same pixels.
+            let first = (image * s.outs + m * rows) * out_plane;
+            // SAFETY: weights and bias are packed to whole tiles, `source` is long enough, `spill` holds rows × pixels;
+            // runs lie within the image's plane, and no other tile has the same pixels.
             unsafe {
-                if one_image && count == pixels && used == rows {
-                    let c = out
-                        .get()
-                        .add((first / out_plane * s.outs + m * rows) * out_plane + first % out_plane);
-                    simd::tile(*isa, k, a, columns.as_ptr(), c, out_plane, b, *activation);
+                let c = out.get().add(first);
+                if let [(0, pixel, length)] = runs
+                    && *length == pixels
+                    && used == rows
+                {
+                    simd::tile(
+                        *isa,
+                        offsets,
+                        a,
+                        source.as_ptr(),
+                        c.add(*pixel),
+                        out_plane,
+                        b,
+                        *activation,
+                    );
                     continue;
                 }
-                simd::tile(*isa, k, a, columns.as_ptr(), spill.as_mut_ptr(), pixels, b, *activation);
+                simd::tile(
+                    *isa,
+                    offsets,
+                    a,
+                    source.as_ptr(),
+                    spill.as_mut_ptr(),
+                    pixels,
+                    b,
+                    *activation,
+                );
                 for (i, row) in spill.chunks_exact(pixels).take(used).enumerate() {
-                    let mut j = 0;
-                    while j < count {
-                        let (image, p) = ((first + j) / out_plane, (first + j) % out_plane);
-                        let length = (out_plane - p).min(count - j);
-                        let c = out.get().add((image * s.outs + m * rows + i) * out_plane + p);
-                        std::ptr::copy_nonoverlapping(row[j..].as_ptr(), c, length);
-                        j += length;
+                    for (place, pixel, length) in runs {
+                        let from = row[*place..place + length].as_ptr();
+                        std::ptr::copy_nonoverlapping(from, c.add(i * out_plane + pixel), *length);
                     }
                 }
             }
         }
-    }
-}
-
-/// Fills `columns` (`[k][pixels]`) from the source; missing pixels become zero.
-fn gather(
-    source: &[f32],
-    offsets: &[usize],
-    runs: &[(usize, usize, usize)],
-    count: usize,
-    pixels: usize,
-    columns: &mut [f32],
-) {
-    for (offset, row) in offsets.iter().zip(columns.chunks_exact_mut(pixels)) {
-        for (base, place, length) in runs {
-            row[*place..place + length].copy_from_slice(&source[base + offset..base + offset + length]);
-        }
-        row[count..].fill(0.0);
     }
 }

@@ -3,11 +3,15 @@
 
 #[cfg(target_arch = "x86_64")]
 mod conv;
+mod planes;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use conv::FusedConv;
+pub(super) use planes::PlaneOp;
+#[cfg(target_arch = "x86_64")]
+pub(super) use simd::Isa;
 
 /// What follows a convolution's bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

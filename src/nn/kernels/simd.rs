@@ -5,27 +5,27 @@ use std::arch::x86_64::*;
 use super::Activation;
 
 /// Rows (output channels) of a tile.
-pub(super) const ROWS_512: usize = 8;
-pub(super) const ROWS_256: usize = 6;
+const ROWS_512: usize = 8;
+const ROWS_256: usize = 6;
 /// Vectors (of pixels) of a tile.
 const VECTORS: usize = 2;
+/// Values of the largest tile.
+pub(super) const MOST_VALUES: usize = ROWS_512 * VECTORS * 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
+pub(in crate::nn) enum Isa {
     Avx512,
     Avx2,
 }
 
 impl Isa {
-    /// The best that this processor has; None: no fused kernel.
-    pub fn detect() -> Option<Self> {
-        if is_x86_feature_detected!("avx512f") {
-            Some(Self::Avx512)
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            Some(Self::Avx2)
-        } else {
-            None
-        }
+    /// What this processor has, best first; none: no fused convolution.
+    pub fn available() -> impl Iterator<Item = Self> {
+        let avx512 = is_x86_feature_detected!("avx512f");
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        [(Self::Avx512, avx512), (Self::Avx2, avx2)]
+            .into_iter()
+            .filter_map(|(isa, there)| there.then_some(isa))
     }
 
     pub fn rows(self) -> usize {
@@ -45,7 +45,7 @@ impl Isa {
     }
 }
 
-/// A vector of f32. SAFETY of every method: the processor has the instructions (`Isa::detect`), and pointers are valid
+/// A vector of f32. SAFETY of every method: the processor has the instructions (`Isa::available`), and pointers are valid
 /// for `LANES` values.
 trait Vector: Copy {
     const LANES: usize;
@@ -185,27 +185,30 @@ unsafe fn activate<V: Vector>(x: V, activation: Activation) -> V {
     }
 }
 
-/// c[MR][VECTORS * LANES] = activation(bias + a[k][MR] · b[k][VECTORS * LANES])
+/// c[MR][VECTORS * LANES] = activation(bias + a[k][MR] · b[offsets[k]..][VECTORS * LANES])
 #[inline(always)]
 unsafe fn tile_of<V: Vector, const MR: usize>(
-    k: usize,
+    offsets: &[usize],
     mut a: *const f32,
-    mut b: *const f32,
+    b: *const f32,
     c: *mut f32,
     row_stride: usize,
     bias: *const f32,
     activation: Activation,
 ) {
-    // SAFETY: the caller's pointers hold k * MR, k * VECTORS * LANES, MR rows and MR values.
+    // SAFETY: the caller's pointers hold k * MR, VECTORS * LANES from each offset on, MR rows and MR values.
     unsafe {
         let mut sums = [[V::splat(0.0); VECTORS]; MR];
         for (i, row) in sums.iter_mut().enumerate() {
             *row = [V::splat(*bias.add(i)); VECTORS];
         }
-        for _ in 0..k {
+        // Counted like this the compiler unrolls both inner loops and keeps the sums in registers; over the slice itself it
+        // does not, and the tile takes six times as long.
+        let mut offset = offsets.as_ptr();
+        for _ in 0..offsets.len() {
             let mut pixels = [V::splat(0.0); VECTORS];
             for (j, p) in pixels.iter_mut().enumerate() {
-                *p = V::load(b.add(j * V::LANES));
+                *p = V::load(b.add(*offset + j * V::LANES));
             }
             for (i, row) in sums.iter_mut().enumerate() {
                 let weight = V::splat(*a.add(i));
@@ -214,7 +217,7 @@ unsafe fn tile_of<V: Vector, const MR: usize>(
                 }
             }
             a = a.add(MR);
-            b = b.add(VECTORS * V::LANES);
+            offset = offset.add(1);
         }
         for (i, row) in sums.into_iter().enumerate() {
             for (j, sum) in row.into_iter().enumerate() {
@@ -258,27 +261,43 @@ unsafe fn depthwise_row_of<V: Vector>(
 
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::too_many_arguments)]
-unsafe fn tile_512(k: usize, a: *const f32, b: *const f32, c: *mut f32, rs: usize, bias: *const f32, act: Activation) {
+unsafe fn tile_512(
+    o: &[usize],
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    rs: usize,
+    bias: *const f32,
+    act: Activation,
+) {
     // SAFETY: passed on.
-    unsafe { tile_of::<__m512, ROWS_512>(k, a, b, c, rs, bias, act) }
+    unsafe { tile_of::<__m512, ROWS_512>(o, a, b, c, rs, bias, act) }
 }
 
 #[target_feature(enable = "avx2,fma")]
 #[allow(clippy::too_many_arguments)]
-unsafe fn tile_256(k: usize, a: *const f32, b: *const f32, c: *mut f32, rs: usize, bias: *const f32, act: Activation) {
+unsafe fn tile_256(
+    o: &[usize],
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    rs: usize,
+    bias: *const f32,
+    act: Activation,
+) {
     // SAFETY: passed on.
-    unsafe { tile_of::<__m256, ROWS_256>(k, a, b, c, rs, bias, act) }
+    unsafe { tile_of::<__m256, ROWS_256>(o, a, b, c, rs, bias, act) }
 }
 
 /// One tile of a product: `isa.rows()` output channels by `isa.pixels()` pixels.
 ///
 /// # Safety
-/// `isa` comes from `Isa::detect`; `a` holds k × rows packed weights, `b` k × pixels values, `bias` rows values, and
-/// `c` rows of `row_stride` with room for the pixels.
+/// `isa` comes from `Isa::available`; `a` holds rows packed weights an offset, `b` pixels values from each offset on, `bias`
+/// rows values, and `c` rows of `row_stride` with room for the pixels.
 #[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn tile(
     isa: Isa,
-    k: usize,
+    offsets: &[usize],
     a: *const f32,
     b: *const f32,
     c: *mut f32,
@@ -289,8 +308,8 @@ pub(super) unsafe fn tile(
     // SAFETY: the caller's contract; `isa` says that the instructions exist.
     unsafe {
         match isa {
-            Isa::Avx512 => tile_512(k, a, b, c, row_stride, bias, activation),
-            Isa::Avx2 => tile_256(k, a, b, c, row_stride, bias, activation),
+            Isa::Avx512 => tile_512(offsets, a, b, c, row_stride, bias, activation),
+            Isa::Avx2 => tile_256(offsets, a, b, c, row_stride, bias, activation),
         }
     }
 }
@@ -312,7 +331,7 @@ unsafe fn row_256(src: *const f32, o: &[usize], w: *const f32, bias: f32, dst: *
 /// One row of one channel's output.
 ///
 /// # Safety
-/// `isa` comes from `Isa::detect`; `src` is readable at every offset for n values rounded up to 16, `w` holds a weight
+/// `isa` comes from `Isa::available`; `src` is readable at every offset for n values rounded up to 16, `w` holds a weight
 /// an offset, `dst` n values.
 #[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn depthwise_row(

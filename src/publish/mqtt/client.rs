@@ -24,6 +24,13 @@ pub(super) enum Happened {
     /// The next QoS 1 publish has left, with this packet id.
     Sent(u16),
     Acknowledged(u16),
+    /// Somebody published what we subscribed to.
+    Received {
+        topic: String,
+        payload: Vec<u8>,
+        /// It was published before we came.
+        retained: bool,
+    },
     /// Nothing that concerns us; the connection lives.
     Other,
     Lost(Loss),
@@ -127,6 +134,14 @@ impl Client {
         }
     }
 
+    /// Asks for what is published on `filter` from now on.
+    pub fn subscribe(&self, filter: String) {
+        let _ = match &self.handle {
+            Handle::V5(client) => client.try_subscribe(filter, QoS5::AtLeastOnce).is_ok(),
+            Handle::V311(client) => client.try_subscribe(filter, QoS::AtLeastOnce).is_ok(),
+        };
+    }
+
     /// Says goodbye, so that the broker does not publish the will.
     pub fn disconnect(&self) {
         let _ = match &self.handle {
@@ -163,6 +178,11 @@ impl Events for v5::EventLoop {
         match self.poll().await {
             Ok(Event5::Incoming(Packet5::ConnAck(_))) => Happened::Connected,
             Ok(Event5::Incoming(Packet5::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
+            Ok(Event5::Incoming(Packet5::Publish(p))) => Happened::Received {
+                topic: String::from_utf8_lossy(&p.topic).into_owned(),
+                payload: p.payload.to_vec(),
+                retained: p.retain,
+            },
             Ok(Event5::Outgoing(outgoing)) => sent(&outgoing),
             Ok(Event5::Incoming(_)) => Happened::Other,
             Err(error) => Happened::Lost(loss::of_v5(&error)),
@@ -175,6 +195,11 @@ impl Events for v311::EventLoop {
         match self.poll().await {
             Ok(Event311::Incoming(Packet311::ConnAck(_))) => Happened::Connected,
             Ok(Event311::Incoming(Packet311::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
+            Ok(Event311::Incoming(Packet311::Publish(p))) => Happened::Received {
+                topic: p.topic,
+                payload: p.payload.to_vec(),
+                retained: p.retain,
+            },
             Ok(Event311::Outgoing(outgoing)) => sent(&outgoing),
             Ok(Event311::Incoming(_)) => Happened::Other,
             Err(error) => Happened::Lost(loss::of_v311(&error)),

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::behaviour::{BehaviourOptions, SoundRule};
-use crate::data::{AudioState, Kind, Phase, SoundPatch};
+use crate::data::{AudioState, Kind, Phase, ReportBody, SoundPatch};
 use crate::policy::{KindPolicy, PolicyOptions};
 
 const S: u64 = 1_000_000_000;
@@ -30,6 +30,7 @@ fn profile() -> Arc<CameraProfile> {
         ..KindPolicy::default_for(Kind::Siren)
     };
     Arc::new(CameraProfile {
+        action: crate::stages::ActionGate::Off,
         detect: vec![],
         behaviour: BehaviourOptions {
             sounds: vec![siren],
@@ -41,6 +42,7 @@ fn profile() -> Arc<CameraProfile> {
         },
         snapshots: Snapshots::Off,
         learned: None,
+        emotion: false,
     })
 }
 
@@ -95,6 +97,13 @@ fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
     out
 }
 
+fn options() -> FuseOptions {
+    FuseOptions {
+        branches: Arc::from([Branch::Vision, Branch::Hearing]),
+        deadline_ns: None,
+    }
+}
+
 fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
     let kept = input.clone();
     if catch_unwind(AssertUnwindSafe(|| fuse.process(input, out))).is_err() {
@@ -110,7 +119,7 @@ fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
 
 #[test]
 fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_end() {
-    let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
+    let (mut fuse, profile) = (Fuse::new(options(), None), profile());
     let started = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
     assert_eq!(told(&started), [(Phase::Start, None)]);
     assert_eq!(
@@ -123,9 +132,9 @@ fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_
     TRIP.set(None);
     assert_eq!(failed.len(), 1, "exactly one verdict a window");
     assert_eq!(failed[0].window.as_ref().map(|w| w.seq), Some(2));
-    let status = |r: &Option<Report>| r.as_ref().map(|r| r.status);
-    assert_eq!(status(&failed[0].vision), Some(Status::Failed));
-    assert_eq!(status(&failed[0].hearing), Some(Status::Failed));
+    let status = |v: &Verdict, branch| v.reports.get(branch).map(|r| r.status);
+    assert_eq!(status(&failed[0], Branch::Vision), Some(Status::Failed));
+    assert_eq!(status(&failed[0], Branch::Hearing), Some(Status::Failed));
     assert!(told(&failed).is_empty());
 
     // The siren goes on, as the same alert; then it is over.
@@ -146,7 +155,7 @@ fn a_panic_while_judging_fails_that_window_and_an_open_alert_goes_on_to_its_own_
 
 #[test]
 fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
-    let (mut fuse, profile) = (Fuse::new(FuseOptions::default()), profile());
+    let (mut fuse, profile) = (Fuse::new(options(), None), profile());
     hear(&mut fuse, job(&profile, "yard", 1), 0.9);
     let mut out = Vec::new();
     for seq in [2, 3] {

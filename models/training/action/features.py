@@ -1,0 +1,115 @@
+"""Motion maps of the clips, computed once: python features.py --data DATA --cache CACHE [--views 16]
+
+For each clip its windows as the daemon sees them (5 frames a second, 2 s, the moving part of the picture), and made-up
+looks for training. The trunk
+stays as the detector left it, so that maps can be kept and the head trains in minutes.
+"""
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+import fights
+from looks import region, view
+from motion_cnn import Trunk, motion
+
+KEPT, SIZE = (320, 192), (160, 96)  # width, height: of what is kept of a picture, and of the network's input
+FRAMES, LEAST, RATE_HZ, FILE_FPS = 10, 5, 5.0, 15
+MODELS = Path(__file__).resolve().parents[2]
+
+
+def taps(ins, outs):
+    """[outs, ins]: a triangle filter, widened when the picture shrinks, so that every pixel counts."""
+    step = ins / outs
+    reach = max(step, 1.0)
+    centre = (np.arange(outs) + 0.5) * step - 0.5
+    weight = np.maximum(1 - np.abs(np.arange(ins) - centre[:, None]) / reach, 0)
+    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def resized(pictures, size=SIZE):
+    """[T, h, w, 3] uint8 -> [T, height, width, 3] whole numbers, as src/nn/action.rs does it."""
+    x = np.tensordot(pictures.astype(np.float32), taps(pictures.shape[2], size[0]), (2, 1))  # T h 3 W
+    x = np.tensordot(x, taps(pictures.shape[1], size[1]), (1, 1)).transpose(0, 3, 2, 1)
+    return np.floor(x + 0.5)
+
+
+def seen(pictures):
+    """[T, h, w, 3] uint8 -> [T, height, width, 3]: shrunk, cut to where it moves, and shrunk again."""
+    kept = resized(pictures, KEPT)
+    x1, y1, x2, y2 = region(kept)
+    return resized(kept[:, y1:y2, x1:x2])
+
+
+def windows(frames, file_fps=FILE_FPS):
+    """Lists of frame numbers: FRAMES of a stream of RATE_HZ each, half a second apart; a shorter clip is one window."""
+    kept = np.arange(0, len(frames), file_fps / RATE_HZ).astype(int)
+    starts = range(0, max(len(kept) - FRAMES, 0) + 1, FRAMES // 4)
+    return [spread(kept[start: start + FRAMES]) for start in starts]
+
+
+def spread(kept):
+    """At most FRAMES and at least LEAST of them, evenly."""
+    n = min(max(len(kept), LEAST), FRAMES)
+    return kept[((np.arange(n) + 0.5) * len(kept) / n).astype(int)]
+
+
+def trunk():
+    net = Trunk()
+    weights = load_file(MODELS / "detector/weights.safetensors")
+    prefix = "backbone.backbone."
+    own = {k[len(prefix):]: v.float() for k, v in weights.items() if k.startswith(prefix) and ".dark5" not in k}
+    missing = net.load_state_dict(own, strict=False)
+    assert not missing.unexpected_keys and all(k.endswith("num_batches_tracked") for k in missing.missing_keys)
+    return net.eval().to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def maps(net, pictures):
+    """[T, h, w, 3] RGB of the network's size -> [C', h / 16, w / 16]"""
+    x = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1], np.float32)).permute(0, 3, 1, 2)
+    x = ((x - 114) / 64).contiguous(memory_format=torch.channels_last)
+    return motion(net(x).float()[None])[0].numpy().astype(np.float16)
+
+
+def compute(data, cache, views):
+    """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
+    clips = fights.load(data, cache)
+    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}_moving"
+    folder.mkdir(exist_ok=True)
+    net = trunk()
+    for i, clip in enumerate(clips):
+        at = folder / f"{i:03}.npz"
+        if at.exists():
+            kept = np.load(at)
+            clean, looks = kept["clean"], kept["looks"]
+        else:
+            clean, looks = None, np.zeros((0,), np.float16)
+        if clean is None:
+            clean = np.stack([maps(net, seen(np.asarray(clip["frames"][w]))) for w in windows(clip["frames"])])
+        if len(looks) < views:
+            more = []
+            for v in range(len(looks), views):
+                rng = np.random.default_rng([i, v])
+                with torch.autocast("cpu", torch.bfloat16):
+                    more.append(maps(net, view(clip["frames"], FILE_FPS, FRAMES, RATE_HZ, SIZE, rng)))
+            looks = np.concatenate([*([looks] if len(looks) else []), np.stack(more)])
+            np.savez(at, clean=clean, looks=looks)
+        clip["clean"], clip["looks"] = clean, looks
+        if i % 50 == 0:
+            print("features", i, flush=True)
+    return clips
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--cache", required=True)
+    parser.add_argument("--views", type=int, default=16)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    compute(args.data, args.cache, args.views)

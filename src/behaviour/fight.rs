@@ -1,0 +1,292 @@
+//! A fight: what the clip model sees over several windows, whether persons are close to each other, and what is heard.
+
+use super::{PRIOR, alert_track};
+use crate::data::{ActionReport, AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, VisionReport};
+use crate::fusion::{Blend, contribution, pool, sigmoid};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FightOptions {
+    /// Least pooled probability of a window; 0 takes the model's.
+    pub threshold: f32,
+    /// Windows in a row.
+    pub min_windows: u32,
+}
+
+impl Default for FightOptions {
+    fn default() -> Self {
+        Self {
+            threshold: 0.0,
+            min_windows: 2,
+        }
+    }
+}
+
+/// Windows whose clips end farther apart than this are not in a row.
+const GAP_NS: u64 = 1_600_000_000;
+/// What nearness adds to the log-odds: rounded log-likelihood ratios over the 210 train clips of `models/action/card.md`.
+const NEAR: f32 = 0.3;
+const APART: f32 = -0.7;
+const ALONE: f32 = -0.25;
+/// Persons are near when the gap between their boxes is at most so many of their widths.
+const NEAR_WIDTHS: f32 = 0.75;
+/// Sounds that go with a fight, and what they add where there is no learned fusion.
+const SOUNDS: [(&str, f32); 2] = [("scream", 0.7), ("glass_break", 0.5)];
+const HEARD: f32 = 0.5;
+
+pub(super) struct Fight {
+    options: FightOptions,
+    run: Option<Run>,
+}
+
+/// Windows in a row over the threshold.
+struct Run {
+    windows: u32,
+    start_ns: u64,
+    last_ns: u64,
+    told: bool,
+}
+
+/// What is known of a window.
+pub(super) struct Scene<'a> {
+    pub acted: &'a ActionReport,
+    pub blend: Option<&'a Blend>,
+    pub seen: Option<&'a VisionReport>,
+    pub heard: Option<&'a HearingReport>,
+}
+
+impl Fight {
+    pub fn new(options: FightOptions) -> Self {
+        Self { options, run: None }
+    }
+
+    pub fn reset(&mut self) {
+        self.run = None;
+    }
+
+    pub fn observe(&mut self, scene: &Scene) -> Option<Finding> {
+        let (prior, mut evidence) = seen_and_heard(scene)?;
+        let mut tracks = Vec::new();
+        if let Some(seen) = scene.seen.filter(|s| !s.frames.is_empty()) {
+            let (near, found) = nearness(seen);
+            evidence.push(near);
+            tracks = found;
+        }
+        let score = pool(prior, &evidence);
+        let end_ns = scene.acted.end_ns;
+        if score < self.options.threshold {
+            self.run = None;
+            return None;
+        }
+        let run = self
+            .run
+            .take()
+            .filter(|run| end_ns.saturating_sub(run.last_ns) <= GAP_NS)
+            .unwrap_or(Run {
+                windows: 0,
+                start_ns: end_ns,
+                last_ns: end_ns,
+                told: false,
+            });
+        let run = self.run.insert(Run {
+            windows: run.windows + 1,
+            last_ns: end_ns,
+            ..run
+        });
+        if run.windows < self.options.min_windows {
+            return None;
+        }
+        let told = std::mem::replace(&mut run.told, true);
+        Some(Finding {
+            kind: Kind::Fight,
+            zone: None,
+            direction: None,
+            key_track: None,
+            tracks,
+            score,
+            severity: None,
+            evidence,
+            at_ns: if told { run.last_ns } else { run.start_ns },
+        })
+    }
+}
+
+/// The learned fusion's word where there is one, else the clip model's and that of the sounds that go with a fight.
+fn seen_and_heard(scene: &Scene) -> Option<(f32, Vec<Evidence>)> {
+    let acted = scene.acted;
+    if let Some(blend) = scene.blend {
+        return Some((blend.prior, blend.evidence.clone()));
+    }
+    let label = acted.labels.iter().position(|l| **l == *Kind::Fight.as_str())?;
+    let score = *acted.scores.get(label)?;
+    let mut evidence = vec![Evidence {
+        modality: Modality::Video,
+        model: acted.model.clone(),
+        label: Kind::Fight.as_str().into(),
+        score,
+        contribution: contribution(score, PRIOR),
+        at_ns: acted.end_ns,
+    }];
+    if let Some(heard) = scene.heard {
+        for (word, weight) in SOUNDS {
+            let score = |patch: &crate::data::SoundPatch| {
+                let label = heard.labels.iter().position(|l| **l == *word)?;
+                patch.scores.get(label).copied()
+            };
+            let best = heard.patches.iter().filter_map(|p| Some((score(p)?, p.start_ns)));
+            if let Some((score, at_ns)) = best.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|b| b.0 >= HEARD) {
+                evidence.push(Evidence {
+                    modality: Modality::Audio,
+                    model: heard.model.clone(),
+                    label: word.into(),
+                    score,
+                    contribution: weight,
+                    at_ns,
+                });
+            }
+        }
+    }
+    Some((PRIOR, evidence))
+}
+
+/// Whether two persons are close in the window's last frame, and who they are: those near somebody, or everybody.
+fn nearness(seen: &VisionReport) -> (Evidence, Vec<AlertTrack>) {
+    let frame = seen.frames.last();
+    let persons: Vec<_> = frame
+        .into_iter()
+        .flat_map(|f| &f.tracks)
+        .filter(|t| *t.class == *"person")
+        .collect();
+    let close: Vec<_> = persons
+        .iter()
+        .filter(|a| persons.iter().any(|b| a.id != b.id && near(&a.bbox, &b.bbox)))
+        .collect();
+    let (label, weight) = match (persons.len(), close.len()) {
+        (0 | 1, _) => ("fewer than two persons", ALONE),
+        (_, 0) => ("persons apart", APART),
+        _ => ("persons close together", NEAR),
+    };
+    let evidence = Evidence {
+        modality: Modality::Video,
+        model: "rule:nearness".into(),
+        label: label.into(),
+        score: sigmoid(weight),
+        contribution: weight,
+        at_ns: frame.map_or(0, |f| f.pts_ns),
+    };
+    let involved = if close.is_empty() {
+        persons.iter().collect()
+    } else {
+        close
+    };
+    (evidence, involved.into_iter().map(|t| alert_track(t)).collect())
+}
+
+fn near(a: &BBox, b: &BBox) -> bool {
+    let gap = a.x1.max(b.x1) - a.x2.min(b.x2);
+    let shared = a.y2.min(b.y2) - a.y1.max(b.y1);
+    gap <= NEAR_WIDTHS * (a.width() + b.width()) / 2.0 && shared >= 0.3 * a.height().min(b.height())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{Track, TrackedFrame};
+
+    const S: u64 = 1_000_000_000;
+
+    fn acted(end_ns: u64, score: f32) -> ActionReport {
+        ActionReport {
+            start_ns: end_ns.saturating_sub(2 * S),
+            end_ns,
+            scores: vec![score, 1.0 - score],
+            labels: Arc::from([Arc::from("fight"), Arc::from("no_fight")]),
+            model: "action@1".into(),
+        }
+    }
+
+    fn seen(at_ns: u64, lefts: &[f32]) -> VisionReport {
+        let track = |(id, left): (usize, &f32)| Track {
+            id: id as u64,
+            class: "person".into(),
+            score: 0.9,
+            bbox: BBox {
+                x1: *left,
+                y1: 0.3,
+                x2: left + 0.1,
+                y2: 0.7,
+            },
+            seen: true,
+            hits: 5,
+            born_ns: 0,
+        };
+        VisionReport {
+            frames: vec![TrackedFrame {
+                pts_ns: at_ns,
+                tracks: lefts.iter().enumerate().map(track).collect(),
+            }],
+            aspect: 1.0,
+            model: Arc::from("detector@1.0.0"),
+        }
+    }
+
+    fn rule() -> Fight {
+        Fight::new(FightOptions {
+            threshold: 0.5,
+            min_windows: 2,
+        })
+    }
+
+    fn look(rule: &mut Fight, at_ns: u64, score: f32, persons: Option<&[f32]>) -> Option<Finding> {
+        let seen = persons.map(|p| seen(at_ns, p));
+        rule.observe(&Scene {
+            acted: &acted(at_ns, score),
+            blend: None,
+            seen: seen.as_ref(),
+            heard: None,
+        })
+    }
+
+    #[test]
+    fn one_window_is_no_fight_and_two_in_a_row_are() {
+        let mut rule = rule();
+        assert!(look(&mut rule, 2 * S, 0.8, None).is_none());
+        let finding = look(&mut rule, 2 * S + S / 2, 0.8, None).unwrap();
+        assert_eq!(finding.at_ns, 2 * S, "it began with the first");
+        assert!(
+            (finding.score - 0.8).abs() < 1e-3,
+            "one voice alone is believed as it is"
+        );
+    }
+
+    #[test]
+    fn a_calm_window_or_a_hole_between_them_starts_anew() {
+        let mut rule = rule();
+        assert!(look(&mut rule, 2 * S, 0.8, None).is_none());
+        assert!(look(&mut rule, 3 * S, 0.2, None).is_none());
+        assert!(look(&mut rule, 4 * S, 0.8, None).is_none());
+        assert!(look(&mut rule, 9 * S, 0.8, None).is_none());
+        assert!(look(&mut rule, 10 * S, 0.8, None).is_some());
+    }
+
+    #[test]
+    fn two_persons_close_together_argue_for_a_fight_and_one_alone_against() {
+        let score = |persons: Option<&[f32]>| {
+            let mut rule = rule();
+            let _ = look(&mut rule, 2 * S, 0.8, persons);
+            look(&mut rule, 3 * S, 0.8, persons).map_or(0.0, |f| f.score)
+        };
+        let unknown = score(None);
+        assert!(score(Some(&[0.2, 0.32])) > unknown);
+        assert!(score(Some(&[0.1, 0.8])) < unknown && score(Some(&[0.1])) < unknown);
+    }
+
+    #[test]
+    fn the_alert_names_those_who_are_close() {
+        let mut rule = rule();
+        let _ = look(&mut rule, 2 * S, 0.9, Some(&[0.1, 0.5, 0.55]));
+        let finding = look(&mut rule, 3 * S, 0.9, Some(&[0.1, 0.5, 0.55])).unwrap();
+        assert_eq!(finding.tracks.iter().map(|t| t.id).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Acts: a clip's score is the mean over its windows.
+
+use anyhow::{Context, ensure};
+
+use crate::data::{Frame, Picture};
+use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::media::Clip;
+use crate::eval::metrics::interval;
+use crate::eval::{Job, Outcome};
+use crate::nn::{Acted, ActionModel};
+
+/// The longest side of the pictures, as a camera is analysed unless it says otherwise.
+pub(super) const LONGEST_PX: u32 = 640;
+
+pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
+    let model = ActionModel::load(&job.options.model, job.options.device, 0)?;
+    let labels = job.manifest.labels.clone();
+    let mut clips = Vec::new();
+    for row in job.rows()? {
+        let clip = Clip::read(&row.path, job.manifest.needs.fps, LONGEST_PX).with_context(|| row.file.clone())?;
+        let seen = look(&model, &clip.frames).with_context(|| row.file.clone())?;
+        let scores = mean(seen.iter().map(|(scores, _)| scores));
+        predict(job, &row.file.into(), &scores)?;
+        clips.push(Scored {
+            truth: word(&labels, &row.label),
+            scores,
+        });
+    }
+    let mut outcome = outcome(job, Decision::Likeliest, &clips);
+    f1_of_the_first(&mut outcome, &clips);
+    Ok(outcome)
+}
+
+/// Every window of a clip: as many frames as the model takes, beginning half a second after the one before.
+pub(super) fn look(model: &ActionModel, frames: &[Frame]) -> anyhow::Result<Vec<Acted>> {
+    ensure!(!frames.is_empty(), "there is no picture in it");
+    let pictures: Vec<&Picture> = frames.iter().map(|f| &*f.picture).collect();
+    let length = model.manifest().input.frames.min(pictures.len());
+    let windows: Vec<Vec<&Picture>> = pictures
+        .windows(length)
+        .step_by((model.manifest().input.frames / 4).max(1))
+        .map(<[&Picture]>::to_vec)
+        .collect();
+    Ok(model.classify(&windows)?)
+}
+
+pub(super) fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f32>>) -> Vec<f32> {
+    let (mut sum, mut n) = (Vec::new(), 0f32);
+    for row in rows {
+        sum.resize(row.len(), 0.0);
+        sum.iter_mut().zip(row).for_each(|(s, v): (&mut f32, &f32)| *s += v);
+        n += 1.0;
+    }
+    sum.iter().map(|s| s / n.max(1.0)).collect()
+}
+
+/// F1 of the first label, the one that the model is for.
+pub(super) fn f1_of_the_first(outcome: &mut Outcome, clips: &[Scored]) {
+    let decided = |c: &Scored| c.scores.iter().skip(1).all(|s| *s < c.scores[0]);
+    let f1 = |chosen: &[usize]| {
+        let (mut hits, mut both) = (0.0, 0.0);
+        for clip in chosen.iter().map(|i| &clips[*i]) {
+            let (is, said) = (clip.truth == Some(0), decided(clip));
+            hits += f64::from(u8::from(is && said));
+            both += f64::from(u8::from(is)) + f64::from(u8::from(said));
+        }
+        2.0 * hits / f64::max(both, 1.0)
+    };
+    let all: Vec<usize> = (0..clips.len()).collect();
+    outcome.metric("f1", f1(&all), interval(clips.len(), f1));
+}

@@ -1,0 +1,67 @@
+//! Fights by picture and sound together: the mean embeddings of a clip's windows and patches, joined.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::action::{LONGEST_PX, f1_of_the_first, look, mean};
+use crate::data::Modality;
+use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::media::Clip;
+use crate::eval::{Job, Outcome};
+use crate::fusion::sigmoid;
+use crate::nn::{ActionModel, AvModel, SoundModel};
+
+/// Quieter sound is none, as in the daemon and the recipe.
+const SILENT_DBFS: f32 = -60.0;
+
+pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
+    let beside = job.options.model.parent().unwrap_or(Path::new("."));
+    let head = AvModel::load(&job.options.model, None)?;
+    let device = job.options.device;
+    let action = ActionModel::load(&beside.join("action"), device, 0).context("it is asked for embeddings of clips")?;
+    let sound = SoundModel::load(&beside.join("sound"), device, 0).context("it is asked for embeddings of sounds")?;
+    let labels = job.manifest.labels.clone();
+    let mut clips = Vec::new();
+    for row in job.rows()? {
+        let clip = Clip::read(&row.path, action.manifest().needs.fps, LONGEST_PX).with_context(|| row.file.clone())?;
+        let video = if job.options.drop == Some(Modality::Video) {
+            None
+        } else {
+            let seen = look(&action, &clip.frames).with_context(|| row.file.clone())?;
+            Some(mean(seen.iter().map(|(_, e)| e.to_vec()).collect::<Vec<_>>().iter()))
+        };
+        let audio = match clip.sound {
+            Some(samples) if job.options.drop != Some(Modality::Audio) => hear(&sound, samples)?,
+            _ => None,
+        };
+        let fight = sigmoid(head.log_odds(video.as_deref(), audio.as_deref())?);
+        let scores = vec![fight, 1.0 - fight];
+        predict(job, &row.file.into(), &scores)?;
+        clips.push(Scored {
+            truth: word(&labels, &row.label),
+            scores,
+        });
+    }
+    let mut outcome = outcome(job, Decision::Likeliest, &clips);
+    f1_of_the_first(&mut outcome, &clips);
+    Ok(outcome)
+}
+
+/// The mean over the patches; None for silence.
+fn hear(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Option<Vec<f32>>> {
+    let power = samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32;
+    if 10.0 * power.max(1e-12).log10() < SILENT_DBFS {
+        return Ok(None);
+    }
+    let input = &model.manifest().input;
+    samples.resize(samples.len().max(input.patch_samples), 0.0);
+    let patches: Vec<&[f32]> = samples
+        .windows(input.patch_samples)
+        .step_by(input.hop_samples)
+        .collect();
+    let heard = model.classify(&patches)?;
+    Ok(Some(mean(
+        heard.iter().map(|(_, e)| e.to_vec()).collect::<Vec<_>>().iter(),
+    )))
+}

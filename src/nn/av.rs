@@ -1,0 +1,112 @@
+//! Embeddings of picture and sound → what both together say.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::arch::av_fusion::{AvFusion, Config, Method};
+use super::check::{Checkable, Golden};
+use super::loaded::Loaded;
+use super::{DeviceChoice, Manifest, ModelError};
+
+/// A small head over the embeddings of the clip model and of the sound model.
+pub struct AvModel {
+    loaded: Loaded<AvFusion>,
+    config: Config,
+}
+
+impl AvModel {
+    /// Loads the model of a folder. `method`: how the two are joined; None takes the manifest's way. It is too small to gain by a device other than the CPU, or by threads.
+    ///
+    /// # Errors
+    /// The folder's files are missing, damaged, or of another architecture.
+    pub fn load(dir: &Path, method: Option<Method>) -> Result<Self, ModelError> {
+        let mut config = None;
+        let loaded = Loaded::open(
+            dir,
+            ("av_fight", "av_fusion"),
+            DeviceChoice::Cpu,
+            1,
+            |weights, manifest| {
+                let own: Config = manifest.config()?;
+                let method = method.unwrap_or(own.method);
+                let mut chosen = None;
+                for (name, each) in Method::ALL {
+                    let net = AvFusion::new(weights, name, each, &own)?;
+                    if each == method {
+                        chosen = Some(net);
+                    }
+                }
+                config = Some(own);
+                chosen.ok_or_else(|| ModelError::Compute("no such way to join".into()))
+            },
+        )?;
+        let config = config.ok_or_else(|| ModelError::Compute("the network was not built".into()))?;
+        Ok(Self { loaded, config })
+    }
+
+    /// `name@version`
+    pub fn id(&self) -> Arc<str> {
+        self.loaded.id.clone()
+    }
+
+    pub fn labels(&self) -> Arc<[Arc<str>]> {
+        self.loaded.labels.clone()
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.loaded.manifest
+    }
+
+    /// Of the embeddings that it takes: the clip's and the sound's.
+    pub fn lengths(&self) -> (usize, usize) {
+        (self.config.video, self.config.audio)
+    }
+
+    /// Log-odds of the first label. What is None is missing.
+    ///
+    /// # Errors
+    /// An embedding has another length than the head was trained for: it is another model's; the answer is NaN.
+    pub fn log_odds(&self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
+        let tensor = |x: Option<&[f32]>, length: usize, whose: &str| {
+            let Some(x) = x else { return Ok(None) };
+            if x.len() != length {
+                return Err(ModelError::Compute(format!(
+                    "{} takes {length} values of the {whose} model, but got {}: it was trained beside another one",
+                    self.loaded.id,
+                    x.len()
+                )));
+            }
+            Ok(Some(Tensor::from_slice(x, (1, length), &Device::Cpu)?))
+        };
+        let video = tensor(video, self.config.video, "clip")?;
+        let audio = tensor(audio, self.config.audio, "sound")?;
+        let out = self.loaded.net.forward(video.as_ref(), audio.as_ref())?;
+        let odds = out.flatten_all()?.to_vec1::<f32>()?;
+        match odds.first() {
+            Some(odds) if odds.is_finite() => Ok(*odds),
+            _ => Err(ModelError::NotFinite),
+        }
+    }
+}
+
+impl Checkable for AvModel {
+    fn manifest(&self) -> &Manifest {
+        AvModel::manifest(self)
+    }
+
+    fn example(&self) -> Result<(), ModelError> {
+        let (video, audio) = (vec![0.5; self.config.video], vec![0.5; self.config.audio]);
+        self.log_odds(Some(&video), Some(&audio)).map(|_| ())
+    }
+
+    /// The input is both embeddings, the clip's first; the answer with both, without sound, without picture, with none.
+    fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
+        let (_, values) = golden.input()?;
+        let (video, audio) = values.split_at(self.config.video.min(values.len()));
+        let there = [(true, true), (true, false), (false, true), (false, false)];
+        let odds = there.map(|(v, a)| self.log_odds(v.then_some(video), a.then_some(audio)));
+        Ok(vec![("golden.output", odds.into_iter().collect::<Result<_, _>>()?)])
+    }
+}

@@ -1,0 +1,326 @@
+//! The loop: one connection after another, the outbox in order, the retained truth at every connect.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use rumqttc::TlsConfiguration;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::client::{Client, Happened, Outward};
+use super::loss::Loss;
+use super::{Command, PublisherState};
+use crate::publish::orders::{Order, order};
+use crate::publish::{MqttOptions, Topics, home_assistant};
+use crate::store::{Store, StoreError};
+
+/// Messages that are on their way to the broker at once.
+const IN_FLIGHT: usize = 16;
+/// An alert sent so late says so.
+const LATE_MS: i64 = 2_000;
+
+/// What a QoS 1 publish was about.
+enum About {
+    /// This row of the outbox.
+    Alert(i64),
+    /// The truth of this topic; it is remembered by the store until the broker has forgotten it.
+    Truth {
+        topic: String,
+        cleared: bool,
+    },
+    Passing,
+}
+
+pub(super) struct Worker {
+    options: MqttOptions,
+    topics: Topics,
+    tls: Option<TlsConfiguration>,
+    store: Store,
+    commands: UnboundedReceiver<Command>,
+    ordered: crossbeam_channel::Sender<Order>,
+    state: Arc<PublisherState>,
+    retained: BTreeMap<String, Vec<u8>>,
+    /// Retained topics whose present truth this connection has not sent yet.
+    untold: VecDeque<String>,
+    /// The newest outbox row handed to the connection.
+    last_row: i64,
+    /// QoS 1 publishes handed to the client, in order.
+    sent: VecDeque<About>,
+    /// By packet id.
+    in_flight: HashMap<u16, About>,
+}
+
+/// Why a connection is over.
+enum Over {
+    Stopped,
+    Lost(Loss),
+}
+
+impl Worker {
+    pub fn new(
+        options: MqttOptions,
+        tls: Option<TlsConfiguration>,
+        store: Store,
+        commands: UnboundedReceiver<Command>,
+        ordered: crossbeam_channel::Sender<Order>,
+        state: Arc<PublisherState>,
+    ) -> Self {
+        Self {
+            topics: Topics::new(&options.site, &options.box_name),
+            options,
+            tls,
+            store,
+            commands,
+            ordered,
+            state,
+            retained: BTreeMap::new(),
+            untold: VecDeque::new(),
+            last_row: 0,
+            sent: VecDeque::new(),
+            in_flight: HashMap::new(),
+        }
+    }
+
+    /// Until told to stop.
+    pub async fn run(mut self) {
+        let mut wait = self.options.backoff_first;
+        loop {
+            let connects = self.state.connects.load(Relaxed);
+            let over = self.connection().await;
+            self.state.connected.store(false, Relaxed);
+            let Over::Lost(loss) = over else { return };
+            if self.state.connects.load(Relaxed) > connects {
+                wait = self.options.backoff_first;
+            }
+            tracing::warn!(
+                broker = %format!("{}:{}", self.options.host, self.options.port),
+                "MQTT: {}; alerts wait in the store; next try in {:.1} s", loss.why, wait.as_secs_f64()
+            );
+            self.state.refused.fetch_add(u64::from(loss.refused), Relaxed);
+            self.state.set_trouble(Some(loss.why));
+            if self.waits_for_stop(wait).await {
+                return;
+            }
+            wait = (wait * 2).min(self.options.backoff_cap);
+        }
+    }
+
+    /// Takes commands while there is no connection. True when told to stop.
+    async fn waits_for_stop(&mut self, wait: Duration) -> bool {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            match tokio::time::timeout_at(until, self.commands.recv()).await {
+                Err(_) => return false,
+                Ok(None | Some(Command::Stop(_))) => return true,
+                Ok(Some(Command::Retain(topic, payload))) => self.note(topic, payload),
+                // What is not kept is not sent late either; what is stored waits there.
+                Ok(Some(Command::Send(_) | Command::Wake)) => {}
+            }
+        }
+    }
+
+    /// Remembers a topic's truth, to be told as soon as the connection lets it.
+    fn note(&mut self, topic: String, payload: Vec<u8>) {
+        if !payload.is_empty() {
+            warn(self.store.remember_retained(&topic));
+        }
+        if !self.untold.contains(&topic) {
+            self.untold.push_back(topic.clone());
+        }
+        self.retained.insert(topic, payload);
+    }
+
+    async fn connection(&mut self) -> Over {
+        (self.last_row, self.sent, self.in_flight) = (0, VecDeque::new(), HashMap::new());
+        self.untold = self.retained.keys().cloned().collect();
+        let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
+        let mut stop_at: Option<Instant> = None;
+        let mut offline_sent = false;
+        let mut poll_outbox = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            if let Some(at) = stop_at {
+                let done = self.idle() || Instant::now() >= at;
+                if done && !offline_sent {
+                    offline_sent = true;
+                    self.tell_available(&client, "offline");
+                    stop_at = Some(Instant::now() + Duration::from_millis(500));
+                } else if done {
+                    client.disconnect();
+                    let goodbye = async { while !matches!(client.next().await, Happened::Lost(_)) {} };
+                    let _ = tokio::time::timeout(Duration::from_millis(200), goodbye).await;
+                    return Over::Stopped;
+                }
+            }
+            tokio::select! {
+                happened = client.next() => match happened {
+                    Happened::Lost(loss) if stop_at.is_some() => {
+                        tracing::warn!("MQTT: {} while stopping; what waits goes out after the next start", loss.why);
+                        return Over::Stopped;
+                    }
+                    Happened::Lost(loss) => return Over::Lost(loss),
+                    happened => self.on(&client, happened),
+                },
+                command = self.commands.recv() => match command {
+                    None => stop_at = Some(Instant::now()),
+                    Some(Command::Stop(deadline)) => stop_at = Some(Instant::now() + deadline),
+                    Some(Command::Wake) => self.fill(&client),
+                    Some(Command::Send(message)) if self.state.connected.load(Relaxed) => {
+                        let acknowledged = message.acknowledged;
+                        if client.publish(message) && acknowledged {
+                            self.sent.push_back(About::Passing);
+                        }
+                    }
+                    Some(Command::Send(_)) => {}
+                    Some(Command::Retain(topic, payload)) => {
+                        self.note(topic, payload);
+                        self.fill(&client);
+                    }
+                },
+                _ = poll_outbox.tick() => {
+                    if stop_at.is_some() && !self.state.connected.load(Relaxed) {
+                        return Over::Stopped;
+                    }
+                    self.fill(&client);
+                }
+            }
+        }
+    }
+
+    fn idle(&self) -> bool {
+        let none_under_way = self.untold.is_empty() && self.sent.is_empty() && self.in_flight.is_empty();
+        none_under_way && self.store.outbox_depth().is_ok_and(|n| n == 0)
+    }
+
+    fn on(&mut self, client: &Client, happened: Happened) {
+        match happened {
+            Happened::Connected => {
+                self.state.connected.store(true, Relaxed);
+                self.state.connects.fetch_add(1, Relaxed);
+                self.state.set_trouble(None);
+                tracing::info!(
+                    broker = %format!("{}:{}", self.options.host, self.options.port), version = %self.options.version,
+                    "MQTT connected"
+                );
+                self.tell_available(client, "online");
+                if self.options.home_assistant {
+                    client.subscribe(home_assistant::BIRTH.into());
+                }
+                if self.options.commands {
+                    client.subscribe(self.topics.command("#"));
+                }
+                self.fill(client);
+            }
+            Happened::Sent(id) => {
+                if let Some(about) = self.sent.pop_front() {
+                    self.in_flight.insert(id, about);
+                }
+            }
+            Happened::Acknowledged(id) => {
+                match self.in_flight.remove(&id) {
+                    Some(About::Alert(row)) => {
+                        warn(self.store.acknowledge(row));
+                        self.state.acknowledged.fetch_add(1, Relaxed);
+                    }
+                    Some(About::Truth { topic, cleared: true })
+                        if self.retained.get(&topic).is_none_or(|now| now.is_empty()) =>
+                    {
+                        warn(self.store.forget_retained(&topic));
+                    }
+                    _ => {}
+                }
+                self.fill(client);
+            }
+            // What was ordered before we came is not wanted any more.
+            Happened::Received { retained: true, .. } => {}
+            Happened::Received { topic, payload, .. } => self.hear(client, &topic, &payload),
+            Happened::Other | Happened::Lost(_) => {}
+        }
+    }
+
+    /// Somebody speaks to us: Home Assistant has started and wants to know its devices, or a person orders something.
+    fn hear(&mut self, client: &Client, topic: &str, payload: &[u8]) {
+        if topic == home_assistant::BIRTH {
+            if payload == b"online" {
+                let devices = self.retained.keys().filter(|t| t.starts_with(home_assistant::PREFIX));
+                self.untold.extend(devices.cloned());
+                self.fill(client);
+            }
+            return;
+        }
+        match order(&self.topics, topic, payload) {
+            Ok(order) if self.ordered.try_send(order.clone()).is_ok() => tracing::info!(?order, "ordered over MQTT"),
+            Ok(order) => tracing::warn!(?order, "ordered over MQTT, but too many orders wait"),
+            Err(why) => tracing::warn!("MQTT: {why}"),
+        }
+    }
+
+    /// Hands out what waits: first what is true now, then the alerts, in order, a few at a time.
+    fn fill(&mut self, client: &Client) {
+        if !self.state.connected.load(Relaxed) {
+            return;
+        }
+        while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
+            let payload = self.retained.get(topic).cloned().unwrap_or_default();
+            if !self.tell(client, topic.clone(), payload) {
+                return;
+            }
+            self.untold.pop_front();
+        }
+        if self.room() == 0 {
+            return;
+        }
+        let waiting = match self.store.waiting(self.last_row, self.room()) {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        for message in waiting {
+            let queued_ms = now_ms - message.since_utc_ms;
+            let handed = client.publish(Outward {
+                topic: message.topic,
+                payload: message.payload.into_bytes(),
+                acknowledged: true,
+                retain: false,
+                queued_ms: (queued_ms > LATE_MS).then_some(queued_ms),
+            });
+            // A full queue: the next acknowledgement tries again.
+            if !handed {
+                return;
+            }
+            self.sent.push_back(About::Alert(message.row));
+            self.last_row = message.row;
+            self.state.published.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn room(&self) -> usize {
+        IN_FLIGHT.saturating_sub(self.sent.len() + self.in_flight.len())
+    }
+
+    fn tell_available(&mut self, client: &Client, word: &str) {
+        self.tell(client, self.topics.available(), word.into());
+    }
+
+    /// Publishes a topic's truth, retained. False when the client's queue is full.
+    fn tell(&mut self, client: &Client, topic: String, payload: Vec<u8>) -> bool {
+        let cleared = payload.is_empty();
+        let done = client.publish(Outward {
+            topic: topic.clone(),
+            payload,
+            acknowledged: true,
+            retain: true,
+            queued_ms: None,
+        });
+        if done {
+            self.sent.push_back(About::Truth { topic, cleared });
+        }
+        done
+    }
+}
+
+fn warn(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::error!("{error}");
+    }
+}
