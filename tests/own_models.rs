@@ -100,7 +100,7 @@ fn a_detector_with_labels_of_ones_own_is_listed_measured_and_watches_a_camera() 
     let config = dir.path().join("watchfire.toml");
     let text = format!(
         "[site]\nname = \"s\"\n[models]\ndir = {:?}\ndetector = \"yard\"\n[state]\ndir = {:?}\n[[camera]]\nid = \"c\"\n\
-         url = \"file:///recording\"\nkinds = [\"intrusion\"]\ndetect = [\"forklift\"]\n[[camera.zone]]\nname = \"z\"\n\
+         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"intrusion\"]\ndetect = [\"forklift\"]\n[[camera.zone]]\nname = \"z\"\n\
          polygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\nkinds = [\"intrusion\"]\nclasses = [\"forklift\"]\n",
         dir.path(),
         dir.path().join("state")

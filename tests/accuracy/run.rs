@@ -11,7 +11,6 @@ use crate::Place;
 #[derive(Debug, Clone)]
 pub struct Alert {
     pub kind: String,
-    pub zone: String,
     pub direction: String,
     pub score: f64,
     pub start_s: f64,
@@ -56,7 +55,6 @@ pub fn replay(place: &Place, file: &Path, camera: Option<&str>, kinds: &[String]
         let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
         let alert = Alert {
             kind: text("kind"),
-            zone: text("zone"),
             direction: text("direction"),
             score: message["score"].as_f64().unwrap(),
             start_s: seconds(&text("started_at")),
