@@ -15,6 +15,7 @@ pub mod error;
 // 1: pure maths
 pub mod colour;
 pub mod draw;
+pub mod faces;
 pub mod geometry;
 pub mod mel;
 pub mod picture_stats;

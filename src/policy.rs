@@ -253,6 +253,7 @@ impl AlertLife {
             zone: finding.zone.clone(),
             direction: finding.direction,
             tracks: finding.tracks.clone(),
+            emotion: None,
             evidence: explained(&finding.evidence, utc_offset_ns),
             suppressed: 0,
             snapshot: None,

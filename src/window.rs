@@ -88,7 +88,7 @@ impl Windower {
         self.late_frames
     }
 
-    pub fn push_frame(&mut self, frame: Frame, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
+    pub fn push_frame(&mut self, mut frame: Frame, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
         if self
             .start_ns
             .is_some_and(|s| frame.pts_ns < s && frame.pts_ns + JUMP_BACK_NS >= s)
@@ -99,6 +99,16 @@ impl Windower {
         let mut out = self.anchor(frame.pts_ns);
         self.note(arrived_ns, utc_offset_ns);
         self.video_to_ns = self.video_to_ns.max(frame.pts_ns);
+        let start_ns = self.start_ns.unwrap_or(0);
+        let window = |f: &Frame| f.pts_ns.saturating_sub(start_ns) / self.window_ns;
+        // A second native-size picture of one window would only cost memory.
+        if self
+            .frames
+            .iter()
+            .any(|f| f.native.is_some() && window(f) == window(&frame))
+        {
+            frame.native = None;
+        }
         self.frames.push_back(frame);
         out.extend(self.cut());
         out
@@ -272,6 +282,7 @@ mod tests {
                 height: 1,
                 rgb: vec![0; 3],
             }),
+            native: None,
         }
     }
 
@@ -346,6 +357,23 @@ mod tests {
         out.extend(w.push_frame(frame(100), 0, 0));
         out.extend(w.flush());
         assert_eq!(frames_in(&out), [5000, 100]);
+    }
+
+    #[test]
+    fn a_window_keeps_one_native_picture_at_most() {
+        let mut w = windower();
+        let with_native = |ms| {
+            let frame = frame(ms);
+            Frame {
+                native: Some(frame.picture.clone()),
+                ..frame
+            }
+        };
+        let mut out: Vec<_> = (0..8).flat_map(|i| w.push_frame(with_native(i * 150), 0, 0)).collect();
+        out.extend(w.flush());
+        let natives = |w: &Window| w.frames.iter().filter(|f| f.native.is_some()).count();
+        assert_eq!(out.iter().map(natives).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(frames_in(&out).len(), 8);
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn bench(options: &GraphOptions) -> Bench {
         fusion: None,
         sound: Box::new(Deaf),
         voice: Box::new(Mute),
+        faces: None,
     };
     let clock = Arc::new(ManualClock::default());
     let mut metrics = Metrics::default();
@@ -167,6 +168,7 @@ fn window(camera: &str, seq: u64, width: u32) -> Window {
             .map(|i| Frame {
                 pts_ns: seq * S + i * S / 4,
                 picture: picture.clone(),
+                native: None,
             })
             .collect(),
         audio: vec![],

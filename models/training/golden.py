@@ -15,11 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight")]
+sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight", "face", "face_emotion")]
 
 import mel_rnn  # noqa: E402
 from features import seen  # noqa: E402
 from heads import METHODS, Fusion  # noqa: E402
+from face_cnn import FaceCnn, standardised  # noqa: E402
+from face_fpn import FaceFpn  # noqa: E402
 from mel import PATCH, log_mel  # noqa: E402
 from model import MEAN, SCALE, MelCnn  # noqa: E402
 from motion_cnn import ActionNet  # noqa: E402
@@ -103,8 +105,31 @@ def write_seeded(folder):
         model, state = seeded(mel_rnn.MelRnn(time, [6, 8], [2, 2], 7, 5), 8)
         x = torch.randn(2, 1, 75, 64, generator=torch.Generator().manual_seed(8))
         save(folder, f"mel_rnn_{time}_seeded", {**state, "golden.input": x, "golden.output": model(x)})
+    model, state = seeded(FaceCnn([8, 12, 16], 4), 8)
+    x = torch.randn(2, 1, 24, 24, generator=torch.Generator().manual_seed(8))
+    save(folder, "face_cnn_seeded", {**state, "golden.input": x, "golden.output": model(x)})
+    model, state = seeded(FaceFpn([4, 8, 12]), 9)
+    x = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(9)).half().float()
+    save(folder, "face_fpn_seeded", {**state, "golden.input": x.half(), "golden.output": face_answers(model, x)})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
+
+
+def face_answers(model, x):
+    """What the façade reads: the score as a probability, the rest as it is."""
+    raw = model(x)
+    return torch.cat([raw[..., :1].sigmoid(), raw[..., 1:]], -1)
+
+
+def grey_faces(seed, side=48):
+    """[2, side, side] bytes: a bright oval with dark eyes and mouth, and noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-1:1:side * 1j, -1:1:side * 1j]
+    face = 70 + 110 * (x ** 2 / 0.6 + y ** 2 < 0.9)
+    for cx, cy, rx, ry in ((-0.35, -0.25, 0.14, 0.08), (0.35, -0.25, 0.14, 0.08), (0, 0.5, 0.3, 0.1)):
+        face = np.where(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1, 40, face)
+    faces = face + rng.normal(0, 10, (2, side, side))
+    return torch.from_numpy(faces.clip(0, 255).astype(np.uint8))
 
 
 @torch.no_grad()
@@ -144,6 +169,12 @@ def write_shipped(_):
         x = torch.from_numpy(signal(9, 30_000))
         answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
         save(folder, "golden", {"golden.input": x, "golden.output": answer})
+    net = fitted(FaceCnn(), load_file(models / "face_emotion/weights.safetensors"))
+    x = grey_faces(10)
+    save(models / "face_emotion", "golden", {"golden.input": x.float(), "golden.output": net(standardised(x)).softmax(1)})
+    net = fitted(FaceFpn(), load_file(models / "face/weights.safetensors"))
+    x = picture(11)
+    save(models / "face", "golden", {"golden.input": x.half(), "golden.output": face_answers(net, (x - 114) / 64)})
 
 
 def main():

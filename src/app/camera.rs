@@ -22,6 +22,8 @@ pub(super) struct Running {
     pub manifests: (Manifest, Manifest),
     /// None: no clip model was loaded at the start.
     pub fight_threshold: Option<f32>,
+    /// The face models are loaded.
+    pub faces: bool,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
     pub publisher: Publisher,
@@ -83,6 +85,10 @@ impl Running {
                 home_assistant::topic(&self.topics, id.as_str()),
                 home_assistant::device(&self.topics, id.as_str(), &kinds, pictures),
             );
+        }
+        if self.faces && !config.emotion {
+            // A reload may have switched it off.
+            self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         }
         let sink = Box::new(ToGraph {
             pictures: self.config.mqtt.commands.then(|| self.pictures.clone()),

@@ -27,10 +27,13 @@ use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
 use crate::data::{CameraId, CameraStatus, Kind};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::nn::{ActionModel, AvModel, Detector, Manifest, ModelOptions, SoundModel, SpeechEmotion};
+use crate::nn::{
+    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelOptions, SoundModel, SpeechEmotion,
+};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
+use crate::stages::FaceModels;
 use crate::store::{Message, Store};
 use camera::Running;
 use record::Recorder;
@@ -75,19 +78,29 @@ pub struct LoadedModels {
     /// None: no camera looks for fights, and the model is not installed.
     pub action: Option<ActionModel>,
     pub fusion: Option<AvModel>,
+    /// None: no camera has opted into emotion.
+    pub faces: Option<FaceModels>,
 }
 
 impl LoadedModels {
-    /// `fights`: a camera looks for them, and the clip model must be there.
+    /// `fights`: a camera looks for them, and the clip model must be there. `emotion`: a camera has opted into it, and
+    /// the face models must be there; else they are not even loaded.
     ///
     /// # Errors
     /// A model is missing or damaged.
-    pub fn load(options: &ModelOptions, fights: bool) -> anyhow::Result<Self> {
+    pub fn load(options: &ModelOptions, fights: bool, emotion: bool) -> anyhow::Result<Self> {
         let (dir, device, threads) = (&options.dir, options.device, options.threads);
         let there = |dir: &PathBuf| dir.join("model.toml").exists();
         let action = Some(dir.join(&options.action)).filter(|dir| fights || there(dir));
         let fusion = Some(dir.join(&options.av_fight)).filter(|dir| action.is_some() && there(dir));
+        let faces = || {
+            anyhow::Ok(FaceModels {
+                detector: FaceDetector::load(&dir.join(&options.face), device, threads)?,
+                emotion: FaceEmotion::load(&dir.join(&options.face_emotion), device, threads)?,
+            })
+        };
         Ok(Self {
+            faces: emotion.then(faces).transpose()?,
             detector: Detector::load(&dir.join(&options.detector), device, threads)?,
             sound: SoundModel::load(&dir.join(&options.sound), device, threads)?,
             voice: SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads)?,
@@ -113,6 +126,7 @@ impl From<LoadedModels> for Models {
             fusion: models.fusion.map(|m| Box::new(m) as _),
             sound: Box::new(models.sound),
             voice: Box::new(models.voice),
+            faces: models.faces.map(|m| Box::new(m) as _),
         }
     }
 }
@@ -171,8 +185,9 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let emotion = config.cameras.iter().any(|c| c.emotion);
     let wanted = config.cameras.iter().any(|c| c.behaviour.fight.is_some());
-    let models = LoadedModels::load(&config.models, wanted)?;
+    let models = LoadedModels::load(&config.models, wanted, emotion)?;
     let manifests = (models.detector.manifest().clone(), models.sound.manifest().clone());
     let fight_threshold = models.fight_threshold();
     let board: Arc<Board> = Arc::default();
@@ -198,6 +213,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         config,
         manifests,
         fight_threshold,
+        faces: emotion,
         clock: clock.clone(),
         board,
         publisher,
@@ -393,17 +409,22 @@ fn end_what_a_crash_left_open(store: &mut Store, config: &Config, clock: &dyn Cl
     Ok(())
 }
 
-/// Retained topics of cameras that are no longer configured are cleared.
+/// Retained topics of cameras that are no longer configured are cleared, and what those expressed that have opted out.
 fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher: &Publisher) {
     let known = |camera: &str| {
         config.cameras.iter().any(|c| c.ingest.id.as_str() == camera)
             || config.disabled.keys().any(|c| c.as_str() == camera)
     };
+    let opted_in = |camera: &str| {
+        let mut cameras = config.cameras.iter();
+        cameras.any(|c| c.emotion && c.ingest.id.as_str() == camera)
+    };
     for topic in store.retained().unwrap_or_default() {
         let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
+        let muted = |camera: &str| !opted_in(camera) && topic == topics.emotion(camera);
         if topics
             .camera_of(&topic)
-            .is_some_and(|camera| unwanted || !known(camera))
+            .is_some_and(|camera| unwanted || !known(camera) || muted(camera))
         {
             publisher.retain(topic, Vec::new());
         }

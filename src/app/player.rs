@@ -29,7 +29,7 @@ impl Player {
     /// # Errors
     /// A model is missing or damaged, or a thread could not be started.
     pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
-        let models = LoadedModels::load(models, camera.behaviour.fight.is_some())?;
+        let models = LoadedModels::load(models, camera.behaviour.fight.is_some(), camera.emotion)?;
         fill_thresholds(
             &mut camera.behaviour,
             models.detector.manifest(),
@@ -41,6 +41,7 @@ impl Player {
         names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
         if camera.emotion {
             names.push(models.voice.id().to_string());
+            names.extend(models.faces.iter().map(|m| m.emotion.id().to_string()));
         }
         let clock = Arc::new(SystemClock::new());
         let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;

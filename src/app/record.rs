@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::Board;
 use crate::clock::Clock;
-use crate::data::{Alert, Branch, CameraId, Kind, Phase, Picture, Snapshots, Status};
+use crate::data::{Alert, Branch, CameraId, Emotion, Kind, Phase, Picture, Snapshots, Status};
 use crate::graph::{EdgeOut, Next};
-use crate::publish::payload::{AlertPayload, LevelsPayload, rounded, utc};
+use crate::publish::payload::{AlertPayload, EmotionPayload, LevelsPayload, rounded, utc};
 use crate::publish::{Publisher, Topics};
 use crate::stages::Verdict;
 use crate::store::{Message, Store, write_snapshot};
@@ -32,6 +32,7 @@ pub(super) struct Recorder {
     /// Open alerts by camera and kind.
     open: HashMap<(CameraId, Kind), Vec<String>>,
     levels_ns: HashMap<CameraId, u64>,
+    emotion: HashMap<CameraId, (u64, Emotion)>,
     expired_ns: u64,
 }
 
@@ -47,6 +48,7 @@ impl Recorder {
             trouble: None,
             open: HashMap::new(),
             levels_ns: HashMap::new(),
+            emotion: HashMap::new(),
             expired_ns: 0,
         }
     }
@@ -98,6 +100,7 @@ impl Recorder {
             }
         }
         self.levels(&verdict);
+        self.emotion(&verdict);
     }
 
     /// Commits what is pending; a disk that does not take it is survived with a bounded queue.
@@ -197,6 +200,26 @@ impl Recorder {
         }
         let starts = verdict.alerts.iter().filter(|a| a.phase == Phase::Start).count();
         camera.alerts.fetch_add(starts as u64, Relaxed);
+    }
+
+    /// What a camera that has opted in sees in faces and hears in voices: told when it changes, at most once a second
+    /// of stream.
+    fn emotion(&mut self, verdict: &Verdict) {
+        let Some(emotion) = &verdict.emotion else { return };
+        let (at_ns, at_utc_ns) = match &verdict.window {
+            Some(window) => (window.end_ns, window.utc_ns(window.end_ns)),
+            None => (u64::MAX, self.clock.utc_ns()),
+        };
+        if let Some((told_ns, told)) = self.emotion.get(&verdict.camera)
+            && (told == emotion || at_ns.abs_diff(*told_ns) < 1_000_000_000)
+        {
+            return;
+        }
+        self.emotion.insert(verdict.camera.clone(), (at_ns, emotion.clone()));
+        let payload = EmotionPayload::new(emotion, at_utc_ns);
+        let topic = self.topics.emotion(verdict.camera.as_str());
+        self.publisher
+            .retain(topic, serde_json::to_vec(&payload).unwrap_or_default());
     }
 
     /// Once a second of stream.

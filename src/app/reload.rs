@@ -38,6 +38,9 @@ impl Running {
         {
             problems.push("mqtt, state, models, inference and http take effect at a restart".into());
         }
+        if !self.faces && self.config.cameras.iter().any(|c| c.emotion) {
+            problems.push("emotion takes effect at a restart: no camera had it at the start".into());
+        }
         let running: Vec<CameraId> = self.cameras.keys().cloned().collect();
         for id in running {
             let wanted = self
@@ -76,6 +79,7 @@ impl Running {
             self.publisher
                 .retain(self.topics.active(id.as_str(), policy.kind.as_str()), Vec::new());
         }
+        self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         self.publisher
             .retain(self.topics.camera_status(id.as_str()), Vec::new());
         if old.mqtt.home_assistant {

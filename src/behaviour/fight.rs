@@ -228,6 +228,7 @@ mod tests {
             }],
             aspect: 1.0,
             model: Arc::from("detector@1.0.0"),
+            faces: None,
         }
     }
 

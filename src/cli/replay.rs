@@ -226,6 +226,8 @@ fn default(args: &Args) -> Setup {
         av_fight: "av_fight".into(),
         fusion: None,
         speech_emotion: "speech_emotion".into(),
+        face: "face".into(),
+        face_emotion: "face_emotion".into(),
         device: DeviceChoice::Auto,
         threads: 0,
     };

@@ -125,6 +125,7 @@ pub(super) fn camera(
         );
     }
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
+    ingest.native = emotion;
     judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),

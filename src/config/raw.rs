@@ -109,6 +109,10 @@ pub struct Models {
     pub detector: Option<String>,
     /// Folder of the sound model within it. Default: `sound`.
     pub sound: Option<String>,
+    /// Folder of the face detector within it. Default: `face`.
+    pub face: Option<String>,
+    /// Folder of the face emotion model within it. Default: `face_emotion`.
+    pub face_emotion: Option<String>,
     /// Folder of the clip model within it, which `fight` needs. Default: `action`.
     pub action: Option<String>,
     /// Folder of the learned fusion of clips and sounds within it, where there is one; none ships with this version.

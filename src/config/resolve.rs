@@ -299,6 +299,8 @@ fn models(judge: &mut Judge) -> ModelOptions {
         av_fight: chosen("av_fight", &raw.models.av_fight, "av_fight"),
         fusion,
         speech_emotion: chosen("speech_emotion", &raw.models.speech_emotion, "speech_emotion"),
+        face: chosen("face", &raw.models.face, "face"),
+        face_emotion: chosen("face_emotion", &raw.models.face_emotion, "face_emotion"),
         device: device.unwrap_or_default(),
         threads: judge.whole(&[Key("inference"), Key("threads")], raw.inference.threads, 0, 1024, 0) as usize,
     };

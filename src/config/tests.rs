@@ -54,6 +54,15 @@ fn a_good_configuration_resolves_with_every_default() {
 }
 
 #[test]
+fn emotion_is_off_unless_a_camera_opts_in() {
+    let camera = |text: &str| load_one(text).unwrap().config.cameras.remove(0);
+    let off = camera(GOOD);
+    assert!(!off.emotion && !off.ingest.native);
+    let on = camera(&GOOD.replace("username", "emotion = true\nusername"));
+    assert!(on.emotion && on.ingest.native);
+}
+
+#[test]
 fn secrets_are_in_no_debug_text_and_known_to_the_redactor() {
     let config = load_one(GOOD).unwrap().config;
     assert!(!format!("{config:?}").contains("canary-17"));
@@ -184,6 +193,8 @@ dir = "/models"
 detector = "d"
 sound = "s"
 speech_emotion = "v"
+face = "f"
+face_emotion = "e"
 [graph]
 window_ms = 400
 [state]

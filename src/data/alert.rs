@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::evidence::named;
-use super::{BBox, CameraId, Direction, Kind, Modality, Severity};
+use super::{BBox, CameraId, Direction, Distribution, Kind, Modality, Severity};
 use std::fmt;
 use std::str::FromStr;
 
@@ -61,6 +61,8 @@ pub struct Alert {
     pub zone: Option<Arc<str>>,
     pub direction: Option<Direction>,
     pub tracks: Vec<AlertTrack>,
+    /// What the faces of its tracks seemed to express, where the camera has opted in.
+    pub emotion: Option<Distribution>,
     pub evidence: Vec<EvidenceItem>,
     /// Alerts of this kind that were held back before this one because there were too many in an hour.
     pub suppressed: u32,

@@ -54,7 +54,10 @@ pub struct PictureStats {
 pub struct Frame {
     /// On the camera's clock, monotonic.
     pub pts_ns: u64,
+    /// At the models' size.
     pub picture: Arc<Picture>,
+    /// As the camera sent it: at most one a window, and only where faces are read. Covers what `picture` covers.
+    pub native: Option<Arc<Picture>>,
 }
 
 /// A block of sound: mono, 16 kHz, [-1, 1]. `pts_ns` is the time of its first sample, on the camera's clock.
@@ -107,6 +110,17 @@ pub struct Detection {
     pub bbox: BBox,
     /// Index into the detector's labels.
     pub class: usize,
+    /// 0 to 1.
+    pub score: f32,
+}
+
+/// A face found in a picture, in fractions of that picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Face {
+    pub bbox: BBox,
+    /// Right eye, left eye, tip of the nose, right and left corner of the mouth, as the person has them: of a face
+    /// that looks at the camera the right eye is on the left.
+    pub points: [Point; 5],
     /// 0 to 1.
     pub score: f32,
 }

@@ -1,6 +1,7 @@
 //! Floor 0: the types that travel through the house. Types only: no clock, no I/O, no tensor.
 
 mod alert;
+mod emotion;
 mod evidence;
 mod ids;
 mod media;
@@ -9,15 +10,16 @@ mod secret;
 mod status;
 
 pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
+pub use emotion::{Distribution, Emotion};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{
-    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ, Track,
-    Window,
+    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Face, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ,
+    Track, Window,
 };
 pub use report::{
-    ActionReport, Branch, Embedding, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion, Status,
-    TrackedFrame, VisionReport,
+    ActionReport, Branch, Embedding, FaceReport, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion,
+    Status, TrackFace, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::evidence::named;
-use super::{CameraId, Track};
+use super::{BBox, CameraId, Track};
 
 named! {
     /// The branches of the graph.
@@ -111,6 +111,35 @@ pub struct VisionReport {
     pub aspect: f32,
     /// `name@version` of the detector.
     pub model: Arc<str>,
+    /// Only of cameras that have opted in, and only of windows with a native-size picture.
+    pub faces: Option<FaceReport>,
+}
+
+/// What the faces of a window seem to express.
+#[derive(Clone, Debug)]
+pub struct FaceReport {
+    /// Time of the picture that they were read in.
+    pub at_ns: u64,
+    /// Labels of `TrackFace::scores`, in order.
+    pub labels: Arc<[Arc<str>]>,
+    /// `name@version` of the model.
+    pub model: Arc<str>,
+    /// The tracks whose face was read in this window.
+    pub tracks: Vec<TrackFace>,
+}
+
+/// A track's face: probabilities by label pooled over the pictures in which it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackFace {
+    pub track: u64,
+    /// Where the face is in this window's picture.
+    pub bbox: BBox,
+    /// How much the face shows, 0 to 1: size, sharpness, frontal or not.
+    pub quality: f32,
+    /// They sum to 1.
+    pub scores: Vec<f32>,
+    /// Pictures that were pooled so far.
+    pub pictures: u32,
 }
 
 #[derive(Clone, Debug)]

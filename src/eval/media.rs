@@ -30,6 +30,7 @@ impl Clip {
                 Datum::Frame(picture, pts_ns) => clip.frames.push(Frame {
                     pts_ns,
                     picture: Arc::new(picture),
+                    native: None,
                 }),
                 Datum::Sound(samples, _) => clip.sound.get_or_insert_default().extend_from_slice(&samples),
             }

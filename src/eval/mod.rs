@@ -109,7 +109,6 @@ impl<'a> Job<'a> {
     }
 
     /// The faces of an `.npz`.
-    #[expect(dead_code, reason = "the models of faces take it")]
     fn faces(&self) -> anyhow::Result<&'a [LabelledFace]> {
         match self.dataset {
             Dataset::Faces(faces) => Ok(faces),

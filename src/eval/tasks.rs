@@ -3,6 +3,8 @@
 mod action;
 mod av_fight;
 mod detector;
+mod face;
+mod face_emotion;
 mod sound;
 mod speech_emotion;
 
@@ -32,6 +34,16 @@ pub(super) const TASKS: &[Task] = &[
         name: "detector",
         both: false,
         evaluate: detector::evaluate,
+    },
+    Task {
+        name: "face",
+        both: false,
+        evaluate: face::evaluate,
+    },
+    Task {
+        name: "face_emotion",
+        both: false,
+        evaluate: face_emotion::evaluate,
     },
     Task {
         name: "sound",

@@ -6,6 +6,10 @@
 mod blend;
 
 pub use blend::{Blend, LogOdds};
+mod emotion;
+mod mood;
+
+pub use mood::Mood;
 
 use crate::data::{Evidence, EvidenceItem};
 

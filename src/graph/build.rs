@@ -21,8 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadVoice,
-    Stage, Verdict, Vision, WatchClips,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadFaces,
+    ReadVoice, Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -75,6 +75,7 @@ pub struct Models {
     pub sound: Box<dyn Listen>,
     /// Asked only for cameras that have opted in.
     pub voice: Box<dyn ReadVoice>,
+    pub faces: Option<Box<dyn ReadFaces>>,
 }
 
 /// The running graph.
@@ -153,7 +154,7 @@ impl Graph {
         threads.push(stages.spawn("gate", Gate::new(options.ring), windows_out, fan_out.into_sink())?);
         threads.push(stages.spawn(
             "vision",
-            Vision::new(models.detector),
+            Vision::new(models.detector, models.faces),
             vision_out,
             to_fuse(reports.clone()),
         )?);

@@ -2,6 +2,7 @@
 
 mod backoff;
 pub mod gst;
+mod lens;
 mod mask;
 mod reach;
 mod replay;
@@ -57,6 +58,8 @@ pub struct CameraOptions {
     pub analysis_fps: f32,
     /// Longest side of the analysed picture; smaller sources are not enlarged.
     pub analysis_px: u32,
+    /// One picture a window keeps the camera's own size, for faces.
+    pub native: bool,
     /// Polygons painted black before anything looks at the picture.
     pub masks: Vec<Vec<Point>>,
     pub clock: ClockSource,
@@ -82,6 +85,7 @@ impl CameraOptions {
             source,
             analysis_fps: 5.0,
             analysis_px: 640,
+            native: false,
             masks: Vec::new(),
             clock: ClockSource::Host,
             stall_after: Duration::from_secs(10),

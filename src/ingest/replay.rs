@@ -1,12 +1,11 @@
 //! A recording through the windower, as fast as its reader takes it and the same way each time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::CameraOptions;
 use super::gst::{Datum, GstError, MediaReader};
-use super::mask::Masker;
-use crate::data::{AudioChunk, Frame, Window};
+use super::lens::Lens;
+use crate::data::{AudioChunk, Window};
 use crate::window::Windower;
 
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +30,8 @@ pub fn replay(
         source,
     };
     let mut windower = Windower::new(options.id.clone(), &options.window, 0);
-    let mut reader = MediaReader::open(path, options.analysis_fps, options.analysis_px).map_err(fail)?;
-    let mut masker = Masker::new(options.masks.clone());
+    let mut reader = MediaReader::open(path, options.analysis_fps, Lens::longest_px(options)).map_err(fail)?;
+    let mut lens = Lens::new(options);
     windower.set_has_audio(reader.has_audio());
     let mut count = 0;
     let mut give = |windows: Vec<Window>| {
@@ -41,16 +40,8 @@ pub fn replay(
     };
     let result = loop {
         match reader.next_datum() {
-            Ok(Some(Datum::Frame(mut picture, pts_ns))) => {
-                masker.apply(&mut picture);
-                give(windower.push_frame(
-                    Frame {
-                        pts_ns,
-                        picture: Arc::new(picture),
-                    },
-                    0,
-                    start_utc_ns,
-                ));
+            Ok(Some(Datum::Frame(picture, pts_ns))) => {
+                give(windower.push_frame(lens.frame(picture, pts_ns), 0, start_utc_ns));
             }
             Ok(Some(Datum::Sound(samples, pts_ns))) => {
                 give(windower.push_audio(AudioChunk { pts_ns, samples }, 0, start_utc_ns));

@@ -10,12 +10,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
 use super::gst::{self, Event, Session};
-use super::mask::Masker;
+use super::lens::Lens;
 use super::reach;
 use super::stream_clock::{Stamp, StreamClock};
 use super::{CameraOptions, ClockSource, Source};
 use crate::clock::Clock;
-use crate::data::{AudioChunk, CameraState, CameraStatus, Frame, Picture, Redactor, StateReason, Window};
+use crate::data::{AudioChunk, CameraState, CameraStatus, Picture, Redactor, StateReason, Window};
 use crate::window::Windower;
 
 /// What a camera did so far.
@@ -82,7 +82,7 @@ struct Supervisor {
     counters: Arc<CameraCounters>,
     windower: Windower,
     stream: StreamClock,
-    masker: Masker,
+    lens: Lens,
     backoff: Backoff,
     status: CameraStatus,
 }
@@ -113,7 +113,7 @@ impl Supervisor {
         Self {
             windower: Windower::new(options.id.clone(), &options.window, 0),
             stream: StreamClock::default(),
-            masker: Masker::new(options.masks.clone()),
+            lens: Lens::new(&options),
             backoff: Backoff::new(options.backoff_first, options.backoff_cap, seed),
             status: CameraStatus {
                 camera: options.id.clone(),
@@ -240,12 +240,9 @@ impl Supervisor {
         }
     }
 
-    fn frame(&mut self, mut picture: Picture, stamp: Stamp, session: &Session) {
-        self.masker.apply(&mut picture);
-        let frame = Frame {
-            pts_ns: self.stream.video(stamp),
-            picture: Arc::new(picture),
-        };
+    fn frame(&mut self, picture: Picture, stamp: Stamp, session: &Session) {
+        let pts_ns = self.stream.video(stamp);
+        let frame = self.lens.frame(picture, pts_ns);
         let lag_ns = self.stream.lag_ns(stamp).max(0);
         self.counters.frames.fetch_add(1, Relaxed);
         self.counters.lag_ms.store(lag_ns as u64 / 1_000_000, Relaxed);

@@ -6,7 +6,10 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::weights::Weights;
-use super::{ActionModel, AvModel, Detector, DeviceChoice, Manifest, ModelError, SoundModel, SpeechEmotion};
+use super::{
+    ActionModel, AvModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, ModelError, SoundModel,
+    SpeechEmotion,
+};
 
 /// A loaded model that can be tried.
 pub(super) trait Checkable {
@@ -30,6 +33,12 @@ const TASKS: &[(&str, Load)] = &[
         Ok(Box::new(ActionModel::load(dir, on, threads)?))
     }),
     ("av_fight", |dir, _, _| Ok(Box::new(AvModel::load(dir, None)?))),
+    ("face", |dir, on, threads| {
+        Ok(Box::new(FaceDetector::load(dir, on, threads)?))
+    }),
+    ("face_emotion", |dir, on, threads| {
+        Ok(Box::new(FaceEmotion::load(dir, on, threads)?))
+    }),
     ("sound", |dir, on, threads| {
         Ok(Box::new(SoundModel::load(dir, on, threads)?))
     }),

@@ -7,14 +7,15 @@ use candle_core::{Device, Tensor};
 
 use super::arch::yolox::{Config, STRIDES, Yolox};
 use super::check::{Checkable, Golden};
+use super::letterbox::{Fit, letterbox};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Detection, Picture};
 
 /// Boxes of one class that overlap more than this are one object.
 const NMS_IOU: f32 = 0.45;
-/// The letterbox's grey.
-const PAD: f32 = 114.0;
+/// The network takes sides of any multiple of this.
+const GRAIN: usize = 32;
 
 /// A YOLOX with its labels.
 pub struct Detector(Loaded<Yolox>);
@@ -62,15 +63,15 @@ impl Detector {
     fn one(&self, picture: &Picture, floor: f32) -> Result<Vec<Detection>, ModelError> {
         whole(picture)?;
         let input = &self.0.manifest.input;
-        let scale = self.scale(picture);
-        let (w, h) = self.input_size(picture);
-        let values = letterbox(picture, w, h, scale, input);
+        let fit = self.fit(picture);
+        let (w, h) = (fit.width, fit.height);
+        let values = letterbox(picture, &fit, input);
         let x = Tensor::from_vec(values, (1, 3, h, w), &self.0.device)?;
         let raw = self.raw(&x)?;
         if raw.iter().any(|v| !v.is_finite()) {
             return Err(ModelError::NotFinite);
         }
-        let side = |px: u32| px as f32 * scale;
+        let side = |px: u32| px as f32 * fit.scale;
         Ok(decode(
             &raw,
             self.0.labels.len(),
@@ -80,20 +81,15 @@ impl Detector {
         ))
     }
 
-    /// Input pixels a pixel of the picture.
-    fn scale(&self, picture: &Picture) -> f32 {
-        let input = &self.0.manifest.input;
-        (input.width as f32 / picture.width as f32).min(input.height as f32 / picture.height as f32)
+    fn fit(&self, picture: &Picture) -> Fit {
+        Fit::fill(picture, &self.0.manifest.input, GRAIN)
     }
 
     /// Width and height of the network's input for a picture: any multiple of 32 will do, so rows and columns that
     /// would be padding only are left away.
     pub fn input_size(&self, picture: &Picture) -> (usize, usize) {
-        let (input, scale) = (&self.0.manifest.input, self.scale(picture));
-        let needed = |side: u32, limit: usize| {
-            (((side as f32 * scale).ceil() as usize).div_ceil(32) * 32).clamp(32, limit.div_ceil(32) * 32)
-        };
-        (needed(picture.width, input.width), needed(picture.height, input.height))
+        let fit = self.fit(picture);
+        (fit.width, fit.height)
     }
 
     /// The network alone, for comparisons: planes `[3, h, w]` as the manifest says, to what it answers cell by cell.
@@ -122,43 +118,6 @@ fn whole(picture: &Picture) -> Result<(), ModelError> {
     Err(ModelError::Compute(format!(
         "a picture of {w}×{h} pixels has {bytes} bytes"
     )))
-}
-
-/// Planar `[3, h, w]` in the model's colours: the picture scaled bilinearly into the top left corner, grey beside it.
-fn letterbox(picture: &Picture, w: usize, h: usize, scale: f32, input: &super::manifest::Input) -> Vec<f32> {
-    let grey = (PAD - input.mean) * input.scale;
-    let mut out = vec![grey; 3 * h * w];
-    let (pw, ph) = (picture.width as usize, picture.height as usize);
-    let (sw, sh) = (
-        ((pw as f32 * scale) as usize).clamp(1, w),
-        ((ph as f32 * scale) as usize).clamp(1, h),
-    );
-    let taps = |to: usize, from: usize| -> Vec<(usize, usize, f32)> {
-        let step = from as f32 / to as f32;
-        (0..to)
-            .map(|i| {
-                let at = ((i as f32 + 0.5) * step - 0.5).clamp(0.0, (from - 1) as f32);
-                (at as usize, (at as usize + 1).min(from - 1), at.fract())
-            })
-            .collect()
-    };
-    let (xs, ys) = (taps(sw, pw), taps(sh, ph));
-    let order = if input.colour == "rgb" { [0, 1, 2] } else { [2, 1, 0] };
-    for (y, (y0, y1, fy)) in ys.iter().enumerate() {
-        let (top, bottom) = (&picture.rgb[y0 * pw * 3..], &picture.rgb[y1 * pw * 3..]);
-        for (plane, colour) in order.into_iter().enumerate() {
-            let row = &mut out[(plane * h + y) * w..][..sw];
-            for (value, (x0, x1, fx)) in row.iter_mut().zip(&xs) {
-                let mix = |line: &[u8]| {
-                    let (a, b) = (f32::from(line[x0 * 3 + colour]), f32::from(line[x1 * 3 + colour]));
-                    a + (b - a) * fx
-                };
-                let (a, b) = (mix(top), mix(bottom));
-                *value = (a + (b - a) * fy - input.mean) * input.scale;
-            }
-        }
-    }
-    out
 }
 
 /// Raw cells → boxes in fractions of the picture, which fills `picture` (w, h) of the input's pixels.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::arch::{av_fusion, mel_cnn, mel_rnn, motion_cnn, yolox};
+use super::arch::{av_fusion, face_cnn, face_fpn, mel_cnn, mel_rnn, motion_cnn, yolox};
 use super::weights::Weights;
 use super::{Checked, Detector, DeviceChoice, FusionMethod};
 use crate::mel::LogMel;
@@ -149,6 +149,32 @@ fn every_way_to_join_picture_and_sound_answers_as_pytorch_does() {
         assert_close(&ours, &theirs, TOLERANCE);
     }
     w.finish().unwrap();
+}
+
+#[test]
+fn a_face_cnn_answers_as_pytorch_does() {
+    let w = golden("face_cnn_seeded");
+    let x = w.tensor("golden.input", &[2, 1, 24, 24]).unwrap();
+    let theirs = w.take("golden.output", &[2, 4]).unwrap();
+    let config = face_cnn::Config {
+        channels: vec![8, 12, 16],
+        labels: 4,
+    };
+    let net = face_cnn::FaceCnn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap()), &theirs, TOLERANCE);
+}
+
+#[test]
+fn a_face_fpn_answers_as_pytorch_does() {
+    let w = golden("face_fpn_seeded");
+    let x = w.tensor("golden.input", &[1, 3, 96, 64]).unwrap();
+    // 12 × 8 + 6 × 4 + 3 × 2 cells.
+    let theirs = w.take("golden.output", &[1, 126, 15]).unwrap();
+    let config = face_fpn::Config { channels: [4, 8, 12] };
+    let net = face_fpn::FaceFpn::new(&w, &config).unwrap();
+    w.finish().unwrap();
+    assert_close(&flat(&net.forward(&x).unwrap()), &theirs, TOLERANCE);
 }
 
 #[test]

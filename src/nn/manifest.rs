@@ -57,6 +57,8 @@ pub struct Input {
     /// Of a clip: how many pictures, over how many seconds.
     pub frames: usize,
     pub span_s: f32,
+    /// Where right eye, left eye, nose and the mouth's corners of an upright face lie, in fractions of the side.
+    pub points: Option<[[f32; 2]; 5]>,
 }
 
 impl Default for Input {
@@ -73,6 +75,7 @@ impl Default for Input {
             bands: crate::mel::BANDS,
             frames: 0,
             span_s: 0.0,
+            points: None,
         }
     }
 }

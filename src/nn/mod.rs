@@ -8,6 +8,8 @@ mod clip;
 mod detector;
 mod device;
 mod exercise;
+mod face;
+mod face_emotion;
 #[cfg(test)]
 mod golden_tests;
 mod gru;
@@ -16,6 +18,7 @@ mod hostile_tests;
 mod import;
 mod kernels;
 mod layers;
+mod letterbox;
 mod loaded;
 mod manifest;
 mod sound;
@@ -31,6 +34,8 @@ pub use check::Checked;
 pub use detector::Detector;
 pub use device::{DeviceChoice, describe};
 pub use exercise::Exercise;
+pub use face::FaceDetector;
+pub use face_emotion::FaceEmotion;
 pub use import::import;
 pub use manifest::{Label, Manifest};
 pub use sound::SoundModel;
@@ -49,6 +54,8 @@ pub struct ModelOptions {
     /// How `av_fight` joins picture and sound; None is the model's own way.
     pub fusion: Option<FusionMethod>,
     pub speech_emotion: String,
+    pub face: String,
+    pub face_emotion: String,
     pub device: DeviceChoice,
     /// Threads for one model's arithmetic on the CPU; 0: all cores.
     pub threads: usize,

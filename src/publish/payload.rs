@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Alert, BBox, CameraStatus};
+use crate::data::{Alert, BBox, CameraStatus, Distribution, Emotion};
 
 /// An alert, as in `watchfire.alert/1`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ pub struct AlertPayload {
     /// `left_to_right` or `right_to_left`.
     pub direction: Option<String>,
     pub tracks: Vec<TrackPayload>,
-    /// Emotion, where the camera has opted in; null in this version.
+    /// What the faces of its tracks seem to express, by label; only of cameras that have opted in.
     pub emotion: Option<BTreeMap<String, f64>>,
     pub evidence: Vec<EvidencePayload>,
     /// Alerts of this kind and camera that were held back before this one, being too many in an hour.
@@ -107,7 +107,7 @@ impl AlertPayload {
                     bbox: corners(&t.bbox),
                 })
                 .collect(),
-            emotion: None,
+            emotion: alert.emotion.as_ref().map(by_label),
             evidence: alert
                 .evidence
                 .iter()
@@ -235,6 +235,34 @@ pub struct LevelsPayload {
     pub latency_ms: u64,
 }
 
+/// What a camera's people seem to express: probabilities by label. Null where nothing was read in the last 5 s.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EmotionPayload {
+    pub at: String,
+    /// Of the faces in view, each weighed by how much it shows.
+    pub face: Option<BTreeMap<String, f64>>,
+    /// Of the voice.
+    pub speech: Option<BTreeMap<String, f64>>,
+    /// Both, pooled over the labels that both know.
+    pub fused: Option<BTreeMap<String, f64>>,
+}
+
+impl EmotionPayload {
+    pub fn new(emotion: &Emotion, at_utc_ns: i64) -> Self {
+        let of = |d: &Option<Distribution>| d.as_ref().map(by_label);
+        Self {
+            at: utc(at_utc_ns),
+            face: of(&emotion.face),
+            speech: of(&emotion.speech),
+            fused: of(&emotion.fused),
+        }
+    }
+}
+
+fn by_label(d: &Distribution) -> BTreeMap<String, f64> {
+    d.iter().map(|(label, p)| (label.to_string(), rounded(*p))).collect()
+}
+
 /// RFC 3339 in UTC with milliseconds.
 pub fn utc(ns: i64) -> String {
     let ms = ns.div_euclid(1_000_000);
@@ -262,6 +290,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("camera_status.json", text::<CameraStatusPayload>()),
         ("box_status.json", text::<BoxStatusPayload>()),
         ("levels.json", text::<LevelsPayload>()),
+        ("emotion.json", text::<EmotionPayload>()),
     ]
 }
 

@@ -45,6 +45,10 @@ impl Topics {
         format!("{}/camera/{camera}/active/{kind}", self.prefix)
     }
 
+    pub fn emotion(&self, camera: &str) -> String {
+        format!("{}/camera/{camera}/emotion", self.prefix)
+    }
+
     pub fn levels(&self, camera: &str) -> String {
         format!("{}/camera/{camera}/levels", self.prefix)
     }

@@ -261,6 +261,7 @@ mod tests {
                 height: 16,
                 rgb: vec![grey(i); 32 * 16 * 3],
             }),
+            native: None,
         });
         Job {
             window: Arc::new(Window {

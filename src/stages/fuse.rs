@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
-use super::{CameraId, CameraProfile, Input, Job, Stage};
+use super::{CameraId, CameraProfile, Input, Job, Stage, Verdict};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    ActionReport, Alert, Branch, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status, VisionReport,
-    Window,
+    ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status,
+    VisionReport, Window,
 };
 use crate::error::StageError;
+use crate::fusion::Mood;
 use crate::policy::AlertLife;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub struct Verdict {
     pub snapshots: Snapshots,
     /// What the camera's behaviour has learned, now and then, to be kept.
     pub learned: Option<Arc<str>>,
+    /// Only of cameras that have opted in.
+    pub emotion: Option<Emotion>,
 }
 
 impl Verdict {
@@ -98,6 +101,7 @@ struct CameraMind {
     life: AlertLife,
     /// The window that is being judged; set between windows only after a panic.
     at_hand: Option<Arc<Window>>,
+    mood: Mood,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
     /// When it last told what it has learned.
@@ -127,6 +131,7 @@ impl Fuse {
             sounds: Sounds::default(),
             life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
             at_hand: None,
+            mood: Mood::default(),
             last: (0, 0),
             told_ns: None,
         })
@@ -136,13 +141,15 @@ impl Fuse {
     /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
     fn end_over(&mut self, out: &mut Vec<Verdict>) {
         while let Some((camera, reason)) = self.over.first().cloned() {
-            let (mut alerts, mut learned) = (Vec::new(), None);
+            let (mut alerts, mut learned, mut emotion) = (Vec::new(), None, None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
                     out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
                 mind.behaviour.reset();
                 mind.sounds.clear();
+                mind.mood.reset();
+                emotion = mind.profile.emotion.then(Emotion::default);
                 let (at_ns, offset_ns) = mind.last;
                 alerts = mind.life.end_all(reason, at_ns, offset_ns);
                 learned = mind.behaviour.learned();
@@ -151,7 +158,7 @@ impl Fuse {
                 }
             }
             // The end of a recording is waited for, also where nothing was open.
-            if !alerts.is_empty() || learned.is_some() || reason == EndReason::Eof {
+            if !alerts.is_empty() || learned.is_some() || emotion.is_some() || reason == EndReason::Eof {
                 out.push(Verdict {
                     camera: camera.clone(),
                     window: None,
@@ -160,6 +167,7 @@ impl Fuse {
                     alerts,
                     snapshots: Snapshots::Off,
                     learned,
+                    emotion,
                 });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
@@ -181,6 +189,7 @@ impl Fuse {
                 // Counts of its own: what does not fit is left, and begins anew.
                 let _ = mind.behaviour.recall(&learned);
             }
+            mind.mood.reset();
             mind.last = (window.end_ns, window.utc_offset_ns);
             let mut reports = Reports::default();
             for branch in &*self.options.branches {
@@ -194,6 +203,7 @@ impl Fuse {
                 alerts: Vec::new(),
                 snapshots: Snapshots::Off,
                 learned: None,
+                emotion: mind.profile.emotion.then(Emotion::default),
             });
         }
     }
@@ -218,16 +228,23 @@ impl CameraMind {
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         if reloaded {
             self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
+            self.mood.reset();
         } else if window.discontinuity {
             self.behaviour.reset();
             self.sounds.clear();
+            self.mood.reset();
         }
         let mut findings = Vec::new();
         if let Some(seen) = reports.seen() {
             findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
+            seen.faces.iter().for_each(|faces| self.mood.see(faces));
         }
         if let Some(heard) = reports.heard() {
             findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
+            if let Some(voice) = &heard.speech_emotion {
+                let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
+                self.mood.hear(says.collect(), voice.end_ns);
+            }
         }
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
             findings.extend(self.behaviour.look(look, frame.pts_ns));
@@ -254,6 +271,10 @@ impl CameraMind {
             self.profile = job.profile;
         }
         alerts.extend(self.life.step(&findings, window.end_ns, window.utc_offset_ns));
+        let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));
+        for alert in &mut alerts {
+            alert.emotion = self.mood.of_tracks(alert.tracks.iter().map(|t| t.id));
+        }
         self.at_hand = None;
         self.last = (window.end_ns, window.utc_offset_ns);
         Verdict {
@@ -264,6 +285,7 @@ impl CameraMind {
             alerts,
             snapshots: self.profile.snapshots,
             learned,
+            emotion,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod action;
 mod blend;
+mod faces;
 mod fuse;
 mod gate;
 mod hearing;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 
 pub use action::{Action, ClipScores, ClipShape, WatchClips};
 pub use blend::BlendFight;
+pub use faces::{FaceReading, ReadFaces};
 pub use fuse::{Fuse, FuseInput, FuseOptions, Verdict};
 pub use gate::Gate;
 pub use hearing::{Hearing, Listen, SoundScores};
+pub use models::FaceModels;
 pub use vision::{Detect, Vision};
 pub use voice::{ReadVoice, VoiceReading};
 

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{BlendFight, ClipScores, ClipShape, Detect, Listen, ReadVoice, SoundScores, VoiceReading, WatchClips};
+use super::{
+    BlendFight, ClipScores, ClipShape, Detect, FaceReading, Listen, ReadFaces, ReadVoice, SoundScores, VoiceReading,
+    WatchClips,
+};
 use crate::data::{Detection, Picture};
-use crate::nn::{ActionModel, AvModel, Detector, SoundModel, SpeechEmotion};
+use crate::faces::{aligned, quality};
+use crate::nn::{ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, SoundModel, SpeechEmotion};
 
 /// Detections below this are of no use, not even to carry a track on.
 const DETECTION_FLOOR: f32 = 0.1;
@@ -106,5 +110,39 @@ impl ReadVoice for SpeechEmotion {
             arousal: read.arousal,
             valence: read.valence,
         })
+    }
+}
+
+/// Finds a face and reads it.
+pub struct FaceModels {
+    pub detector: FaceDetector,
+    pub emotion: FaceEmotion,
+}
+
+impl ReadFaces for FaceModels {
+    fn id(&self) -> Arc<str> {
+        self.emotion.id()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        self.emotion.labels()
+    }
+
+    fn read(&mut self, head: &Picture) -> Result<Option<FaceReading>, String> {
+        let found = self
+            .detector
+            .find(head, self.detector.threshold())
+            .map_err(|e| e.to_string())?;
+        let side = self.emotion.side();
+        let surest = found
+            .into_iter()
+            .find_map(|face| Some((aligned(head, &face, self.emotion.template(), side)?, face)));
+        let Some((crop, face)) = surest else { return Ok(None) };
+        let scores = self.emotion.classify(&[&crop]).map_err(|e| e.to_string())?;
+        Ok(scores.into_iter().next().map(|scores| FaceReading {
+            bbox: face.bbox,
+            quality: quality(head, &face, &crop, side),
+            scores,
+        }))
     }
 }

@@ -149,6 +149,7 @@ pub fn every_payload_fits_its_schema(house: &House) {
     let by_topic = [
         ("/alert/", validator("alert")),
         ("/levels", validator("levels")),
+        ("/emotion", validator("emotion")),
         ("/status", validator("camera")),
     ];
     let box_status = validator("box");

@@ -218,6 +218,7 @@ impl<'a> Stage<'a> {
             frames,
             model: Arc::from("story@1"),
             aspect: self.story.aspect,
+            faces: None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::codec::{self, Chain, Media};
 use super::{GstError, classify};
 use crate::clock::Clock;
 use crate::data::{AudioInfo, Picture, StateReason, VideoInfo};
+use crate::ingest::lens::Lens;
 use crate::ingest::stream_clock::Stamp;
 use crate::ingest::template::fill;
 use crate::ingest::{CameraOptions, Source};
@@ -272,7 +273,7 @@ impl Shared {
     ) -> Result<(), GstError> {
         let (bin, out) = branch::bin(launch)?;
         if video {
-            branch::scale_to(&bin, self.options.analysis_px, self.size.clone())?;
+            branch::scale_to(&bin, Lens::longest_px(&self.options), self.size.clone())?;
             branch::shed_gate(&bin, self.shed.clone(), self.dropped.clone());
         }
         let shared = Arc::downgrade(self);

@@ -1,0 +1,120 @@
+"""Trains the face detector: python train.py --data DATA --cache CACHE --out OUT --minutes 45 [--resume CKPT]
+
+Writes OUT/checkpoint.pt every few minutes and at the end, with OUT/weights.safetensors (f16) and a line of
+OUT/log.jsonl. The rate falls with the clock along a cosine. Filters are updated by Muon, the rest by AdamW.
+"""
+import argparse
+import copy
+import json
+import math
+import random
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import face_pictures  # noqa: E402
+from evaluate import compared, detect, figures, threshold_of  # noqa: E402
+from face_augment import Crops  # noqa: E402
+from face_fpn import FaceFpn, cells, pictures  # noqa: E402
+from face_loss import loss  # noqa: E402
+from muon import Muon  # noqa: E402
+
+
+def rate(done, step):
+    return min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1, done))))
+
+
+def load_state(path):
+    state = load_file(path) if str(path).endswith(".safetensors") else torch.load(path)["model"]
+    return {k: v.float() for k, v in state.items()}
+
+
+def brief(model, held):
+    parts = [compared(detect(model.eval(), p["img"]), p) for p in held]
+    f = figures(parts, threshold_of(parts), 0)
+    return {k: round(f[k], 4) for k in ("threshold", "recall", "false_per_picture", "point_error") if f[k] is not None}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "cache", "out"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
+    parser.add_argument("--rate", type=float, default=0.08, help="share of a filter's norm moved in a step")
+    parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, default=224, help="of a crop, pixels")
+    parser.add_argument("--save-every", type=float, default=8, help="minutes")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    items = face_pictures.load(args.data, args.cache)
+    held = [p for p in items if p["val"]]
+    crops = Crops([p for p in items if not p["val"]], random.Random(args.seed))
+    model = FaceFpn().to(memory_format=torch.channels_last).train()
+    if args.resume:
+        missing, extra = model.load_state_dict(load_state(args.resume), strict=False)
+        if extra or any(not k.endswith("num_batches_tracked") for k in missing):
+            raise SystemExit(f"{args.resume} is no checkpoint of this network")
+    average = copy.deepcopy(model).eval()
+    filters = [p for name, p in model.named_parameters() if p.ndim == 4 and not name.startswith("preds")]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 4 or name.startswith("preds")]
+    optimisers = [(Muon(filters, args.rate), args.rate), (torch.optim.AdamW(rest, weight_decay=1e-4), 2e-3)]
+    at = cells(args.size, args.size)
+    start, step, total, saved, said = time.time(), 0, args.minutes * 60, 0.0, 0.0
+    mean = {}
+
+    def save():
+        state = {k: v for k, v in average.state_dict().items() if not k.endswith("num_batches_tracked")}
+        torch.save(dict(model=state, steps=step), out / "checkpoint.pt")
+        save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
+
+    while (spent := time.time() - start) < total:
+        for optimiser, top in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = top * rate(spent / total, step)
+        drawn = [crops.draw(args.size) for _ in range(args.batch)]
+        x = torch.from_numpy(np.stack([c for c, _ in drawn]))
+        with torch.autocast("cpu", torch.bfloat16):
+            raw = model(pictures(x))
+        value, parts = loss(raw.float(), at, [torch.from_numpy(rows) for _, rows in drawn])
+        model.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(rest, 10.0)
+        for optimiser, _ in optimisers:
+            optimiser.step()
+        step += 1
+        mean = {k: mean.get(k, v) * 0.98 + v * 0.02 for k, v in parts.items()}
+        decay = min(args.average, 1 - 1 / (1 + step / 10)) if not args.resume else args.average
+        with torch.no_grad():
+            for a, b in zip(average.state_dict().values(), model.state_dict().values()):
+                a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
+        if spent - said > 60:
+            said = spent
+            print(json.dumps(dict(minutes=round(spent / 60, 1), cpu=round(time.process_time() / 60, 1), step=step,
+                                  **{k: round(v, 3) for k, v in mean.items()})), flush=True)
+        if spent - saved > args.save_every * 60:
+            saved = spent
+            save()
+            print(json.dumps(dict(minutes=round(spent / 60, 1), **brief(average, held))), flush=True)
+    save()
+    line = dict(minutes=args.minutes, cpu_minutes=round(time.process_time() / 60, 1), steps=step,
+                crops=step * args.batch, **brief(average, held))
+    with open(out / "log.jsonl", "a") as f:
+        f.write(json.dumps(line) + "\n")
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

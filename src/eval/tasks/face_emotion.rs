@@ -1,0 +1,54 @@
+//! Face emotion: upright, square faces, one decision each.
+
+use anyhow::ensure;
+
+use crate::data::{BBox, Face, Picture, Point};
+use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::{Job, Outcome};
+use crate::faces::aligned;
+use crate::nn::FaceEmotion;
+
+/// Faces that are read at once.
+const BATCH: usize = 64;
+
+pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
+    let model = FaceEmotion::load(&job.options.model, job.options.device, 0)?;
+    let labels = job.manifest.labels.clone();
+    let mut items = Vec::new();
+    for batch in job.faces()?.chunks(BATCH) {
+        let crops = batch
+            .iter()
+            .map(|face| whole(&model, &face.picture))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
+        for (face, scores) in batch.iter().zip(model.classify(&crops)?) {
+            predict(job, &items.len().into(), &scores)?;
+            items.push(Scored {
+                truth: word(&labels, &face.label),
+                scores,
+            });
+        }
+    }
+    Ok(outcome(job, Decision::Likeliest, &items))
+}
+
+/// The whole picture as a crop: its face is upright and fills it, as in the training data.
+fn whole(model: &FaceEmotion, picture: &Picture) -> anyhow::Result<Vec<u8>> {
+    ensure!(
+        picture.width == picture.height,
+        "faces of {} × {} pixels; square ones are read",
+        picture.width,
+        picture.height
+    );
+    let face = Face {
+        bbox: BBox {
+            x1: 0.0,
+            y1: 0.0,
+            x2: 1.0,
+            y2: 1.0,
+        },
+        points: model.template().map(|[x, y]| Point { x, y }),
+        score: 1.0,
+    };
+    Ok(aligned(picture, &face, model.template(), model.side()).unwrap_or_default())
+}
