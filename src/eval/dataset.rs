@@ -27,7 +27,6 @@ pub(super) struct TrueBox {
 }
 
 /// One picture of an `.npz` and the word that stands for it.
-#[cfg_attr(not(test), expect(dead_code, reason = "the models of faces take it"))]
 pub(super) struct LabelledFace {
     pub picture: Picture,
     /// The word with the most votes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
-use super::{CameraId, CameraProfile, Input, Job, Stage, Verdict};
+use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
     ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status,

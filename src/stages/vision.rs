@@ -255,7 +255,7 @@ mod tests {
         let profile = Arc::new(CameraProfile {
             detect: vec!["person".into()],
             behaviour: BehaviourOptions::default(),
-            policy: PolicyOptions { kinds: vec![] },
+            policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
             action: super::super::ActionGate::Off,
             learned: None,
