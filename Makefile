@@ -11,10 +11,10 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DEMO_FLAGS  = --dir .cache/demo --models models $(if $(LOOP),--loop) $(if $(BROKER),--broker $(BROKER)) $(if $(REPORT),--report $(REPORT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup media demo test lint eval bench
+.PHONY: help setup media demo test lint eval accuracy bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup.sh
@@ -36,6 +36,9 @@ test: media lint ## everything that proves the product
 
 eval: ## recompute the cards' figures where WATCHFIRE_DATA names the data (MODEL=NAME: one model's)
 	$(CARGO) test --release --locked --test figures -- --include-ignored --nocapture
+
+accuracy: media ## replay recordings with known truth where WATCHFIRE_DATA names them; writes docs/accuracy.md
+	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --release --locked --test accuracy -- --ignored --nocapture
 
 bench: setup ## what it costs on this machine: ingest, models beside onnxruntime, latency (4 minutes)
 	$(CARGO) bench --locked --bench machine

@@ -83,6 +83,10 @@ impl Action {
             *ring = Ring::default();
         }
         for frame in &window.frames {
+            // The next recording, or a clock that was set back: what was before is of another time.
+            if ring.frames.back().is_some_and(|(last_ns, _)| frame.pts_ns <= *last_ns) {
+                *ring = Ring::default();
+            }
             let small = self.model.shrink(&frame.picture);
             if ring.frames.back().is_some_and(|(_, last)| moves(last, &small)) {
                 ring.moved_ns = Some(frame.pts_ns);
@@ -100,7 +104,7 @@ impl Action {
         {
             ring.frames.pop_front();
         }
-        let spanned_ns = end_ns - ring.frames.front().map_or(end_ns, |f| f.0);
+        let spanned_ns = end_ns.saturating_sub(ring.frames.front().map_or(end_ns, |f| f.0));
         if ring.frames.len() < shape.frames / 2 || (spanned_ns as f64) < WHOLE * shape.span_ns as f64 {
             return Some(Status::Empty);
         }
@@ -325,6 +329,18 @@ mod tests {
         let always = profile(ActionGate::Always);
         let statuses: Vec<Status> = (0..5).map(|seq| step(&mut stage, job(&always, seq, |_| 0)).0).collect();
         assert_eq!(statuses[3..], [Status::Ok, Status::Ok]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_starts_a_new_clip() {
+        let (mut stage, always) = (Action::new(Box::new(Counts)), profile(ActionGate::Always));
+        for seq in 4..9 {
+            let _ = step(&mut stage, job(&always, seq, |_| 0));
+        }
+        assert_eq!(step(&mut stage, job(&always, 0, |_| 0)).0, Status::Empty);
+        let _ = step(&mut stage, job(&always, 1, |_| 0));
+        let acted = step(&mut stage, job(&always, 2, |_| 0)).1.unwrap();
+        assert_eq!((acted.start_ns, acted.scores[0]), (0, 8.0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::data::Kind;
+use crate::policy::KindPolicy;
 use crate::publish::payload::AlertPayload;
 
 /// One sentence a line.
@@ -64,7 +65,18 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
             rule.min_windows
         ));
     }
-    match camera.policy.kinds.iter().find(|p| p.kind == kind) {
+    let b = &camera.behaviour;
+    out.extend(match kind {
+        Kind::Running => b.running.as_ref().map(plain),
+        Kind::Fall => b.fall.as_ref().map(plain),
+        Kind::Tamper => b.tamper.as_ref().map(plain),
+        Kind::Anomaly => b.anomaly.as_ref().map(plain),
+        _ => None,
+    });
+    let own = |p: &&KindPolicy| p.kind == kind && p.zone.as_deref() == alert.zone.as_deref();
+    let general = |p: &&KindPolicy| p.kind == kind && p.zone.is_none();
+    let policies = &camera.policy.kinds;
+    match policies.iter().find(own).or_else(|| policies.iter().find(general)) {
         Some(p) => out.push(format!(
             "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
             p.hold_s, p.cooldown_s
@@ -72,4 +84,11 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
         None => out.push(format!("camera {} does not alert on {kind}", alert.camera)),
     }
     out
+}
+
+/// A rule's options as `key: value, …`, as they stand in the configuration.
+fn plain(options: &impl std::fmt::Debug) -> String {
+    let text = format!("{options:?}");
+    let inside = text.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}'));
+    inside.map_or_else(|| text.clone(), |(inside, _)| inside.trim().to_owned())
 }

@@ -1,0 +1,68 @@
+//! `make accuracy`: recordings with hand-marked truth through `watchfire replay`, and `docs/accuracy.md` from what came of it.
+
+mod clips;
+mod crossings;
+mod quiet;
+mod run;
+
+use std::path::{Path, PathBuf};
+
+/// What stands below this line was written by hand and is kept.
+const NOTES: &str = "## What went wrong, looked at frame by frame";
+
+/// Where things are.
+pub struct Place {
+    pub data: PathBuf,
+    /// Models, binary and documents are this repository's.
+    pub root: PathBuf,
+    pub work: tempfile::TempDir,
+}
+
+#[test]
+#[ignore = "minutes of work on recordings that are not in the repository: make accuracy"]
+fn accuracy_on_recordings_with_truth() {
+    let Some(data) = std::env::var_os("WATCHFIRE_DATA") else {
+        println!("skipped: WATCHFIRE_DATA does not name the data folder");
+        return;
+    };
+    let place = Place {
+        data: data.into(),
+        root: env!("CARGO_MANIFEST_DIR").into(),
+        work: tempfile::tempdir().unwrap(),
+    };
+    let sections = [
+        crossings::persons(&place),
+        crossings::cars(&place),
+        clips::falls(&place),
+        clips::fights(&place),
+        quiet::street(&place),
+    ];
+    let path = place.root.join("docs/accuracy.md");
+    std::fs::write(&path, document(&sections, &path)).unwrap();
+    println!("{} is written", path.display());
+}
+
+fn document(sections: &[String], path: &Path) -> String {
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    let notes = old.find(NOTES).map_or(NOTES, |at| &old[at..]).trim_end();
+    format!(
+        "# Accuracy on recordings\n\nWritten by `make accuracy` (all but the last part), which plays recordings with hand-marked truth \
+         through `watchfire replay`: the daemon's graph, models and rules, with the default thresholds. Intervals are 95 % \
+         (Wilson). The sets are small and some of their footage resembles what the models were trained on; the cards say \
+         which. Recordings are not part of this repository.\n\n{}\n{notes}\n",
+        sections.join("\n")
+    )
+}
+
+/// `7 of 9 (0.78; 0.45 to 0.94)`
+pub fn share(hits: usize, n: usize) -> String {
+    if n == 0 {
+        return "none".into();
+    }
+    let (z, count, p) = (1.96_f64, n as f64, hits as f64 / n as f64);
+    let centre = p + z * z / (2.0 * count);
+    let half = z * (p * (1.0 - p) / count + z * z / (4.0 * count * count)).sqrt();
+    let scale = 1.0 + z * z / count;
+    let (low, high) = ((centre - half) / scale, (centre + half) / scale);
+    format!("{hits} of {n} ({p:.2}; {low:.2} to {high:.2})")
+}

@@ -1,0 +1,126 @@
+//! `watchfire explain`: an alert's account, from the store and from stdin; and the plot beside it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn watchfire(args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads no stdin may be gone before it is all written.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn alert(seq: u32, phase: &str) -> String {
+    let ended = if phase == "end" {
+        "\"1970-01-01T00:00:09.000Z\""
+    } else {
+        "null"
+    };
+    let reason = if phase == "end" { "\"cleared\"" } else { "null" };
+    format!(
+        r#"{{"schema":"watchfire.alert/1","id":"01HZZZZZZZZZZZZZZZZZZZZZZZ","seq":{seq},"phase":"{phase}","site":"gatehouse",
+        "box":"edge-1","camera":"yard","kind":"gunshot","severity":"critical","score":0.9,
+        "started_at":"1970-01-01T00:00:05.000Z","updated_at":"1970-01-01T00:00:05.500Z","ended_at":{ended},
+        "end_reason":{reason},"zone":null,"direction":null,"tracks":[],"emotion":null,"evidence":[{{"modality":"audio",
+        "model":"sound@1.0.0","label":"gunshot","score":0.9,"contribution":4.3944,"share":1.0,
+        "at":"1970-01-01T00:00:05.000Z"}}],"snapshot":null,"clip":null}}"#
+    )
+}
+
+/// A configuration with one camera whose gunshots need 0.7 in two patches.
+fn config(dir: &Path) -> String {
+    let path = dir.join("watchfire.toml");
+    let text = format!(
+        "[site]\nname = \"gatehouse\"\n[models]\ndir = {:?}\n[state]\ndir = {:?}\n[[camera]]\nid = \"yard\"\n\
+         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"gunshot\"]\n[[camera.rule]]\nkind = \"gunshot\"\nthreshold = 0.7\n\
+         min_windows = 2\nhold_s = 5\ncooldown_s = 60\n",
+        Path::new(ROOT).join("models"),
+        dir.join("state")
+    );
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn an_alert_on_stdin_is_told_with_prior_evidence_life_and_thresholds() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let both = format!("{}\n{}\n", alert(0, "start"), alert(1, "end"));
+    let output = watchfire(&["explain", "--config", &config], &both);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for words in [
+        "gunshot: critical, score 0.90",
+        "before any evidence: 10 %",
+        "+4.39  audio “gunshot” by sound@1.0.0",
+        "together: 90 %",
+        "its evidence ended (+4.0 s)",
+        "threshold 0.70 in 2 patches in a row",
+        "hold_s 5",
+    ] {
+        assert!(told.contains(words), "{words:?} is missing in\n{told}");
+    }
+    // Without a configuration thresholds are not made up.
+    let output = watchfire(&["explain"], &alert(0, "start"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains("still open then") && !told.contains("threshold"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_no_alert_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    for (args, stdin, word) in [
+        (&["explain"][..], "", "no alert"),
+        (&["explain"], "no json", "object 1"),
+        (&["explain"], "{\"schema\":\"other/1\"}", "other/1"),
+        (&["explain"], "{\"schema\":\"watchfire.alert/1\"}", "id"),
+        (&["explain", "01NOBODY", "--config", config.as_str()], "", "01NOBODY"),
+    ] {
+        let output = watchfire(args, stdin);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(word) && !said.contains("panicked"), "{word}: {said}");
+    }
+}
+
+#[test]
+fn a_stored_alert_is_found_by_its_id() {
+    use watchfire::store::{Message, Store, StoreOptions};
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let day = std::time::Duration::from_secs(86_400);
+    let mut store = Store::open(&StoreOptions {
+        dir: dir.path().join("state"),
+        keep_for: day,
+        outbox_max: 10,
+        outbox_max_age: day,
+    })
+    .unwrap();
+    let message = Message {
+        alert_id: "01HZZZZZZZZZZZZZZZZZZZZZZZ".into(),
+        camera: "yard".into(),
+        kind: "gunshot".into(),
+        phase: "start".into(),
+        started_utc_ms: 5_000,
+        topic: "t".into(),
+        payload: alert(0, "start"),
+    };
+    store.commit(&[message], 5_000).unwrap();
+    let output = watchfire(&["explain", "01HZZZZZZZZZZZZZZZZZZZZZZZ", "--config", &config], "");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("camera yard of gatehouse on edge-1"), "{told}");
+}

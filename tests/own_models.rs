@@ -1,0 +1,164 @@
+//! "Bring your own": other labels, and a larger network, by manifest alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn models(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(["models", "--dir"])
+        .arg(dir)
+        .args(args)
+        .current_dir(ROOT)
+        .output()
+        .unwrap()
+}
+
+/// A seeded network of the tests with three classes, without the reference results in the same file.
+fn weights(seeded: &str) -> Vec<u8> {
+    let path = Path::new(ROOT).join(format!("tests/data/golden/{seeded}.safetensors"));
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let own: BTreeMap<String, TensorView> = file
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("golden."))
+        .collect();
+    safetensors::serialize(own, None).unwrap()
+}
+
+/// A model folder of a user.
+fn folder(dir: &Path, name: &str, manifest: &str, weights: &[u8]) -> PathBuf {
+    let to = dir.join(name);
+    std::fs::create_dir_all(&to).unwrap();
+    let sha256: String = Sha256::digest(weights).iter().map(|b| format!("{b:02x}")).collect();
+    let manifest = manifest.replace("SHA256", &sha256).replace("NAME", name);
+    std::fs::write(to.join("model.toml"), manifest).unwrap();
+    std::fs::write(to.join("weights.safetensors"), weights).unwrap();
+    to
+}
+
+const YARD: &str = r#"
+name = "NAME"
+version = "0.1.0"
+task = "detector"
+arch = "yolox"
+license = "ours"
+[weights]
+file = "weights.safetensors"
+sha256 = "SHA256"
+[input]
+width = 96
+height = 96
+colour = "rgb"
+mean = 0.0
+scale = 0.00392
+[arch_config]
+width = 0.0625
+depth = 0.33
+depthwise = false
+[[label]]
+name = "forklift"
+coco = 0
+threshold = 0.3
+[[label]]
+name = "pallet"
+coco = 1
+threshold = 0.3
+[[label]]
+name = "helmet"
+coco = 2
+threshold = 0.3
+"#;
+
+#[test]
+fn a_detector_with_labels_of_ones_own_is_listed_measured_and_watches_a_camera() {
+    let dir = tempfile::tempdir().unwrap();
+    folder(dir.path(), "yard", YARD, &weights("yolox_tiny_seeded"));
+    let output = models(dir.path(), &["list", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["labels"], serde_json::json!(["forklift", "pallet", "helmet"]));
+    // The numbers in the label files are those of `coco` in the manifest.
+    let output = models(dir.path(), &["eval", "yard", "tests/data/eval", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["per_class"]["forklift"]["objects"], 6.0);
+
+    // The daemon's own graph takes it, chosen by its folder's name, for a camera that asks for its labels.
+    let sound = dir.path().join("sound");
+    std::fs::create_dir(&sound).unwrap();
+    for file in ["model.toml", "weights.safetensors"] {
+        std::fs::copy(Path::new(ROOT).join("models/sound").join(file), sound.join(file)).unwrap();
+    }
+    let config = dir.path().join("watchfire.toml");
+    let text = format!(
+        "[site]\nname = \"s\"\n[models]\ndir = {:?}\ndetector = \"yard\"\n[state]\ndir = {:?}\n[[camera]]\nid = \"c\"\n\
+         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"intrusion\"]\ndetect = [\"forklift\"]\n[[camera.zone]]\nname = \"z\"\n\
+         polygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\nkinds = [\"intrusion\"]\nclasses = [\"forklift\"]\n",
+        dir.path(),
+        dir.path().join("state")
+    );
+    std::fs::write(&config, text).unwrap();
+    let check = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    let output = models(dir.path(), &["list", "--json", "--config", config.to_str().unwrap()]);
+    let loaded = String::from_utf8_lossy(&output.stdout)
+        .matches("\"loaded\":true")
+        .count();
+    assert_eq!(loaded, 2, "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn another_network_takes_its_place_by_manifest_alone_and_a_wrong_size_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = YARD
+        .replace("depthwise = false", "depthwise = true")
+        .replace("width = 96", "width = 160");
+    folder(dir.path(), "nano", &manifest, &weights("yolox_nano_seeded"));
+    assert!(models(dir.path(), &["verify"]).status.success());
+    folder(
+        dir.path(),
+        "nano",
+        &manifest.replace("0.0625", "0.125"),
+        &weights("yolox_nano_seeded"),
+    );
+    let output = models(dir.path(), &["verify"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("has shape"), "{said}");
+}
+
+#[test]
+fn sounds_with_labels_of_ones_own_are_heard_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let shipped = Path::new(ROOT).join("models/sound");
+    let weights = std::fs::read(shipped.join("weights.safetensors")).unwrap();
+    let manifest = std::fs::read_to_string(shipped.join("model.toml")).unwrap();
+    let manifest: String = manifest
+        .replace("name = \"sound\"", "name = \"NAME\"")
+        .replace("name = \"siren\"", "name = \"chainsaw\"\naliases = [\"saw\"]")
+        .lines()
+        .map(|line| match line.starts_with("sha256") {
+            true => "sha256 = \"SHA256\"\n".to_owned(),
+            false => format!("{line}\n"),
+        })
+        .collect();
+    folder(dir.path(), "forest", &manifest, &weights);
+    let output = models(dir.path(), &["list", "--json"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && told.contains("chainsaw"),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
