@@ -49,6 +49,8 @@ const SECONDS: usize = 3;
 const STAYS: u32 = 20;
 /// So many seconds of a track are learned only when it is gone.
 const PENDING: usize = 60;
+/// So many windows of sound are learned later, for the same reason.
+const LEVELS_PENDING: usize = 40;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Body heights a second: the upper edge of each step of speed but the last.
 const SPEED_EDGES: [f32; 7] = [0.15, 0.5, 0.9, 1.4, 2.0, 2.8, 4.0];
@@ -57,8 +59,10 @@ pub(super) struct Anomaly {
     options: AnomalyOptions,
     memory: Memory,
     tracks: BTreeMap<u64, Follow>,
-    /// Surprises of the last seconds of sound.
-    loud: Vec<(f32, u64)>,
+    /// Surprises of the last windows of sound.
+    loud: Vec<f32>,
+    /// Quarter and loudness of windows that are not learned yet.
+    levels: VecDeque<(usize, usize)>,
     /// The highest surprise of the loud stretch at hand; 0 between two.
     loud_peak: f32,
     last_ns: Option<u64>,
@@ -85,6 +89,7 @@ impl Anomaly {
             memory: Memory::default(),
             tracks: BTreeMap::new(),
             loud: Vec::new(),
+            levels: VecDeque::new(),
             loud_peak: 0.0,
             last_ns: None,
             told: None,
@@ -96,6 +101,9 @@ impl Anomaly {
             self.memory.learn(&second);
         }
         self.loud.clear();
+        for (quarter, level) in std::mem::take(&mut self.levels) {
+            self.memory.learn_level(quarter, level);
+        }
         self.last_ns = None;
         self.told = None;
     }
@@ -209,10 +217,17 @@ impl Anomaly {
         let quarter = hour * QUARTERS / 24;
         let level = (((loudest + 72.0) / 3.0).max(0.0) as usize).min(LEVELS - 1);
         let surprise = self.memory.loudness_surprise(quarter, level);
-        self.memory.learn_level(quarter, level);
-        self.loud.push((surprise, at_ns));
-        self.loud.retain(|(_, t)| at_ns.saturating_sub(*t) < 2 * SECOND_NS);
-        let least = self.loud.iter().map(|l| l.0).fold(f32::INFINITY, f32::min);
+        self.levels.push_back((quarter, level));
+        if self.levels.len() > LEVELS_PENDING
+            && let Some((quarter, level)) = self.levels.pop_front()
+        {
+            self.memory.learn_level(quarter, level);
+        }
+        self.loud.push(surprise);
+        if self.loud.len() > SECONDS {
+            self.loud.remove(0);
+        }
+        let least = self.loud.iter().copied().fold(f32::INFINITY, f32::min);
         if self.loud.len() < SECONDS || least < FLOOR {
             let peak = std::mem::take(&mut self.loud_peak);
             if peak > 0.0 && self.gathers_peaks() {

@@ -112,7 +112,8 @@ impl Fall {
                 continue;
             };
             self.link(track, frame, gaits);
-            match self.descent(track, gaits) {
+            let sinks = self.sinking.contains_key(&track.id);
+            match self.descent(track, gaits, sinks) {
                 Some((fall, at_edge)) => {
                     let sinking = self.sinking.entry(track.id).or_insert_with(|| Sinking {
                         since_ns: now_ns,
@@ -258,7 +259,7 @@ impl Fall {
     }
 
     /// How it came down, if it is down now and came down as one falls; and whether an edge of the picture cuts it off.
-    fn descent(&self, track: &Track, gaits: &Gaits) -> Option<(Descent, bool)> {
+    fn descent(&self, track: &Track, gaits: &Gaits, sinks: bool) -> Option<(Descent, bool)> {
         let before = self.links.get(&track.id).copied();
         let steps: Vec<&Step> = before
             .into_iter()
@@ -270,7 +271,8 @@ impl Fall {
         let tail = &steps[steps.len().saturating_sub(3)..];
         let ratio = median(tail.iter().map(|s| s.height / height).collect());
         let aspect = median(tail.iter().map(|s| s.width / s.height.max(1e-3)).collect());
-        let is_down = (ratio <= LOW && aspect >= LOW_ASPECT) || (ratio <= FLAT && aspect >= FLAT_ASPECT);
+        // Of a body on the floor often only a part is seen, such as the legs: once down, the shape does not matter.
+        let is_down = (ratio <= LOW && (aspect >= LOW_ASPECT || sinks)) || (ratio <= FLAT && aspect >= FLAT_ASPECT);
         let up = steps.iter().rfind(|s| s.height >= UP * height)?;
         let low = steps.iter().find(|s| s.at_ns > up.at_ns && s.height <= FLAT * height)?;
         let took_ns = low.at_ns - up.at_ns;
