@@ -67,10 +67,10 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
     }
     let b = &camera.behaviour;
     out.extend(match kind {
-        Kind::Running => b.running.as_ref().map(|o| plain(o)),
-        Kind::Fall => b.fall.as_ref().map(|o| plain(o)),
-        Kind::Tamper => b.tamper.as_ref().map(|o| plain(o)),
-        Kind::Anomaly => b.anomaly.as_ref().map(|o| plain(o)),
+        Kind::Running => b.running.as_ref().map(plain),
+        Kind::Fall => b.fall.as_ref().map(plain),
+        Kind::Tamper => b.tamper.as_ref().map(plain),
+        Kind::Anomaly => b.anomaly.as_ref().map(plain),
         _ => None,
     });
     let own = |p: &&KindPolicy| p.kind == kind && p.zone.as_deref() == alert.zone.as_deref();
