@@ -128,6 +128,15 @@ def write_shipped(_):
         logits, embedding = net(((small - 114) / 64)[None])
         save(models / "action", "golden", {"golden.input": torch.from_numpy(x).half(), "golden.output": logits.softmax(1),
                                            "golden.embedding": embedding})
+    folder = models / "av_fight"
+    if (folder / "weights.safetensors").exists():
+        method = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["method"]
+        state = load_file(folder / "weights.safetensors")
+        net = fitted(Fusion(method), {k[len(method) + 1:]: v for k, v in state.items() if k.startswith(method + ".")})
+        x = torch.rand(1, 256, generator=torch.Generator().manual_seed(12))
+        masks = [torch.tensor([has]) for has in (True, False)]
+        answer = torch.cat([net(x[:, :128], x[:, 128:], has_v, has_a)[0] for has_v in masks for has_a in masks])
+        save(folder, "golden", {"golden.input": x, "golden.output": answer})
     folder = models / "speech_emotion"
     if (folder / "weights.safetensors").exists():
         time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]

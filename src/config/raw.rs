@@ -111,7 +111,8 @@ pub struct Models {
     pub sound: Option<String>,
     /// Folder of the clip model within it, which `fight` needs. Default: `action`.
     pub action: Option<String>,
-    /// Folder of the learned fusion of clips and sounds within it; `off` does without. Default: `av_fight`.
+    /// Folder of the learned fusion of clips and sounds within it, where there is one; none ships with this version.
+    /// Default: `av_fight`.
     pub av_fight: Option<String>,
     /// Folder of the speech emotion model within it. Default: `speech_emotion`.
     pub speech_emotion: Option<String>,
@@ -120,8 +121,8 @@ pub struct Models {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Fusion {
-    /// How picture and sound of a fight are joined: `sum`, `concat`, `attention`, `gated`, or `model`, the model's own way.
-    /// Default: `model`.
+    /// How picture and sound of a fight are joined where `models.av_fight` is there: `sum`, `concat`, `attention`,
+    /// `gated`, or `model`, the model's own way. Default: `model`.
     pub method: Option<String>,
 }
 
