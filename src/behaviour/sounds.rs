@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{PRIOR, SoundRule};
+use super::{PRIOR, SoundRule, told_by};
 use crate::data::{Evidence, Finding, HearingReport, Kind, Modality};
-use crate::fusion::{contribution, pool};
+use crate::fusion::contribution;
 
 /// Patches farther apart than this are not in a row.
 const GAP_NS: u64 = 1_500_000_000;
@@ -83,24 +83,17 @@ impl SoundRules {
 /// The first finding of a run tells when it began, later ones how far it has come.
 fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
     let (score, at_ns) = run.best;
-    let evidence = vec![Evidence {
+    let evidence = Evidence {
         modality: Modality::Audio,
         model: heard.source(kind.as_str()),
         label: kind.as_str().into(),
         score,
         contribution: contribution(score, PRIOR),
         at_ns,
-    }];
+    };
     let told = std::mem::replace(&mut run.told, true);
     Finding {
-        kind,
-        zone: None,
-        direction: None,
-        key_track: None,
-        tracks: Vec::new(),
-        score: pool(PRIOR, &evidence),
-        evidence,
-        severity: None,
         at_ns: if told { run.last_ns } else { run.start_ns },
+        ..told_by(kind, evidence)
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
+use super::manifest::Input;
 use super::weights::Weights;
 use super::{
     ActionModel, AvModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, ModelError, SoundModel,
@@ -59,6 +60,13 @@ impl Golden {
     /// Shape and values of `golden.input`.
     pub fn input(&self) -> Result<(Vec<usize>, Vec<f32>), ModelError> {
         self.0.take_any("golden.input")
+    }
+
+    /// `golden.input` where it is planes of a picture, 0 to 255: as the network takes it.
+    pub fn planes(&self, input: &Input, device: &Device) -> Result<Tensor, ModelError> {
+        let (shape, values) = self.input()?;
+        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
+        Ok(Tensor::from_vec(values, shape, device)?)
     }
 }
 

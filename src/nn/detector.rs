@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::yolox::{Config, STRIDES, Yolox};
+use super::boxes::suppress;
 use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox};
 use super::loaded::Loaded;
@@ -157,22 +158,7 @@ fn decode(raw: &[f32], classes: usize, input: (usize, usize), picture: (f32, f32
             }
         }
     }
-    suppress(found)
-}
-
-/// Greedy non-maximum suppression within each class.
-fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Detection> = Vec::new();
-    for d in found {
-        if kept
-            .iter()
-            .all(|k| k.class != d.class || k.bbox.iou(&d.bbox) <= NMS_IOU)
-        {
-            kept.push(d);
-        }
-    }
-    kept
+    suppress(found, NMS_IOU, |d| (d.bbox, d.score), |a, b| a.class == b.class)
 }
 
 impl Checkable for Detector {
@@ -191,10 +177,7 @@ impl Checkable for Detector {
 
     /// The input is BGR of 0 to 255, the answer what the network says of each cell.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
-        let (shape, values) = golden.input()?;
-        let input = &self.manifest().input;
-        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
-        let x = Tensor::from_vec(values, shape, &self.0.device)?;
+        let x = golden.planes(&self.manifest().input, &self.0.device)?;
         Ok(vec![("golden.output", self.raw(&x)?)])
     }
 }

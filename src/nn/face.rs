@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::arch::face_fpn::{Config, FaceFpn, OUTS, STRIDES};
+use super::boxes::suppress;
 use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox};
 use super::loaded::Loaded;
@@ -110,19 +111,7 @@ fn decode(raw: &[f32], fit: &Fit, picture: &Picture, floor: f32) -> Vec<Face> {
             }
         }
     }
-    suppress(found)
-}
-
-/// Greedy non-maximum suppression.
-fn suppress(mut found: Vec<Face>) -> Vec<Face> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Face> = Vec::new();
-    for face in found {
-        if kept.iter().all(|k| k.bbox.iou(&face.bbox) <= NMS_IOU) {
-            kept.push(face);
-        }
-    }
-    kept
+    suppress(found, NMS_IOU, |face| (face.bbox, face.score), |_, _| true)
 }
 
 impl Checkable for FaceDetector {
@@ -141,10 +130,7 @@ impl Checkable for FaceDetector {
 
     /// The input is BGR of 0 to 255, the answer what the network says of each cell.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
-        let (shape, values) = golden.input()?;
-        let input = &self.manifest().input;
-        let values: Vec<f32> = values.iter().map(|v| (v - input.mean) * input.scale).collect();
-        let x = Tensor::from_vec(values, shape, &self.0.device)?;
+        let x = golden.planes(&self.manifest().input, &self.0.device)?;
         Ok(vec![("golden.output", self.raw(&x)?)])
     }
 }

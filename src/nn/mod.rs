@@ -3,6 +3,7 @@
 mod action;
 mod arch;
 mod av;
+mod boxes;
 mod check;
 mod clip;
 mod detector;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::action::{LONGEST_PX, f1_of_the_first, look, mean};
+use super::sound::patches;
 use crate::data::Modality;
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::media::Clip;
@@ -54,13 +55,7 @@ fn hear(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Option<Vec<
     if 10.0 * power.max(1e-12).log10() < SILENT_DBFS {
         return Ok(None);
     }
-    let input = &model.manifest().input;
-    samples.resize(samples.len().max(input.patch_samples), 0.0);
-    let patches: Vec<&[f32]> = samples
-        .windows(input.patch_samples)
-        .step_by(input.hop_samples)
-        .collect();
-    let heard = model.classify(&patches)?;
+    let heard = model.classify(&patches(model, &mut samples))?;
     Ok(Some(mean(
         heard.iter().map(|(_, e)| e.to_vec()).collect::<Vec<_>>().iter(),
     )))

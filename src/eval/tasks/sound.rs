@@ -29,14 +29,19 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     Ok(outcome(job, Decision::Thresholds { background }, &clips))
 }
 
-/// The highest of each label over the clip's patches; a clip shorter than a patch is padded with silence.
-fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+/// A clip's patches; one shorter than a patch is padded with silence.
+pub(super) fn patches<'a>(model: &SoundModel, samples: &'a mut Vec<f32>) -> Vec<&'a [f32]> {
     let input = &model.manifest().input;
     samples.resize(samples.len().max(input.patch_samples), 0.0);
-    let patches: Vec<&[f32]> = samples
+    samples
         .windows(input.patch_samples)
         .step_by(input.hop_samples)
-        .collect();
+        .collect()
+}
+
+/// The highest of each label over the clip's patches.
+fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+    let patches = patches(model, &mut samples);
     let mut best = vec![0f32; model.labels().len()];
     for batch in patches.chunks(BATCH) {
         for (scores, _) in model.classify(batch)? {
