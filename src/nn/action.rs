@@ -8,6 +8,7 @@ use candle_core::{D, Device, Tensor};
 use super::arch::motion_cnn::{Config, MotionCnn, STRIDE};
 use super::check::{Checkable, Golden};
 use super::clip::{cut, moving_region, resized, spread};
+use super::letterbox::whole;
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::Picture;
@@ -76,7 +77,7 @@ impl ActionModel {
     /// of them are taken, evenly, and of these the part that moves.
     ///
     /// # Errors
-    /// A clip has no picture; the network failed or answered with NaN.
+    /// A clip has no picture, or one with fewer pixels than it says; the network failed or answered with NaN.
     pub fn classify(&self, clips: &[Vec<&Picture>]) -> Result<Vec<Acted>, ModelError> {
         clips.iter().map(|clip| self.one(clip)).collect()
     }
@@ -101,7 +102,11 @@ impl ActionModel {
         if chosen.is_empty() {
             return Err(ModelError::Compute("a clip needs a picture".into()));
         }
-        let kept: Vec<Picture> = chosen.iter().map(|i| self.shrink(clip[*i])).collect();
+        let mut kept = Vec::with_capacity(chosen.len());
+        for i in &chosen {
+            whole(clip[*i])?;
+            kept.push(self.shrink(clip[*i]));
+        }
         let region = moving_region(&kept);
         let mut values = Vec::with_capacity(chosen.len() * 3 * w * h);
         for picture in &kept {

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::arch::yolox::{Config, STRIDES, Yolox};
 use super::boxes::suppress;
 use super::check::{Checkable, Golden};
-use super::letterbox::{Fit, letterbox};
+use super::letterbox::{Fit, letterbox, whole};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Detection, Picture};
@@ -53,7 +53,7 @@ impl Detector {
     /// One list a picture, in order; detections from `floor` on, strongest first. Pictures may have any size.
     ///
     /// # Errors
-    /// The network failed or answered with NaN.
+    /// A picture has no pixels, or fewer than it says; the network failed or answered with NaN.
     pub fn detect(&self, pictures: &[&Picture], floor: f32) -> Result<Vec<Vec<Detection>>, ModelError> {
         pictures
             .iter()
@@ -107,18 +107,6 @@ impl Detector {
         let raw = self.0.net.forward(x)?.to_device(&Device::Cpu)?;
         Ok(raw.flatten_all()?.to_vec1()?)
     }
-}
-
-/// A picture has at least one pixel, and as many as it says.
-fn whole(picture: &Picture) -> Result<(), ModelError> {
-    let (w, h, bytes) = (picture.width, picture.height, picture.rgb.len());
-    let needed = (w as usize).checked_mul(h as usize).and_then(|n| n.checked_mul(3));
-    if bytes > 0 && needed == Some(bytes) {
-        return Ok(());
-    }
-    Err(ModelError::Compute(format!(
-        "a picture of {w}×{h} pixels has {bytes} bytes"
-    )))
 }
 
 /// Raw cells → boxes in fractions of the picture, which fills `picture` (w, h) of the input's pixels.

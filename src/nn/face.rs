@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::arch::face_fpn::{Config, FaceFpn, OUTS, STRIDES};
 use super::boxes::suppress;
 use super::check::{Checkable, Golden};
-use super::letterbox::{Fit, letterbox};
+use super::letterbox::{Fit, letterbox, whole};
 use super::loaded::Loaded;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Face, Picture, Point};
@@ -48,11 +48,9 @@ impl FaceDetector {
     /// The faces of a picture from `floor` on, strongest first.
     ///
     /// # Errors
-    /// The network failed or answered with NaN.
+    /// The picture has no pixels, or fewer than it says; the network failed or answered with NaN.
     pub fn find(&self, picture: &Picture, floor: f32) -> Result<Vec<Face>, ModelError> {
-        if picture.width == 0 || picture.height == 0 {
-            return Ok(Vec::new());
-        }
+        whole(picture)?;
         let input = &self.0.manifest.input;
         let fit = Fit::shrink(picture, input, GRAIN);
         let x = Tensor::from_vec(

@@ -1,11 +1,10 @@
-//! Model folders that lie, and inputs that no camera sends: a clear error or a sane answer, never a panic.
+//! Model folders that lie, and sounds that no microphone sends: a clear error or a sane answer, never a panic.
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Checked, Detector, DeviceChoice, ModelError, SoundModel};
-use crate::data::Picture;
+use super::{Checked, DeviceChoice, ModelError, SoundModel};
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
@@ -114,57 +113,6 @@ fn a_damaged_or_foreign_manifest_is_named() {
     // The shipped weights, but not those that the manifest speaks of.
     std::fs::write(&weights, b"other").unwrap();
     assert!(refused(&good).contains("sha256"));
-}
-
-/// Pictures that no camera sends.
-fn pictures() -> Vec<Picture> {
-    let plain = |width: u32, height: u32, value: u8| Picture {
-        width,
-        height,
-        rgb: vec![value; (width * height * 3) as usize],
-    };
-    let mut noise = plain(640, 360, 0);
-    let mut state = 1u32;
-    for value in &mut noise.rgb {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *value = (state >> 24) as u8;
-    }
-    vec![
-        plain(640, 360, 0),
-        plain(640, 360, 255),
-        noise,
-        plain(1, 1, 77),
-        plain(1, 4000, 77),
-        plain(4000, 1, 77),
-        plain(7680, 4320, 90),
-    ]
-}
-
-#[test]
-fn a_detector_sees_next_to_nothing_in_pictures_without_anything() {
-    let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 0).unwrap();
-    for picture in pictures() {
-        let found = detector.detect(&[&picture], 0.35).unwrap().pop().unwrap();
-        let (w, h) = (picture.width, picture.height);
-        assert!(found.len() <= 1, "{w}×{h}: {found:?}");
-        for d in found {
-            assert!(d.score <= 1.0 && d.bbox.x1 >= 0.0 && d.bbox.x2 <= 1.0 && d.bbox.x1 <= d.bbox.x2);
-        }
-    }
-}
-
-#[test]
-fn a_picture_without_pixels_or_with_too_few_is_an_error() {
-    let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 1).unwrap();
-    for (width, height, bytes) in [(0, 0, 0), (0, 5, 0), (4, 4, 47), (u32::MAX, u32::MAX, 3)] {
-        let picture = Picture {
-            width,
-            height,
-            rgb: vec![0; bytes],
-        };
-        let error = detector.detect(&[&picture], 0.35).unwrap_err().to_string();
-        assert!(error.contains("picture"), "{error}");
-    }
 }
 
 #[test]

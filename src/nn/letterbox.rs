@@ -1,10 +1,23 @@
 //! A picture as a network's input.
 
+use super::ModelError;
 use super::manifest::Input;
 use crate::data::Picture;
 
 /// The grey beside a picture.
 const PAD: f32 = 114.0;
+
+/// A picture has at least one pixel, and as many as it says.
+pub(super) fn whole(picture: &Picture) -> Result<(), ModelError> {
+    let (w, h, bytes) = (picture.width, picture.height, picture.rgb.len());
+    let needed = (w as usize).checked_mul(h as usize).and_then(|n| n.checked_mul(3));
+    if bytes > 0 && needed == Some(bytes) {
+        return Ok(());
+    }
+    Err(ModelError::Compute(format!(
+        "a picture of {w}×{h} pixels has {bytes} bytes"
+    )))
+}
 
 /// How a picture fits into an input: the input's size, and the factor by which the picture is scaled into its top left.
 pub(super) struct Fit {

@@ -9,6 +9,8 @@ mod clip;
 mod detector;
 mod device;
 mod exercise;
+#[cfg(test)]
+mod extreme_picture_tests;
 mod face;
 mod face_emotion;
 #[cfg(test)]
