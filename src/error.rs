@@ -8,3 +8,10 @@ pub enum StageError {
     #[error("{0}")]
     Input(String),
 }
+
+/// A panic's own words, of what `catch_unwind` caught.
+pub fn panic_words(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no words".into())
+}

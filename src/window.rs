@@ -142,6 +142,11 @@ impl Windower {
         out
     }
 
+    /// The number that the next window will have.
+    pub fn next_seq(&self) -> u64 {
+        self.seq
+    }
+
     /// The stream was interrupted: what is left comes out, and the next window says so.
     pub fn interrupt(&mut self) -> Vec<Window> {
         let out = self.flush();

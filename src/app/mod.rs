@@ -290,6 +290,12 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 "Times that the broker did not take user and password.",
             );
             text.sample("mqtt_logins_refused_total", &[], state.refused.load(Relaxed) as f64);
+            text.family(
+                "mqtt_too_large_total",
+                "counter",
+                "Messages larger than the broker takes: left out, or sent without tracks and evidence.",
+            );
+            text.sample("mqtt_too_large_total", &[], state.too_large.load(Relaxed) as f64);
             text.finish()
         }),
         health: Arc::new(move || {

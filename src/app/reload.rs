@@ -30,12 +30,7 @@ impl Running {
         let _ = config::keep_last_good(&loaded);
         let new = loaded.config;
         let old = std::mem::replace(&mut self.config, new);
-        if format!("{:?}{:?}{:?}{:?}", old.mqtt, old.store, old.models, old.http)
-            != format!(
-                "{:?}{:?}{:?}{:?}",
-                self.config.mqtt, self.config.store, self.config.models, self.config.http
-            )
-        {
+        if old.fixed_at_start() != self.config.fixed_at_start() {
             problems.push("mqtt, state, models, inference and http take effect at a restart".into());
         }
         if !self.faces && self.config.cameras.iter().any(|c| c.emotion) {

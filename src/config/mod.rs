@@ -20,7 +20,7 @@ pub use camera::{default_behaviour, default_policy};
 pub use docs::markdown;
 
 use crate::behaviour::BehaviourOptions;
-use crate::data::{CameraId, Redactor, Snapshots};
+use crate::data::{CameraId, Redactor, Secret, Snapshots};
 use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
@@ -55,16 +55,36 @@ pub struct CameraConfig {
     pub emotion: bool,
 }
 
+impl Config {
+    /// Equal for two configurations that a running daemon cannot tell apart without a restart, secrets included.
+    pub fn fixed_at_start(&self) -> String {
+        let Self {
+            mqtt,
+            store,
+            models,
+            http,
+            ..
+        } = self;
+        let password = mqtt.password.as_ref().map_or("", Secret::expose);
+        digest(&format!("{mqtt:?}{store:?}{models:?}{http:?}|{password}"))
+    }
+}
+
+/// What can be compared and shown without telling what it was made of.
+fn digest(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 impl CameraConfig {
     /// Equal for two cameras that are configured alike, secrets included.
     pub fn fingerprint(&self) -> String {
-        use sha2::{Digest, Sha256};
         let password = match &self.ingest.source {
             crate::ingest::Source::Rtsp { password: Some(p), .. } => p.expose(),
             _ => "",
         };
-        let hash = Sha256::digest(format!("{self:?}|{password}").as_bytes());
-        hash.iter().map(|b| format!("{b:02x}")).collect()
+        digest(&format!("{self:?}|{password}"))
     }
 }
 

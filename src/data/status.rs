@@ -28,6 +28,8 @@ named! {
         Stalled = "stalled",
         Eos = "eos",
         Config = "config",
+        /// A fault of the program itself.
+        Internal = "internal",
     }
 }
 

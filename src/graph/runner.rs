@@ -1,6 +1,5 @@
 //! THE loop: takes inputs, runs a stage, isolates its panics, measures, beats, and passes on what comes out.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use super::mailbox::Postman;
 use super::metrics::StageMetrics;
 use super::watch::{Health, Pulse};
 use crate::clock::Clock;
+use crate::error::panic_words;
 use crate::stages::{Input, Stage};
 
 /// So often an idle stage ticks and beats.
@@ -131,7 +131,7 @@ impl Runner {
                 self.metrics.panics.fetch_add(1, Relaxed);
                 Err(Failure {
                     panicked: true,
-                    why: said(&*payload),
+                    why: panic_words(&*payload),
                 })
             }
         }
@@ -165,7 +165,7 @@ impl Runner {
             self.metrics.panics.fetch_add(1, Relaxed);
             tracing::error!(
                 stage = self.name,
-                error = said(&**payload),
+                error = panic_words(&**payload),
                 "the stage panicked between windows"
             );
             stage.recover_between();
@@ -195,13 +195,6 @@ impl Runner {
 struct Failure {
     panicked: bool,
     why: String,
-}
-
-/// A panic's own words.
-fn said(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no words".into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Keeps a camera alive: one thread that builds its pipeline, feeds windows from it, and rebuilds it whole whatever
 //! goes wrong, while its state says why.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -16,6 +17,7 @@ use super::stream_clock::{Stamp, StreamClock};
 use super::{CameraOptions, ClockSource, Source};
 use crate::clock::Clock;
 use crate::data::{AudioChunk, CameraState, CameraStatus, Picture, Redactor, StateReason, Window};
+use crate::error::panic_words;
 use crate::window::Windower;
 
 /// What a camera did so far.
@@ -139,9 +141,11 @@ impl Supervisor {
     fn run(mut self) {
         self.sink.status(self.status.clone());
         loop {
-            let (reason, detail) = match self.stream() {
-                End::Stopped => break,
-                End::Broken(reason, detail) => (reason, detail),
+            let end = catch_unwind(AssertUnwindSafe(|| self.stream()));
+            let (reason, detail) = match end {
+                Ok(End::Stopped) => break,
+                Ok(End::Broken(reason, detail)) => (reason, detail),
+                Err(panic) => self.begin_anew(&panic_words(&*panic)),
             };
             let was_streaming = self.status.state == CameraState::Streaming;
             let (reason, detail) = self.looked_into(reason, detail);
@@ -169,6 +173,15 @@ impl Supervisor {
         for window in self.windower.flush() {
             self.sink.window(window);
         }
+    }
+
+    /// After a panic nothing of what was being cut is trusted; the numbers of windows go on.
+    fn begin_anew(&mut self, words: &str) -> (StateReason, String) {
+        let seq = self.windower.next_seq();
+        self.windower = Windower::new(self.options.id.clone(), &self.options.window, seq);
+        self.stream = StreamClock::default();
+        self.lens = Lens::new(&self.options);
+        (StateReason::Internal, format!("the camera's thread panicked: {words}"))
     }
 
     /// What GStreamer only calls "failed to connect", told apart.
@@ -340,6 +353,7 @@ fn advice(reason: StateReason) -> &'static str {
         StateReason::NotFound => "; check the path of `url`",
         StateReason::Refused => "; nothing listens at that address and port",
         StateReason::Unreachable => "; check the address, the cable and the network",
+        StateReason::Internal => "; this is a fault of Watchfire: please report it with the log",
         StateReason::Tls => "; check `ca` and the camera's certificate",
         _ => "",
     }

@@ -1,6 +1,7 @@
 //! The only place that speaks MQTT, with the files of the folder beside it: one thread, one connection at a time.
 
 mod client;
+mod fit;
 mod loss;
 mod tls;
 mod worker;
@@ -30,6 +31,8 @@ pub struct PublisherState {
     pub connects: AtomicU64,
     /// Logins that the broker did not take.
     pub refused: AtomicU64,
+    /// Messages that were larger than the broker takes: left out, or sent without their tracks and evidence.
+    pub too_large: AtomicU64,
     trouble: RwLock<Option<String>>,
 }
 

@@ -145,8 +145,8 @@ pub struct CameraStatusPayload {
     /// `starting`, `streaming`, `stalled`, `offline`, `disabled` or `error`.
     pub state: String,
     pub since: String,
-    /// `auth_failed`, `not_found`, `unreachable`, `refused`, `tls`, `no_video`, `unsupported_codec`, `stalled`, `eos`
-    /// or `config`.
+    /// `auth_failed`, `not_found`, `unreachable`, `refused`, `tls`, `no_video`, `unsupported_codec`, `stalled`, `eos`,
+    /// `config` or `internal`.
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub attempts: u32,

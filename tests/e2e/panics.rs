@@ -1,13 +1,16 @@
-//! A model that panics again and again: the process says so and ends, for systemd to start it anew.
+//! Panics: a model that does it again and again ends the process, for systemd to start it anew; a camera's thread starts its
+//! camera anew.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire::data::{Detection, Picture};
+use watchfire::clock::SystemClock;
+use watchfire::data::{CameraState, CameraStatus, Detection, Picture, Redactor, StateReason, Window};
 use watchfire::graph::Models;
 use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::{Camera, CameraSink};
 use watchfire::stages::Detect;
 
 use super::house::House;
@@ -81,4 +84,59 @@ fn the_daemon_of_the_test_above() {
         ..models
     };
     watchfire::app::run_with(Path::new(&config), curse).unwrap();
+}
+
+/// Panics at the third window that it is given, once.
+struct Stumbling {
+    windows: u32,
+    tell: crossbeam_channel::Sender<Result<u64, CameraStatus>>,
+}
+
+impl CameraSink for Stumbling {
+    fn window(&mut self, window: Window) {
+        self.windows += 1;
+        assert!(self.windows != 3, "a cursed window");
+        let _ = self.tell.send(Ok(window.seq));
+    }
+    fn status(&mut self, status: CameraStatus) {
+        let _ = self.tell.send(Err(status));
+    }
+    fn lost(&mut self) {}
+}
+
+#[test]
+fn a_panic_in_a_cameras_thread_is_told_and_the_camera_is_rebuilt() {
+    let mount = Mount {
+        name: "yard".into(),
+        show: Show::Test {
+            video: "mjpeg",
+            audio: "",
+        },
+    };
+    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    let text = format!("[[camera]]\nid = \"yard\"\nurl = \"{}\"\n", cameras.url("yard"));
+    let loaded = watchfire::config::load_texts(
+        vec![("test.toml".into(), text)],
+        &watchfire::config::Surroundings::real(),
+    );
+    let options = loaded.unwrap().config.cameras.remove(0).ingest;
+    let (tell, told) = crossbeam_channel::unbounded();
+    let sink = Box::new(Stumbling { windows: 0, tell });
+    let camera = Camera::spawn(options, Arc::new(SystemClock::new()), Redactor::default(), sink).unwrap();
+    let (mut before, mut panicked) = (Vec::new(), None);
+    loop {
+        match told.recv_timeout(Duration::from_secs(30)).unwrap() {
+            Ok(seq) if panicked.is_some() => {
+                assert!(before.iter().all(|b| *b < seq), "numbers go on: {before:?}, {seq}");
+                break;
+            }
+            Ok(seq) => before.push(seq),
+            Err(status) if status.reason == Some(StateReason::Internal) => panicked = Some(status),
+            Err(_) => {}
+        }
+    }
+    let status = panicked.unwrap();
+    assert_eq!(status.state, CameraState::Error);
+    assert!(status.detail.is_some_and(|d| d.contains("a cursed window")));
+    camera.stop().join().unwrap();
 }

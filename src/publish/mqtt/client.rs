@@ -20,7 +20,10 @@ const QUEUE: usize = 64;
 
 /// What a connection tells.
 pub(super) enum Happened {
-    Connected,
+    /// With the largest packet that the broker takes, where it says so (MQTT 5).
+    Connected {
+        max_bytes: Option<usize>,
+    },
     /// The next QoS 1 publish has left, with this packet id.
     Sent(u16),
     Acknowledged(u16),
@@ -176,7 +179,9 @@ trait Events {
 impl Events for v5::EventLoop {
     async fn next(&mut self) -> Happened {
         match self.poll().await {
-            Ok(Event5::Incoming(Packet5::ConnAck(_))) => Happened::Connected,
+            Ok(Event5::Incoming(Packet5::ConnAck(ack))) => Happened::Connected {
+                max_bytes: ack.properties.and_then(|p| p.max_packet_size).map(|n| n as usize),
+            },
             Ok(Event5::Incoming(Packet5::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
             Ok(Event5::Incoming(Packet5::Publish(p))) => Happened::Received {
                 topic: String::from_utf8_lossy(&p.topic).into_owned(),
@@ -193,7 +198,7 @@ impl Events for v5::EventLoop {
 impl Events for v311::EventLoop {
     async fn next(&mut self) -> Happened {
         match self.poll().await {
-            Ok(Event311::Incoming(Packet311::ConnAck(_))) => Happened::Connected,
+            Ok(Event311::Incoming(Packet311::ConnAck(_))) => Happened::Connected { max_bytes: None },
             Ok(Event311::Incoming(Packet311::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
             Ok(Event311::Incoming(Packet311::Publish(p))) => Happened::Received {
                 topic: p.topic,

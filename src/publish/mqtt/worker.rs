@@ -9,6 +9,7 @@ use rumqttc::TlsConfiguration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::client::{Client, Happened, Outward};
+use super::fit::{fits, slimmed};
 use super::loss::Loss;
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
@@ -49,6 +50,8 @@ pub(super) struct Worker {
     sent: VecDeque<About>,
     /// By packet id.
     in_flight: HashMap<u16, About>,
+    /// The largest packet that this broker takes.
+    max_bytes: Option<usize>,
 }
 
 /// Why a connection is over.
@@ -79,6 +82,7 @@ impl Worker {
             last_row: 0,
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
+            max_bytes: None,
         }
     }
 
@@ -165,12 +169,7 @@ impl Worker {
                     None => stop_at = Some(Instant::now()),
                     Some(Command::Stop(deadline)) => stop_at = Some(Instant::now() + deadline),
                     Some(Command::Wake) => self.fill(&client),
-                    Some(Command::Send(message)) if self.state.connected.load(Relaxed) => {
-                        let acknowledged = message.acknowledged;
-                        if client.publish(message) && acknowledged {
-                            self.sent.push_back(About::Passing);
-                        }
-                    }
+                    Some(Command::Send(message)) if self.state.connected.load(Relaxed) => self.pass(&client, message),
                     Some(Command::Send(_)) => {}
                     Some(Command::Retain(topic, payload)) => {
                         self.note(topic, payload);
@@ -187,6 +186,14 @@ impl Worker {
         }
     }
 
+    fn pass(&mut self, client: &Client, message: Outward) {
+        let acknowledged = message.acknowledged;
+        let passed = self.takes(&message.topic, &message.payload) && client.publish(message);
+        if passed && acknowledged {
+            self.sent.push_back(About::Passing);
+        }
+    }
+
     fn idle(&self) -> bool {
         let none_under_way = self.untold.is_empty() && self.sent.is_empty() && self.in_flight.is_empty();
         none_under_way && self.store.outbox_depth().is_ok_and(|n| n == 0)
@@ -194,7 +201,8 @@ impl Worker {
 
     fn on(&mut self, client: &Client, happened: Happened) {
         match happened {
-            Happened::Connected => {
+            Happened::Connected { max_bytes } => {
+                self.max_bytes = max_bytes;
                 self.state.connected.store(true, Relaxed);
                 self.state.connects.fetch_add(1, Relaxed);
                 self.state.set_trouble(None);
@@ -275,7 +283,14 @@ impl Worker {
             Err(error) => return tracing::error!("{error}"),
         };
         let now_ms = jiff::Timestamp::now().as_millisecond();
-        for message in waiting {
+        for mut message in waiting {
+            if !self.takes(&message.topic, message.payload.as_bytes()) {
+                let Some(slim) = slimmed(&message.topic, &message.payload, self.max_bytes) else {
+                    warn(self.store.acknowledge(message.row));
+                    continue;
+                };
+                message.payload = slim;
+            }
             let queued_ms = now_ms - message.since_utc_ms;
             let handed = client.publish(Outward {
                 topic: message.topic,
@@ -294,6 +309,22 @@ impl Worker {
         }
     }
 
+    /// Whether the broker takes a message of that size; one that it does not take is told.
+    fn takes(&self, topic: &str, payload: &[u8]) -> bool {
+        if fits(topic, payload, self.max_bytes) {
+            return true;
+        }
+        self.state.too_large.fetch_add(1, Relaxed);
+        tracing::error!(
+            topic,
+            bytes = payload.len(),
+            limit = self.max_bytes,
+            "MQTT: larger than the broker takes; an alert goes without its tracks and evidence, which `watchfire events` \
+             still has, anything else is left out; raise the broker's packet limit"
+        );
+        false
+    }
+
     fn room(&self) -> usize {
         IN_FLIGHT.saturating_sub(self.sent.len() + self.in_flight.len())
     }
@@ -305,6 +336,9 @@ impl Worker {
     /// Publishes a topic's truth, retained. False when the client's queue is full.
     fn tell(&mut self, client: &Client, topic: String, payload: Vec<u8>) -> bool {
         let cleared = payload.is_empty();
+        if !self.takes(&topic, &payload) {
+            return true;
+        }
         let done = client.publish(Outward {
             topic: topic.clone(),
             payload,
