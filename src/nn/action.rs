@@ -9,7 +9,7 @@ use super::arch::motion_cnn::{Config, MotionCnn, STRIDE};
 use super::check::{Checkable, Golden};
 use super::clip::{cut, moving_region, resized, spread};
 use super::letterbox::whole;
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::Picture;
 
@@ -52,19 +52,6 @@ impl ActionModel {
             MotionCnn::new(weights, &config)
         })?;
         Ok(Self { loaded, least })
-    }
-
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.loaded.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.loaded.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.loaded.manifest
     }
 
     /// A picture as small as it may be kept, its shape not kept. Shrinking a picture of that size changes nothing.
@@ -127,6 +114,8 @@ impl ActionModel {
         Ok((scores, pooled.into()))
     }
 }
+
+described!(ActionModel, loaded);
 
 impl Checkable for ActionModel {
     fn manifest(&self) -> &Manifest {

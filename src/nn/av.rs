@@ -1,13 +1,12 @@
 //! Embeddings of picture and sound → what both together say.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use super::arch::av_fusion::{AvFusion, Config, Method};
 use super::check::{Checkable, Golden};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 
 /// A small head over the embeddings of the clip model and of the sound model.
@@ -46,19 +45,6 @@ impl AvModel {
         Ok(Self { loaded, config })
     }
 
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.loaded.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.loaded.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.loaded.manifest
-    }
-
     /// Of the embeddings that it takes: the clip's and the sound's.
     pub fn lengths(&self) -> (usize, usize) {
         (self.config.video, self.config.audio)
@@ -90,6 +76,8 @@ impl AvModel {
         }
     }
 }
+
+described!(AvModel, loaded);
 
 impl Checkable for AvModel {
     fn manifest(&self) -> &Manifest {

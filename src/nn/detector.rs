@@ -1,7 +1,6 @@
 //! Pictures → objects.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
@@ -9,7 +8,7 @@ use super::arch::yolox::{Config, STRIDES, Yolox};
 use super::boxes::suppress;
 use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox, whole};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Detection, Picture};
 
@@ -35,19 +34,6 @@ impl Detector {
             Yolox::new(weights, &config)
         })
         .map(Self)
-    }
-
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.0.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.0.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
     }
 
     /// One list a picture, in order; detections from `floor` on, strongest first. Pictures may have any size.
@@ -148,6 +134,8 @@ fn decode(raw: &[f32], classes: usize, input: (usize, usize), picture: (f32, f32
     }
     suppress(found, NMS_IOU, |d| (d.bbox, d.score), |a, b| a.class == b.class)
 }
+
+described!(Detector, 0);
 
 impl Checkable for Detector {
     fn manifest(&self) -> &Manifest {

@@ -1,7 +1,6 @@
 //! Pictures → faces.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
@@ -9,7 +8,7 @@ use super::arch::face_fpn::{Config, FaceFpn, OUTS, STRIDES};
 use super::boxes::suppress;
 use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox, whole};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::data::{BBox, Face, Picture, Point};
 
@@ -29,15 +28,6 @@ impl FaceDetector {
     pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
         let build = |weights: &_, manifest: &Manifest| FaceFpn::new(weights, &manifest.config::<Config>()?);
         Loaded::open(dir, ("face", "face_fpn"), device, threads, build).map(Self)
-    }
-
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.0.id.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
     }
 
     /// A face from this score on counts.
@@ -111,6 +101,8 @@ fn decode(raw: &[f32], fit: &Fit, picture: &Picture, floor: f32) -> Vec<Face> {
     }
     suppress(found, NMS_IOU, |face| (face.bbox, face.score), |_, _| true)
 }
+
+described!(FaceDetector, 0);
 
 impl Checkable for FaceDetector {
     fn manifest(&self) -> &Manifest {

@@ -1,13 +1,12 @@
 //! Faces → what they seem to express.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{D, Device, Tensor};
 
 use super::arch::face_cnn::{Config, FaceCnn};
 use super::check::{Checkable, Golden};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 
 /// Grey levels added to a crop's deviation, so that a flat crop stays flat (the recipe's `FLOOR`).
@@ -50,19 +49,6 @@ impl FaceEmotion {
                 .into(),
         })?;
         Ok(Self { loaded, template })
-    }
-
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.loaded.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.loaded.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.loaded.manifest
     }
 
     /// Pixels of a crop's side.
@@ -109,6 +95,8 @@ fn standardised(crop: &[u8]) -> impl Iterator<Item = f32> {
     let (mean, scale) = (mean as f32, 1.0 / (spread.sqrt() as f32 + FLOOR));
     crop.iter().map(move |v| (f32::from(*v) - mean) * scale)
 }
+
+described!(FaceEmotion, loaded);
 
 impl Checkable for FaceEmotion {
     fn manifest(&self) -> &Manifest {

@@ -58,3 +58,25 @@ impl<N> Loaded<N> {
         self.pool.install(work)
     }
 }
+
+/// What every façade tells of its model; `$field` holds it, [`Loaded`].
+macro_rules! described {
+    ($facade:ident, $field:tt) => {
+        impl $facade {
+            /// `name@version`
+            pub fn id(&self) -> std::sync::Arc<str> {
+                self.$field.id.clone()
+            }
+
+            /// In the order of the answers.
+            pub fn labels(&self) -> std::sync::Arc<[std::sync::Arc<str>]> {
+                self.$field.labels.clone()
+            }
+
+            pub fn manifest(&self) -> &super::Manifest {
+                &self.$field.manifest
+            }
+        }
+    };
+}
+pub(super) use described;

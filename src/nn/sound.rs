@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::arch::mel_cnn::{Config, MelCnn};
 use super::check::{Checkable, Golden};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::mel::{BANDS, FRAMES, LogMel};
 
@@ -37,19 +37,6 @@ impl SoundModel {
             loaded,
             mel: LogMel::new(),
         })
-    }
-
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.loaded.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.loaded.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.loaded.manifest
     }
 
     /// For each patch of 16 kHz mono, 15,360 samples.
@@ -91,6 +78,8 @@ impl SoundModel {
         Ok(scores.flatten_all()?.to_vec1()?)
     }
 }
+
+described!(SoundModel, loaded);
 
 impl Checkable for SoundModel {
     fn manifest(&self) -> &Manifest {

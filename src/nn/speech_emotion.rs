@@ -1,14 +1,13 @@
 //! Speech → what the voice seems to express.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use super::arch::mel_rnn::{Config, MelRnn, Time};
 use super::check::{Checkable, Golden};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, described};
 use super::weights::Weights;
 use super::{DeviceChoice, Manifest, ModelError};
 use crate::mel::{BANDS, LogMel, PATCH_SAMPLES};
@@ -87,19 +86,6 @@ impl SpeechEmotion {
         })
     }
 
-    /// `name@version`
-    pub fn id(&self) -> Arc<str> {
-        self.loaded.id.clone()
-    }
-
-    pub fn labels(&self) -> Arc<[Arc<str>]> {
-        self.loaded.labels.clone()
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.loaded.manifest
-    }
-
     /// `samples`: 16 kHz mono speech of any length. Shorter than 0.96 s it is padded with silence, longer than 3 s
     /// answered by the mean over pieces of 3 s every 1.5 s.
     ///
@@ -147,6 +133,8 @@ impl SpeechEmotion {
         Ok(probabilities)
     }
 }
+
+described!(SpeechEmotion, loaded);
 
 impl Checkable for SpeechEmotion {
     fn manifest(&self) -> &Manifest {
