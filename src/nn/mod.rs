@@ -11,6 +11,8 @@ mod device;
 mod exercise;
 #[cfg(test)]
 mod extreme_picture_tests;
+#[cfg(test)]
+mod extreme_sound_tests;
 mod face;
 mod face_emotion;
 #[cfg(test)]
