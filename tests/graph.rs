@@ -10,7 +10,7 @@ use watchfire::clock::{Clock, ManualClock};
 use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use watchfire::policy::PolicyOptions;
-use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, ReadVoice, SoundScores, Verdict, VoiceReading};
+use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, SoundScores, Verdict};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -66,21 +66,6 @@ impl Listen for Deaf {
     }
 }
 
-/// Nobody's voice is asked for here.
-struct Mute;
-
-impl ReadVoice for Mute {
-    fn id(&self) -> Arc<str> {
-        "mute@1".into()
-    }
-    fn labels(&self) -> Arc<[Arc<str>]> {
-        Arc::from([])
-    }
-    fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
-        Err("was asked, though no camera has opted in".into())
-    }
-}
-
 /// A running graph with everything around it.
 struct Bench {
     graph: Graph,
@@ -100,7 +85,7 @@ fn bench(options: &GraphOptions) -> Bench {
         action: None,
         fusion: None,
         sound: Box::new(Deaf),
-        voice: Box::new(Mute),
+        voice: None,
         faces: None,
     };
     let clock = Arc::new(ManualClock::default());

@@ -22,8 +22,8 @@ pub(super) struct Running {
     pub manifests: (Manifest, Manifest),
     /// None: no clip model was loaded at the start.
     pub fight_threshold: Option<f32>,
-    /// The face models are loaded.
-    pub faces: bool,
+    /// The models of faces and voices are loaded.
+    pub emotion: bool,
     pub clock: Arc<dyn Clock>,
     pub board: Arc<Board>,
     pub publisher: Publisher,
@@ -86,7 +86,7 @@ impl Running {
                 home_assistant::device(&self.topics, id.as_str(), &kinds, pictures),
             );
         }
-        if self.faces && !config.emotion {
+        if self.emotion && !config.emotion {
             // A reload may have switched it off.
             self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         }

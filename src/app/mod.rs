@@ -103,11 +103,9 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let emotion = config.cameras.iter().any(|c| c.emotion);
-    let wanted = config.cameras.iter().any(|c| c.behaviour.fight.is_some());
-    let models = LoadedModels::load(&config.models, wanted, emotion)?;
+    let models = LoadedModels::load(&config.models, &config.cameras)?;
     let manifests = (models.detector.manifest().clone(), models.sound.manifest().clone());
-    let fight_threshold = models.fight_threshold();
+    let (fight_threshold, emotion) = (models.fight_threshold(), models.emotion());
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
@@ -131,7 +129,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         config,
         manifests,
         fight_threshold,
-        faces: emotion,
+        emotion,
         clock: clock.clone(),
         board,
         publisher,

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+
 use crate::behaviour::BehaviourOptions;
+use crate::config::CameraConfig;
 use crate::data::Kind;
 use crate::graph::Models;
 use crate::nn::{
-    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelOptions, SoundModel, SpeechEmotion,
+    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelError, ModelOptions, SoundModel,
+    SpeechEmotion,
 };
 use crate::stages::FaceModels;
 
@@ -32,39 +36,53 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
 pub struct LoadedModels {
     pub detector: Detector,
     pub sound: SoundModel,
-    pub voice: SpeechEmotion,
     /// None: no camera looks for fights, and the model is not installed.
     pub action: Option<ActionModel>,
     pub fusion: Option<AvModel>,
     /// None: no camera has opted into emotion.
+    pub voice: Option<SpeechEmotion>,
     pub faces: Option<FaceModels>,
 }
 
 impl LoadedModels {
-    /// `fights`: a camera looks for them, and the clip model must be there. `emotion`: a camera has opted into it, and
-    /// the face models must be there; else they are not even loaded.
+    /// What these cameras need. Where one looks for fights the clip model must be there; where one has opted into
+    /// emotion those of faces and voices must be, which else are not even loaded.
     ///
     /// # Errors
-    /// A model is missing or damaged.
-    pub fn load(options: &ModelOptions, fights: bool, emotion: bool) -> anyhow::Result<Self> {
+    /// A model is missing or damaged; of those for emotion it names the camera that asks for them.
+    pub fn load(options: &ModelOptions, cameras: &[CameraConfig]) -> anyhow::Result<Self> {
         let (dir, device, threads) = (&options.dir, options.device, options.threads);
         let there = |dir: &PathBuf| dir.join("model.toml").exists();
+        let fights = cameras.iter().any(|c| c.behaviour.fight.is_some());
+        let opted_in = cameras.iter().find(|c| c.emotion);
+        let asked = |camera: &CameraConfig| {
+            let id = &camera.ingest.id;
+            format!(
+                "camera {id} has emotion = true, which needs the models of faces and voices (install them, or set emotion = false)"
+            )
+        };
         let action = Some(dir.join(&options.action)).filter(|dir| fights || there(dir));
         let fusion = Some(dir.join(&options.av_fight)).filter(|dir| action.is_some() && there(dir));
+        let voice = || SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads);
         let faces = || {
-            anyhow::Ok(FaceModels {
+            Ok::<_, ModelError>(FaceModels {
                 detector: FaceDetector::load(&dir.join(&options.face), device, threads)?,
                 emotion: FaceEmotion::load(&dir.join(&options.face_emotion), device, threads)?,
             })
         };
         Ok(Self {
-            faces: emotion.then(faces).transpose()?,
+            voice: opted_in.map(|c| voice().with_context(|| asked(c))).transpose()?,
+            faces: opted_in.map(|c| faces().with_context(|| asked(c))).transpose()?,
             detector: Detector::load(&dir.join(&options.detector), device, threads)?,
             sound: SoundModel::load(&dir.join(&options.sound), device, threads)?,
-            voice: SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads)?,
             action: action.map(|dir| ActionModel::load(&dir, device, threads)).transpose()?,
             fusion: fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?,
         })
+    }
+
+    /// A camera has opted into emotion, and so its models are there.
+    pub fn emotion(&self) -> bool {
+        self.voice.is_some() && self.faces.is_some()
     }
 
     /// From so much on a window counts as a fight, unless the configuration says otherwise.
@@ -83,8 +101,53 @@ impl From<LoadedModels> for Models {
             action: models.action.map(|m| Box::new(m) as _),
             fusion: models.fusion.map(|m| Box::new(m) as _),
             sound: Box::new(models.sound),
-            voice: Box::new(models.voice),
+            voice: models.voice.map(|m| Box::new(m) as _),
             faces: models.faces.map(|m| Box::new(m) as _),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Surroundings, load};
+
+    /// What a camera `yard` with these lines loads from a folder with these models only.
+    fn loaded(models: &[&str], camera: &str) -> anyhow::Result<LoadedModels> {
+        let dir = tempfile::tempdir().unwrap();
+        for name in models {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+            std::os::unix::fs::symlink(shipped, dir.path().join(name)).unwrap();
+        }
+        let (file, at) = (dir.path().join("watchfire.toml"), dir.path().display());
+        let text = format!(
+            "[site]\nname = \"t\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[models]\ndir = \"{at}\"\n[state]\ndir = \"{at}\"\n\
+             [[camera]]\nid = \"yard\"\nurl = \"rtsp://127.0.0.1/1\"\nkinds = [\"gunshot\"]\n{camera}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = load(&file, &Surroundings::real()).unwrap().config;
+        LoadedModels::load(&config.models, &config.cameras)
+    }
+
+    #[test]
+    fn the_models_of_emotion_are_needed_only_where_a_camera_asks_and_then_it_is_named() {
+        let without = loaded(&["detector", "sound"], "").unwrap();
+        assert!(without.voice.is_none() && without.faces.is_none() && !without.emotion());
+        let all = ["detector", "sound", "speech_emotion", "face", "face_emotion"];
+        assert!(!loaded(&all, "").unwrap().emotion(), "loaded, though nobody asked");
+        assert!(loaded(&all, "emotion = true").unwrap().emotion());
+        for missing in &all[2..] {
+            let there: Vec<&str> = all.iter().copied().filter(|m| m != missing).collect();
+            let error = format!("{:#}", loaded(&there, "emotion = true").err().unwrap());
+            for part in [
+                "camera yard has emotion = true",
+                &format!("{missing}/model.toml"),
+                "is the model installed?",
+            ] {
+                assert!(error.contains(part), "without {missing}: {error}");
+            }
         }
     }
 }

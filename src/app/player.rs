@@ -29,7 +29,7 @@ impl Player {
     /// # Errors
     /// A model is missing or damaged, or a thread could not be started.
     pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
-        let models = LoadedModels::load(models, camera.behaviour.fight.is_some(), camera.emotion)?;
+        let models = LoadedModels::load(models, std::slice::from_ref(&camera))?;
         fill_thresholds(
             &mut camera.behaviour,
             models.detector.manifest(),
@@ -39,10 +39,8 @@ impl Player {
         let mut names = vec![models.detector.id().to_string(), models.sound.id().to_string()];
         names.extend(models.action.as_ref().map(|m| m.id().to_string()));
         names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
-        if camera.emotion {
-            names.push(models.voice.id().to_string());
-            names.extend(models.faces.iter().map(|m| m.emotion.id().to_string()));
-        }
+        names.extend(models.voice.as_ref().map(|m| m.id().to_string()));
+        names.extend(models.faces.as_ref().map(|m| m.emotion.id().to_string()));
         let clock = Arc::new(SystemClock::new());
         let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
         Ok(Self {

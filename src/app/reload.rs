@@ -33,8 +33,11 @@ impl Running {
         if old.fixed_at_start() != self.config.fixed_at_start() {
             problems.push("mqtt, state, models, inference and http take effect at a restart".into());
         }
-        if !self.faces && self.config.cameras.iter().any(|c| c.emotion) {
-            problems.push("emotion takes effect at a restart: no camera had it at the start".into());
+        if let Some(camera) = self.config.cameras.iter().find(|c| c.emotion && !self.emotion) {
+            let id = &camera.ingest.id;
+            let text = format!("camera {id}: emotion takes effect at a restart: no camera had it at the start");
+            tracing::warn!("{text}");
+            problems.push(text);
         }
         let running: Vec<CameraId> = self.cameras.keys().cloned().collect();
         for id in running {

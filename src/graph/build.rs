@@ -73,8 +73,8 @@ pub struct Models {
     /// Joins the embeddings of clips and sounds.
     pub fusion: Option<Box<dyn BlendFight>>,
     pub sound: Box<dyn Listen>,
-    /// Asked only for cameras that have opted in.
-    pub voice: Box<dyn ReadVoice>,
+    /// None: no camera has opted into emotion; else asked only for those that have.
+    pub voice: Option<Box<dyn ReadVoice>>,
     pub faces: Option<Box<dyn ReadFaces>>,
 }
 

@@ -36,7 +36,7 @@ pub trait Listen: Send {
 pub struct Hearing {
     model: Box<dyn Listen>,
     /// Asked only for cameras that have opted in.
-    voice: Box<dyn ReadVoice>,
+    voice: Option<Box<dyn ReadVoice>>,
     scream: ScreamRule,
     labels: Labels,
     cameras: HashMap<CameraId, Ears>,
@@ -91,7 +91,7 @@ const NO_SCREAM_NS: u64 = 3_000_000_000;
 const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
 
 impl Hearing {
-    pub fn new(model: Box<dyn Listen>, voice: Box<dyn ReadVoice>) -> Self {
+    pub fn new(model: Box<dyn Listen>, voice: Option<Box<dyn ReadVoice>>) -> Self {
         Self {
             labels: Labels::new(&model.labels()),
             model,
@@ -140,11 +140,12 @@ impl Hearing {
                 level_dbfs: level_dbfs(samples.iter()),
             });
         }
-        let speech_emotion = if job.profile.emotion {
-            ears.speech.read(&mut *self.voice).map_err(StageError::Model)?
-        } else {
-            ears.speech.forget();
-            None
+        let speech_emotion = match self.voice.as_mut().filter(|_| job.profile.emotion) {
+            Some(voice) => ears.speech.read(&mut **voice).map_err(StageError::Model)?,
+            None => {
+                ears.speech.forget();
+                None
+            }
         };
         let body = HearingReport {
             patches,
@@ -236,7 +237,10 @@ impl Stage for Hearing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{AudioChunk, AudioState};
+    use crate::behaviour::BehaviourOptions;
+    use crate::data::{AudioChunk, AudioState, Snapshots};
+    use crate::policy::PolicyOptions;
+    use crate::stages::{ActionGate, CameraProfile, VoiceReading};
 
     fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         Window {
@@ -279,5 +283,80 @@ mod tests {
     fn level_is_relative_to_full_scale() {
         assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
         assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
+    }
+
+    /// Hears somebody speak in every patch.
+    struct Talk;
+
+    impl Listen for Talk {
+        fn id(&self) -> Arc<str> {
+            "talk@1".into()
+        }
+
+        fn labels(&self) -> Arc<[Arc<str>]> {
+            ["speech".into()].into()
+        }
+
+        fn patch_and_hop(&self) -> (usize, usize) {
+            (15_360, 7_680)
+        }
+
+        fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+            let says = SoundScores {
+                scores: vec![0.9],
+                embedding: [].into(),
+            };
+            Ok(vec![says; patches.len()])
+        }
+    }
+
+    struct Calm;
+
+    impl ReadVoice for Calm {
+        fn id(&self) -> Arc<str> {
+            "calm@1".into()
+        }
+
+        fn labels(&self) -> Arc<[Arc<str>]> {
+            ["neutral".into()].into()
+        }
+
+        fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
+            Ok(VoiceReading {
+                probabilities: vec![1.0],
+                arousal: 0.0,
+                valence: 0.0,
+            })
+        }
+    }
+
+    /// Whether a voice was read in 4 s of speech.
+    fn voice_read(voice: Option<Box<dyn ReadVoice>>, emotion: bool) -> bool {
+        let mut hearing = Hearing::new(Box::new(Talk), voice);
+        let job = Job {
+            window: Arc::new(window(0, 0, 64_000)),
+            profile: Arc::new(CameraProfile {
+                detect: vec![],
+                action: ActionGate::Off,
+                behaviour: BehaviourOptions::default(),
+                policy: PolicyOptions::default(),
+                snapshots: Snapshots::Off,
+                learned: None,
+                emotion,
+            }),
+            look: None,
+        };
+        let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
+            panic!("no report of sound");
+        };
+        assert!(!heard.patches.is_empty());
+        heard.speech_emotion.is_some()
+    }
+
+    #[test]
+    fn voices_are_read_only_where_the_camera_opted_in_and_the_model_is_there() {
+        assert!(voice_read(Some(Box::new(Calm)), true));
+        assert!(!voice_read(Some(Box::new(Calm)), false));
+        assert!(!voice_read(None, true));
     }
 }
