@@ -24,6 +24,9 @@ struct Eval {
     #[serde(default, rename = "where")]
     filters: Vec<String>,
     drop: Option<String>,
+    /// The command that makes the data set, below `models/training`: it is in no data pack, and its figures are not
+    /// recomputed where it is missing.
+    made_by: Option<String>,
     /// Items that must be left.
     n: u64,
     figure: Vec<Figure>,
@@ -90,7 +93,12 @@ fn every_figure_is_what_models_eval_says() {
         }
         for eval in &figures.eval {
             println!("{name} on {} {}", eval.dataset, short(&eval.filters));
-            let told = run(&folder, &Path::new(&data).join(&eval.dataset), eval);
+            let dataset = Path::new(&data).join(&eval.dataset);
+            if let Some(command) = eval.made_by.as_ref().filter(|_| !dataset.exists()) {
+                println!("  skipped: {} is not there; it is made by {command}", dataset.display());
+                continue;
+            }
+            let told = run(&folder, &dataset, eval);
             if told["n"] != eval.n {
                 wrong.push(format!(
                     "{name} on {}: n is {}, not {}",

@@ -6,7 +6,7 @@ import numpy as np
 
 from data import targets
 
-WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6}  # how often a picture of a pack is drawn
+WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}  # how often a picture of a pack is drawn
 
 
 class Mixer:
@@ -50,9 +50,9 @@ class Mixer:
         if not mosaic:
             return [(0, 0, size, size, size / 416 * math.exp(r.uniform(math.log(0.7), math.log(1.35))))]
         cx, cy = int(r.uniform(0.3, 0.7) * size), int(r.uniform(0.3, 0.7) * size)
-        base = 0.8 * math.exp(r.uniform(math.log(0.5), math.log(1.5)))
+        base = 0.8 * math.exp(r.uniform(math.log(0.45), math.log(2.2)))
         quarters = (0, 0, cx, cy), (cx, 0, size - cx, cy), (0, cy, cx, size - cy), (cx, cy, size - cx, size - cy)
-        return [(*q, min(1.5, max(0.3, base * math.exp(r.uniform(-0.25, 0.25))))) for q in quarters]
+        return [(*q, min(2.0, max(0.3, base * math.exp(r.uniform(-0.25, 0.25))))) for q in quarters]
 
     def piece(self, picture, width, height, scale):
         """A random part of a picture, scaled, mirrored half of the time, at most width x height."""
@@ -77,7 +77,7 @@ class Mixer:
         bw, bh = lab[:, 3] - lab[:, 1], lab[:, 4] - lab[:, 2]
         seen = bw * bh / (whole + 1e-6)
         lab[(seen < 0.25) | (bw < 3) | (bh < 4), 6] = 1  # hardly visible: ignore
-        lab = lab[(seen > 0.05) & (bw > 1) & (bh > 1)]
+        lab = lab[((seen > 0.05) | (lab[:, 6] > 0)) & (bw > 1) & (bh > 1)]
         if r.random() < 0.5:
             out = out[:, ::-1]
             lab[:, [1, 3]] = ow - lab[:, [3, 1]]
@@ -116,6 +116,7 @@ class Mixer:
         if r.random() < 0.9:
             hue, sat, val = cv2.split(cv2.cvtColor(x, cv2.COLOR_BGR2HSV))
             i = np.arange(256)
+            hue = cv2.LUT(hue, ((i + r.randint(-8, 8)) % 180).astype(np.uint8))
             sat = cv2.LUT(sat, np.clip(i * (1 + r.uniform(-0.6, 0.6)), 0, 255).astype(np.uint8))
             val = cv2.LUT(val, np.clip(i * (1 + r.uniform(-0.45, 0.45)) + r.uniform(-15, 15), 0, 255).astype(np.uint8))
             x = cv2.cvtColor(cv2.merge([hue, sat, val]), cv2.COLOR_HSV2BGR)

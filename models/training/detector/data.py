@@ -2,7 +2,7 @@
 
 A picture is a dict: src (coco, cap, fight, street), name, img (BGR, longest side 416 at most), human [n,6],
 auto [n,6] (teacher, for training), plain [n,6] (teacher's single look, for measuring), val. Rows of boxes are
-[class, x1, y1, x2, y2, score] in pixels of img.
+[class, x1, y1, x2, y2, score] in pixels of img. `clips` gives more pictures, src clip, which nobody has labelled.
 
 Held out (val): the last 12 % of the streets, every eighth fight group, 48 seeded pictures of capston2.
 """
@@ -81,9 +81,32 @@ def load(data, cache):
     return pictures
 
 
-def hold_out(pictures, fights_csv):
+def clips(data, cache, pictures):
+    """Every third frame of the fights' training clips, except for the clips of pictures held out."""
+    cache = Path(cache) / "detector_clips.pkl"
+    if cache.exists():
+        return pickle.loads(cache.read_bytes())
+    held = {p["name"].split("_")[0] for p in pictures if p["src"] == "fight" and p["val"]}
+    group = groups(Path(data) / "fights/labels.csv")
+    held = {group[name] for name in held}
+    frames = []
+    for path in sorted((Path(data) / "fights/train").glob("*.mp4")):
+        video, n = cv2.VideoCapture(str(path)), 0
+        while group[path.stem] not in held and (got := video.read())[0]:
+            if n % 3 == 1:
+                frames.append(dict(src="clip", name=f"{path.stem}_{n}", img=got[1], val=False))
+            n += 1
+    cache.write_bytes(pickle.dumps(frames))
+    return frames
+
+
+def groups(fights_csv):
     with open(fights_csv) as f:
-        group = {os.path.basename(r["file"])[:-4]: r["group"] for r in csv.DictReader(f)}
+        return {os.path.basename(r["file"])[:-4]: r["group"] for r in csv.DictReader(f)}
+
+
+def hold_out(pictures, fights_csv):
+    group = groups(fights_csv)
 
     def group_of(p):
         return group[p["name"].split("_")[0]]
@@ -97,11 +120,13 @@ def hold_out(pictures, fights_csv):
 
 
 def targets(picture):
-    """[n,7]: class, box, objectness wanted, 1 = ignore.
+    """[n,7]: class, box, objectness wanted, 1 = ignore. A picture without labels is ignored as a whole.
 
     Human boxes count fully. The teacher's count from 0.35 with its score + 0.35 as objectness; from 0.15 to 0.35 they
     are ignored. In capston2, where people only are labelled by hand, the teacher's other people are ignored.
     """
+    if picture["src"] == "clip":
+        return np.array([[0, 0, 0, picture["img"].shape[1], picture["img"].shape[0], 0, 1]], np.float32)
     rows = [[*h[:5], 1.0, 0] for h in picture["human"]]
     auto = picture["auto"] if picture["auto"] is not None else np.zeros((0, 6))
     people, kept = picture["human"][picture["human"][:, 0] == 0], []

@@ -5,10 +5,12 @@ the best F1 over all held-out pictures from 0.2 to 0.35, where there are ten obj
 
 AP at IoU 0.5, 101 recall points as COCO, greedy matching by score; intervals by resampling pictures 500 times.
 Street and fight pictures are measured against the teacher's boxes from 0.4 on, capston2 against human ones.
+`--export` writes the former two as data sets for `watchfire models eval`, below a folder outside the repository.
 """
 import argparse
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,9 +18,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import data as packs
-from teacher import letterbox, overlap, suppress
-from yolox import YOLOX, boxes, pictures
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import data as packs  # noqa: E402
+import held_out  # noqa: E402
+from teacher import COCO, letterbox, overlap, suppress  # noqa: E402
+from yolox import YOLOX, boxes, pictures  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "detector/model.toml"
 CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -126,12 +130,17 @@ def main():
     parser.add_argument("--out")
     parser.add_argument("--calibrate", action="store_true", help="set the manifest's thresholds")
     parser.add_argument("--size", type=int, default=416)
+    parser.add_argument("--export", help="a folder")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = YOLOX(len(CLASSES))
     model.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()}, strict=False)
     model.eval()
     held = [p for p in packs.load(args.data, args.cache) if p["val"]]
+    for p in held if args.export else []:
+        if p["src"] != "cap":
+            rows = [(COCO[c], *box) for c in range(len(CLASSES)) for box in truth_of(p, c)]
+            held_out.write(Path(args.export) / f"held_out/{p['src']}", Path(p["name"]).stem, p["img"], rows)
     if args.calibrate:
         text = MANIFEST.read_text()
         for name, value in calibrated(model, held, args.size).items():

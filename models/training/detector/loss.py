@@ -74,7 +74,7 @@ def ignored(rows, n, size):
 
 
 def loss(raw, targets, size):
-    """(loss, {part: value}) of raw output [N, A, 5 + classes]."""
+    """(loss, {part: value}, mask [N, A] of the cells that learn an object surely there) of raw output [N, A, 5 + classes]."""
     box, obj, cls = boxes(raw, size), raw[..., 4], raw[..., 5:]
     wanted = targets[targets[:, 7] == 0]
     weight = (~ignored(targets[targets[:, 7] > 0], len(raw), size)).float().view(-1)
@@ -91,4 +91,21 @@ def loss(raw, targets, size):
         n = max(1, len(at))
     obj_loss = (F.binary_cross_entropy_with_logits(obj.reshape(-1), want_obj, reduction="none") * weight).sum()
     parts = {"box": box_loss.item() / n, "objectness": obj_loss.item() / n, "class": cls_loss.item() / n}
+    return (2.5 * box_loss + obj_loss + cls_loss) / n, parts, (want_obj == 1).view(obj.shape)
+
+
+def distilled(raw, teacher, sure, size):
+    """(loss, {part: value}) against the teacher's output for the same pictures [N, A, 5 + classes], as Teacher.raw has it.
+
+    Cells in `sure` keep the objectness of their label: the teacher overlooks what people have marked.
+    """
+    there = teacher[..., 4]
+    n = there.sum().clamp(min=1)
+    obj_loss = F.binary_cross_entropy_with_logits(raw[..., 4], there, reduction="none")
+    obj_loss = (obj_loss * ~sure).sum()
+    at = there > 0.02
+    weight, ours, its = there[at], raw[at], teacher[at]
+    box_loss = ((1 - overlap(boxes(raw, size)[at], boxes(teacher, size)[at])[1]) * weight).sum()
+    cls_loss = (F.binary_cross_entropy_with_logits(ours[:, 5:], its[:, 5:], reduction="none") * weight[:, None]).sum()
+    parts = {"its_box": box_loss.item() / n.item(), "its_objectness": obj_loss.item() / n.item(), "its_class": cls_loss.item() / n.item()}
     return (2.5 * box_loss + obj_loss + cls_loss) / n, parts

@@ -1,6 +1,7 @@
 """Boxes of the reference YOLOX-nano, for pictures that nobody has labelled."""
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 
 COCO = (0, 1, 2, 3, 5, 7)  # person, bicycle, car, motorcycle, bus, truck
@@ -45,11 +46,27 @@ def letterbox(picture, size):
 class Teacher:
     """Rows of boxes are [class, x1, y1, x2, y2, score]."""
 
-    def __init__(self, path):
+    def __init__(self, path, size=SIZE):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        network = onnx.load(path)  # written down for one size, though nothing in it depends on that
+        for side in network.graph.input[0].type.tensor_type.shape.dim[2:]:
+            side.dim_value = size
+        del network.graph.value_info[:]
+        network.graph.output[0].type.tensor_type.ClearField("shape")
+        self.session = onnxruntime.InferenceSession(network.SerializeToString(), options,
+                                                    providers=["CPUExecutionProvider"])
         self.cells = cells()
+
+    def raw(self, square):
+        """Of a square picture [S, S, 3], in the layout of the student: box as coded, objectness, six classes.
+
+        Objectness is that of our classes: what looks more like one of the teacher's other 74 is taken off.
+        """
+        out = self.session.run(None, {"images": square.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+        ours = out[:, 5:][:, COCO]
+        objectness = out[:, 4] * ours.max(1) / (out[:, 5:].max(1) + 1e-9)
+        return np.column_stack([out[:, :4], objectness, ours])
 
     def look(self, picture, floor=0.1):
         """Once over the picture."""

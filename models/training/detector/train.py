@@ -19,25 +19,38 @@ from safetensors.torch import load_file, save_file
 import data as packs
 from augment import Mixer
 from evaluate import CLASSES, measure
-from loss import loss
+from loss import distilled, loss
+from teacher import Teacher
+from turn import turned
 from yolox import YOLOX, pictures
 
 
-class Batches(torch.utils.data.IterableDataset):
-    """(pictures [N, S, S, 3], targets [n, 8]); `calm` is shared with the trainer and switches the mosaics off."""
+TURNED = 0.15  # share of pictures turned by a quarter
 
-    def __init__(self, items, batch, seed, calm):
-        self.items, self.batch, self.seed, self.calm = items, batch, seed, calm
+
+class Batches(torch.utils.data.IterableDataset):
+    """(pictures [N, S, S, 3], targets [n, 8], the teacher's answer [N, A, 11]).
+
+    `calm` is shared with the trainer and switches the mosaics off.
+    """
+
+    def __init__(self, items, batch, seed, calm, teacher):
+        self.items, self.batch, self.seed, self.calm, self.teacher = items, batch, seed, calm, teacher
 
     def __iter__(self):
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         mixer = Mixer(self.items, random.Random(self.seed))
+        teachers = {size: Teacher(self.teacher, size) for size in (320, 416)}
         while True:
             calm = bool(self.calm[0])
-            drawn = [mixer.draw(416 if calm else 320, not calm) for _ in range(self.batch)]
-            rows = [np.column_stack([np.full(len(r), i, np.float32), r]) for i, (_, r) in enumerate(drawn)]
-            yield torch.from_numpy(np.stack([x for x, _ in drawn])), torch.from_numpy(np.concatenate(rows))
+            size = 416 if calm else 320
+            drawn = [mixer.draw(size, not calm) for _ in range(self.batch)]
+            drawn = [(x, rows, teachers[size].raw(x)) for x, rows in drawn]
+            drawn = [turned(*three, mixer.rng.random() < 0.5) if mixer.rng.random() < TURNED else three for three in drawn]
+            rows = [np.column_stack([np.full(len(r), i, np.float32), r]) for i, (_, r, _) in enumerate(drawn)]
+            x, answers = np.stack([x for x, _, _ in drawn]), np.stack([a for _, _, a in drawn])
+            yield tuple(map(torch.from_numpy, (x, np.concatenate(rows), answers)))
 
 
 def load_state(path):
@@ -68,6 +81,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--labels", type=float, default=1, help="weight of the loss against boxes")
+    parser.add_argument("--teacher", type=float, default=1, help="weight of the loss against the teacher's raw output")
     parser.add_argument("--calm", type=float, default=0.2)
     parser.add_argument("--average", type=float, default=0.999, help="decay of the averaged weights, a step")
     parser.add_argument("--batch", type=int, default=16)
@@ -92,17 +107,21 @@ def main():
                                    dict(params=[p for p in params if p.ndim <= 1], weight_decay=0)])
     calm = torch.zeros(1, dtype=torch.int32).share_memory_()
     calm[0] = args.calm >= 1
-    stream = Batches([p for p in items if not p["val"]], args.batch, args.seed, calm)
+    drawn = [p for p in items if not p["val"]] + packs.clips(args.data, args.cache, items)
+    stream = Batches(drawn, args.batch, args.seed, calm, Path(args.data) / "reference/yolox_nano.onnx")
     batches = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
     start, step, total, saved, said = time.time(), 0, args.minutes * 60, 0.0, 0.0
     while (spent := time.time() - start) < total:
         calm[0] = spent / total >= 1 - args.calm
         for group in optimiser.param_groups:
             group["lr"] = rate(spent / total, step, args.rate)
-        x, targets = next(batches)
+        x, targets, answers = next(batches)
         with torch.autocast("cpu", torch.bfloat16):
             raw = model(pictures(x))
-        value, parts = loss(raw.float(), targets, x.shape[1])
+        raw = raw.float()
+        value, parts, sure = loss(raw, targets, x.shape[1])
+        follow, more = distilled(raw, answers, sure, x.shape[1])
+        value, parts = args.labels * value + args.teacher * follow, parts | more
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(params, 10.0)

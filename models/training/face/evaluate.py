@@ -3,11 +3,13 @@
 Truth: YuNet's finds from score 0.6 on in one plain look, 12 pixels high or more. A find of ours is a hit at IoU 0.4
 (small boxes of two networks differ by a pixel or two), and false when it meets no find of the teacher from 0.3 on, at
 either of its scales. `--calibrate` sets the manifest's threshold to the lowest with at most 0.1 false a picture on the
-held-out pictures. Intervals: 1,000 resamplings of the pictures.
+held-out pictures. Intervals: 1,000 resamplings of the pictures. `--export` writes pictures and truth as a data set for
+`watchfire models eval`, below a folder outside the repository.
 """
 import argparse
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,9 +18,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import face_pictures
-from face_fpn import FaceFpn, cells, decode, pictures
-from face_teacher import overlap
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import face_pictures  # noqa: E402
+import held_out  # noqa: E402
+from face_fpn import FaceFpn, cells, decode, pictures  # noqa: E402
+from face_teacher import overlap  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "face/model.toml"
 HIT, FALSE_A_PICTURE, SMALLEST = 0.4, 0.1, 12
@@ -51,10 +55,14 @@ def detect(model, img, floor=0.02, longest=640):
     return np.concatenate([box[k], score[k, None], points[k]], 1)
 
 
+def truth_of(p):
+    tall = p["plain"][:, 3] - p["plain"][:, 1]
+    return p["plain"][(p["plain"][:, 4] >= 0.6) & (tall >= SMALLEST)]
+
+
 def compared(found, p):
     """(rows [score, hit, false, side of the true face], true faces' heights) of one picture."""
-    tall = p["plain"][:, 3] - p["plain"][:, 1]
-    truth = p["plain"][(p["plain"][:, 4] >= 0.6) & (tall >= SMALLEST)]
+    truth = truth_of(p)
     soft = np.concatenate([p["plain"], p["faces"]])
     soft = soft[soft[:, 4] >= 0.3]
     used, rows = np.zeros(len(truth), bool), []
@@ -109,12 +117,16 @@ def main():
     parser.add_argument("--out")
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--draw", help="a folder for annotated pictures")
+    parser.add_argument("--export", help="a folder")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = FaceFpn()
     model.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()}, strict=False)
     model.eval()
     held = [p for p in face_pictures.load(args.data, args.cache) if p["val"]]
+    for p in held if args.export else []:
+        rows = [(0, *f[:4]) for f in truth_of(p)]
+        held_out.write(Path(args.export) / "held_out/face", f"{p['src']}_{Path(p['name']).stem}", p["img"], rows)
     found = [detect(model, p["img"]) for p in held]
     parts = [compared(f, p) for f, p in zip(found, held)]
     if args.calibrate:
