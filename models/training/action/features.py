@@ -1,10 +1,10 @@
 """Motion maps of the clips, computed once: python features.py --data DATA --cache CACHE [--views 16]
 
 For each clip its windows as the daemon sees them (5 frames a second, 2 s, the moving part of the picture), and made-up
-looks for training. The trunk
-stays as the detector left it, so that maps can be kept and the head trains in minutes.
+looks for training. The trunk stays as it was, so that maps can be kept, by trunk, and the head trains in minutes.
 """
 import argparse
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -57,14 +57,20 @@ def spread(kept):
     return kept[((np.arange(n) + 0.5) * len(kept) / n).astype(int)]
 
 
-def trunk():
-    net = Trunk()
-    weights = load_file(MODELS / "detector/weights.safetensors")
-    prefix = "backbone.backbone."
+# File and prefix of a trunk's weights: the detector's, with which a clip model is trained, and the shipped clip model's copy.
+DETECTOR = ("detector", "backbone.backbone.")
+SHIPPED = ("action", "trunk.")
+
+
+def trunk(source=DETECTOR):
+    """(the network, a name that only the same weights have)"""
+    net, (folder, prefix) = Trunk(), source
+    weights = load_file(MODELS / folder / "weights.safetensors")
     own = {k[len(prefix):]: v.float() for k, v in weights.items() if k.startswith(prefix) and ".dark5" not in k}
     missing = net.load_state_dict(own, strict=False)
     assert not missing.unexpected_keys and all(k.endswith("num_batches_tracked") for k in missing.missing_keys)
-    return net.eval().to(memory_format=torch.channels_last)
+    values = b"".join(own[k].numpy().tobytes() for k in sorted(own))
+    return net.eval().to(memory_format=torch.channels_last), hashlib.sha256(values).hexdigest()[:12]
 
 
 @torch.no_grad()
@@ -75,12 +81,12 @@ def maps(net, pictures):
     return motion(net(x).float()[None])[0].numpy().astype(np.float16)
 
 
-def compute(data, cache, views):
+def compute(data, cache, views, source=DETECTOR):
     """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
     clips = fights.load(data, cache)
-    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}_moving"
+    net, name = trunk(source)
+    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}_{name}"
     folder.mkdir(exist_ok=True)
-    net = trunk()
     for i, clip in enumerate(clips):
         at = folder / f"{i:03}.npz"
         if at.exists():

@@ -157,7 +157,7 @@ def main():
 
 def ship(head, temperature, out):
     """f16 weights of the whole network. The temperature goes into the last layer, and its one log-odds becomes two logits."""
-    trunk = features.trunk()
+    trunk, _ = features.trunk()
     state = {f"trunk.{k}": v for k, v in trunk.state_dict().items()} | {f"head.{k}": v for k, v in head.state_dict().items()}
     for name in ("head.fc.weight", "head.fc.bias"):
         half = state[name] / temperature / 2

@@ -96,7 +96,7 @@ def main():
     torch.set_num_threads(1)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    clips = embeddings.features.compute(args.data, args.cache, args.views)
+    clips = embeddings.features.compute(args.data, args.cache, args.views, embeddings.features.SHIPPED)
     sound, has_sound = embeddings.sounds(args.data, args.cache, clips)
     folds = [embeddings.by_fold(args.action, clips, seed) for seed in range(args.seeds)]
     ways = [(args.method, args.adversarial)] if args.method else [(m, a) for m in METHODS for a in (False, True)]
