@@ -51,6 +51,7 @@ impl KindPolicy {
             Kind::Tamper => (Severity::Critical, 10.0, 60.0),
             Kind::Anomaly => (Severity::Info, 10.0, 300.0),
             Kind::Fight => (Severity::Critical, 5.0, 30.0),
+            Kind::Aggression | Kind::Distress => (Severity::Warning, 5.0, 30.0),
             Kind::Gunshot | Kind::Explosion => (Severity::Critical, 5.0, 10.0),
             Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
             Kind::Siren => (Severity::Info, 5.0, 30.0),

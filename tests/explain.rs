@@ -79,6 +79,29 @@ fn an_alert_on_stdin_is_told_with_prior_evidence_life_and_thresholds() {
 }
 
 #[test]
+fn a_fight_is_told_with_its_threshold_and_a_mood_with_its_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let kinds = "kinds = [\"gunshot\", \"fight\", \"distress\"]\nemotion = true";
+    let rules = "[[camera.rule]]\nkind = \"distress\"\nmin_s = 4\n";
+    std::fs::write(&path, text.replace("kinds = [\"gunshot\"]", kinds) + rules).unwrap();
+    for (kind, words) in [
+        ("fight", "threshold the model's own (models list) in 2 windows in a row"),
+        (
+            "distress",
+            "threshold 0.50 for 4 s with picture and sound, 16 s with one of them",
+        ),
+    ] {
+        let alert = alert(0, "start").replace("\"kind\":\"gunshot\"", &format!("\"kind\":\"{kind}\""));
+        let output = watchfire(&["explain", "--config", &path], &alert);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains(words), "{words:?} is missing in\n{told}");
+    }
+}
+
+#[test]
 fn what_is_no_alert_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());

@@ -1,4 +1,6 @@
-"""Puts weights into a model folder and their sha256 into its manifest: python release.py WEIGHTS MODEL_DIR"""
+"""Puts weights into a model folder and their sha256 into its manifest: python release.py WEIGHTS MODEL_DIR
+
+Where the recipe left a beside.toml with the weights, its table replaces the manifest's."""
 import hashlib
 import os
 import re
@@ -14,6 +16,11 @@ def release(weights, folder):
     text, n = re.subn(r'sha256 = "[^"]*"', f'sha256 = "{digest}"', manifest.read_text())
     if n != 1:
         raise SystemExit(f"{manifest} needs one sha256 line")
+    beside = Path(weights).with_name("beside.toml")
+    if beside.exists():
+        text, n = re.subn(r"\[beside\]\n(\w+ = .*\n)*", beside.read_text(), text)
+        if n != 1:
+            raise SystemExit(f"{manifest} needs one [beside] table")
     shutil.copyfile(weights, folder / "weights.new")
     (folder / "model.new").write_text(text)
     os.replace(folder / "weights.new", folder / "weights.safetensors")

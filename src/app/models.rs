@@ -38,6 +38,7 @@ pub struct LoadedModels {
     pub sound: SoundModel,
     /// None: no camera looks for fights, and the model is not installed.
     pub action: Option<ActionModel>,
+    /// None: it is not installed, or was trained beside other models than these.
     pub fusion: Option<AvModel>,
     /// None: no camera has opted into emotion.
     pub voice: Option<SpeechEmotion>,
@@ -70,13 +71,26 @@ impl LoadedModels {
                 emotion: FaceEmotion::load(&dir.join(&options.face_emotion), device, threads)?,
             })
         };
+        let action = action.map(|dir| ActionModel::load(&dir, device, threads)).transpose()?;
+        let sound = SoundModel::load(&dir.join(&options.sound), device, threads)?;
+        let fusion = fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?;
+        let fusion = fusion.filter(|head| {
+            let fits = |other: &Manifest| head.manifest().expect_beside(other);
+            let fits = fits(sound.manifest()).and(action.as_ref().map_or(Ok(()), |m| fits(m.manifest())));
+            if let Err(why) = &fits {
+                tracing::warn!(
+                    "the learned fusion is left out, and what is seen and heard of a fight is pooled: {why}"
+                );
+            }
+            fits.is_ok()
+        });
         Ok(Self {
             voice: opted_in.map(|c| voice().with_context(|| asked(c))).transpose()?,
             faces: opted_in.map(|c| faces().with_context(|| asked(c))).transpose()?,
             detector: Detector::load(&dir.join(&options.detector), device, threads)?,
-            sound: SoundModel::load(&dir.join(&options.sound), device, threads)?,
-            action: action.map(|dir| ActionModel::load(&dir, device, threads)).transpose()?,
-            fusion: fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?,
+            sound,
+            action,
+            fusion,
         })
     }
 
@@ -114,13 +128,20 @@ mod tests {
     use super::*;
     use crate::config::{Surroundings, load};
 
+    fn shipped(model: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model)
+    }
+
     /// What a camera `yard` with these lines loads from a folder with these models only.
     fn loaded(models: &[&str], camera: &str) -> anyhow::Result<LoadedModels> {
         let dir = tempfile::tempdir().unwrap();
         for name in models {
-            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
-            std::os::unix::fs::symlink(shipped, dir.path().join(name)).unwrap();
+            std::os::unix::fs::symlink(shipped(name), dir.path().join(name)).unwrap();
         }
+        load_from(&dir, camera)
+    }
+
+    fn load_from(dir: &tempfile::TempDir, camera: &str) -> anyhow::Result<LoadedModels> {
         let (file, at) = (dir.path().join("watchfire.toml"), dir.path().display());
         let text = format!(
             "[site]\nname = \"t\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[models]\ndir = \"{at}\"\n[state]\ndir = \"{at}\"\n\
@@ -149,5 +170,36 @@ mod tests {
                 assert!(error.contains(part), "without {missing}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn a_fusion_that_was_trained_beside_another_sound_model_is_left_out() {
+        let models = ["detector", "sound", "action", "av_fight"];
+        assert!(loaded(&models, "").unwrap().fusion.is_some());
+        let dir = tempfile::tempdir().unwrap();
+        for name in &models[..3] {
+            std::os::unix::fs::symlink(shipped(name), dir.path().join(name)).unwrap();
+        }
+        let own = dir.path().join("av_fight");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::copy(shipped("av_fight/weights.safetensors"), own.join("weights.safetensors")).unwrap();
+        let manifest = std::fs::read_to_string(shipped("av_fight/model.toml")).unwrap();
+        let other = manifest.replace("\nsound = \"", "\nsound = \"0");
+        assert_ne!(other, manifest);
+        std::fs::write(own.join("model.toml"), other).unwrap();
+        let models = load_from(&dir, "").unwrap();
+        let why = AvModel::load(&own, None)
+            .unwrap()
+            .manifest()
+            .expect_beside(models.sound.manifest());
+        let why = why.unwrap_err().to_string();
+        assert!(
+            why.contains("trained beside sound weights of sha256 0") && why.contains("train it again"),
+            "{why}"
+        );
+        assert!(models.fusion.is_none() && models.action.is_some());
+        // Fights are then judged by the clip model's own threshold.
+        let threshold = models.action.as_ref().unwrap().manifest().labels[0].threshold;
+        assert_eq!(models.fight_threshold(), Some(threshold));
     }
 }

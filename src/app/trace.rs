@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::CameraConfig;
 use crate::data::{Alert, Kind, Phase, Severity};
+use crate::fusion::pool;
 use crate::stages::Verdict;
 
 /// One modality's scores over time, in seconds from the recording's start.
@@ -17,6 +18,13 @@ pub struct Lane {
     pub series: BTreeMap<String, Vec<(f64, f64)>>,
     /// Label → the value from which it counts.
     pub thresholds: BTreeMap<String, f64>,
+}
+
+impl Lane {
+    fn point(&mut self, label: &str, at_s: f64, value: f32) {
+        let series = self.series.entry(label.to_owned()).or_default();
+        series.push((at_s, f64::from(value)));
+    }
 }
 
 /// Something found at a moment.
@@ -49,6 +57,8 @@ pub struct Trace {
     pub start_utc_ns: Option<i64>,
 }
 
+/// The learned fusion's word on a fight.
+const TOGETHER: &str = "fight together";
 const SCORES: (f64, f64) = (0.0, 1.0);
 const LEVELS_DBFS: (f64, f64) = (-90.0, 0.0);
 
@@ -65,6 +75,12 @@ impl Trace {
             let lane = trace.lane("audio", SCORES, "score");
             lane.thresholds.insert(rule.kind.to_string(), f64::from(rule.threshold));
         }
+        if let Some(fight) = &camera.behaviour.fight {
+            for (name, label) in [("action", Kind::Fight.as_str()), ("fusion", TOGETHER)] {
+                let lane = trace.lane(name, SCORES, "score");
+                lane.thresholds.insert(label.to_owned(), f64::from(fight.threshold));
+            }
+        }
         trace
     }
 
@@ -75,6 +91,9 @@ impl Trace {
             self.seconds = self.seconds.max(seconds(window.end_ns));
             self.see(verdict, seconds);
             self.hear(verdict, seconds);
+            self.act(verdict, seconds);
+            self.fuse(verdict, seconds);
+            self.feel(verdict, seconds(window.end_ns));
             for finding in &verdict.findings {
                 self.findings.push(Mark {
                     at_s: seconds(finding.at_ns),
@@ -115,15 +134,51 @@ impl Trace {
             let lane = self.lane("audio", SCORES, "score");
             for (label, score) in heard.labels.iter().zip(&patch.scores) {
                 if &**label != "background" {
-                    lane.series
-                        .entry(label.to_string())
-                        .or_default()
-                        .push((at_s, f64::from(*score)));
+                    lane.point(label, at_s, *score);
                 }
             }
             let level = self.lane("level", LEVELS_DBFS, "dBFS");
             let dbfs = f64::from(patch.level_dbfs).max(LEVELS_DBFS.0);
             level.series.entry("loudness".into()).or_default().push((at_s, dbfs));
+        }
+    }
+
+    /// What the clip model says of the clip that ends there. The last label is what it says else.
+    fn act(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
+        let Some(acted) = verdict.acted() else { return };
+        let lane = self.lane("action", SCORES, "score");
+        let told = acted.labels.len().saturating_sub(1).max(1);
+        for (label, score) in acted.labels.iter().zip(&acted.scores).take(told) {
+            lane.point(label, seconds(acted.end_ns), *score);
+        }
+    }
+
+    /// What the learned fusion makes of picture and sound of a clip, together and of each alone.
+    fn fuse(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
+        let (Some(blend), Some(acted)) = (&verdict.blend, verdict.acted()) else {
+            return;
+        };
+        let (lane, at_s) = (self.lane("fusion", SCORES, "score"), seconds(acted.end_ns));
+        lane.point(TOGETHER, at_s, pool(blend.prior, &blend.evidence));
+        for evidence in &blend.evidence {
+            let name = format!("{} by {} alone", evidence.label, evidence.modality);
+            lane.point(&name, at_s, evidence.score);
+        }
+    }
+
+    /// What faces, voice and both seem to express; nothing where nothing was read lately.
+    fn feel(&mut self, verdict: &Verdict, at_s: f64) {
+        let Some(emotion) = &verdict.emotion else { return };
+        let lanes = [
+            ("face", &emotion.face),
+            ("voice", &emotion.speech),
+            ("emotion", &emotion.fused),
+        ];
+        for (name, says) in lanes {
+            let lane = self.lane(name, SCORES, "score");
+            for (label, p) in says.iter().flatten().filter(|(label, _)| &**label != "neutral") {
+                lane.point(label, at_s, *p);
+            }
         }
     }
 
@@ -169,4 +224,76 @@ impl Trace {
 
 fn named(kind: Kind, zone: Option<&str>) -> String {
     zone.map_or_else(|| kind.to_string(), |zone| format!("{kind} {zone}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{
+        ActionReport, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Snapshots, Status, Window,
+    };
+    use crate::fusion::{Blend, LogOdds};
+
+    #[test]
+    fn clip_model_fusion_and_emotion_have_a_lane_each() {
+        let window = Window {
+            camera: CameraId::new("yard"),
+            seq: 0,
+            start_ns: 0,
+            end_ns: 500_000_000,
+            frames: vec![],
+            audio: vec![],
+            audio_state: AudioState::Present,
+            utc_offset_ns: 0,
+            arrived_ns: 0,
+            discontinuity: false,
+        };
+        let acted = ActionReport {
+            start_ns: 0,
+            end_ns: 400_000_000,
+            scores: vec![0.75, 0.25],
+            labels: ["fight".into(), "no_fight".into()].into(),
+            model: "action@1".into(),
+        };
+        let mut reports = Reports::default();
+        reports.put(Report {
+            body: ReportBody::Action(acted),
+            ..Report::bare(window.camera.clone(), 0, Branch::Action, Status::Ok)
+        });
+        let odds = LogOdds {
+            both: 2.0,
+            video: 1.0,
+            audio: Some(0.5),
+            none: 0.0,
+        };
+        let face = Some(vec![("neutral".into(), 0.25), ("anger".into(), 0.75)]);
+        let verdict = Verdict {
+            camera: window.camera.clone(),
+            window: Some(Arc::new(window)),
+            reports,
+            findings: vec![],
+            alerts: vec![],
+            snapshots: Snapshots::Off,
+            learned: None,
+            emotion: Some(Emotion {
+                face,
+                ..Emotion::default()
+            }),
+            blend: Some(Blend::new(odds, &"av@1".into(), &"fight".into(), 0, 0)),
+        };
+        let mut trace = Trace::default();
+        trace.take(&verdict);
+        let last = |lane: &str, label: &str| {
+            let lane = trace.lanes.iter().find(|l| l.name == lane)?;
+            lane.series.get(label)?.last().copied()
+        };
+        assert_eq!(last("action", "fight"), Some((0.4, 0.75)));
+        assert_eq!(last("action", "no_fight"), None);
+        assert_eq!(last("face", "anger"), Some((0.5, 0.75)));
+        assert_eq!(last("face", "neutral"), None);
+        let near = |label, expected: f64| (last("fusion", label).unwrap().1 - expected).abs() < 1e-3;
+        assert!(near(TOGETHER, 0.881) && near("fight by video alone", 0.731) && near("fight by audio alone", 0.622));
+    }
 }

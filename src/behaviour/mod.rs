@@ -5,6 +5,7 @@ mod fall;
 mod fight;
 mod gait;
 mod lines;
+mod moods;
 mod places;
 mod running;
 mod sounds;
@@ -19,7 +20,7 @@ use crate::data::{
     AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Reports, Track,
     VisionReport,
 };
-use crate::fusion::{Blend, contribution, pool};
+use crate::fusion::{Blend, Mood, contribution, pool};
 use anomaly::Anomaly;
 pub use anomaly::AnomalyOptions;
 use fall::Fall;
@@ -28,6 +29,7 @@ pub use fight::FightOptions;
 use fight::{Fight, Scene};
 use gait::Gaits;
 use lines::LineRule;
+use moods::MoodWatch;
 use running::Running;
 pub use running::RunningOptions;
 use sounds::SoundRules;
@@ -94,12 +96,33 @@ pub struct SoundRule {
     pub min_windows: u32,
 }
 
+/// What `aggression` or `distress` needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoodRule {
+    pub kind: Kind,
+    /// Least pooled probability of a window.
+    pub threshold: f32,
+    /// Seconds that it lasts while both picture and sound argue for it; four times as long where only one does.
+    pub min_s: f32,
+}
+
+impl MoodRule {
+    pub fn default_for(kind: Kind) -> Self {
+        Self {
+            kind,
+            threshold: 0.5,
+            min_s: 3.0,
+        }
+    }
+}
+
 /// Everything that one camera looks and listens for.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct BehaviourOptions {
     pub zones: Vec<Zone>,
     pub lines: Vec<Line>,
     pub sounds: Vec<SoundRule>,
+    pub moods: Vec<MoodRule>,
     /// None: the camera does not look for it.
     pub running: Option<RunningOptions>,
     pub fall: Option<FallOptions>,
@@ -114,6 +137,9 @@ impl BehaviourOptions {
         let own = std::mem::take(&mut self.sounds);
         let kept = |kind| own.iter().find(|s| s.kind == kind).cloned();
         self.sounds = other.sounds.into_iter().map(|s| kept(s.kind).unwrap_or(s)).collect();
+        let own = std::mem::take(&mut self.moods);
+        let kept = |kind| own.iter().find(|m| m.kind == kind).cloned();
+        self.moods = other.moods.into_iter().map(|m| kept(m.kind).unwrap_or(m)).collect();
         self.running = other.running.map(|new| self.running.take().unwrap_or(new));
         self.fall = other.fall.map(|new| self.fall.take().unwrap_or(new));
         self.fight = other.fight.map(|new| self.fight.take().unwrap_or(new));
@@ -158,6 +184,7 @@ pub struct Behaviour {
     tamper: Option<Tamper>,
     anomaly: Option<Anomaly>,
     sounds: SoundRules,
+    moods: Vec<MoodWatch>,
     fight: Option<Fight>,
 }
 
@@ -175,6 +202,7 @@ impl Behaviour {
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
             lines: options.lines.into_iter().map(LineRule::new).collect(),
             sounds: SoundRules::new(options.sounds),
+            moods: options.moods.into_iter().map(MoodWatch::new).collect(),
             fight: options.fight.map(Fight::new),
         }
     }
@@ -260,6 +288,12 @@ impl Behaviour {
         self.fight.as_mut()?.observe(&scene)
     }
 
+    /// What people of a window that ends at `now_ns` seem to express; only of cameras that have opted in.
+    pub fn feel(&mut self, mood: &Mood, reports: &Reports, now_ns: u64) -> Vec<Finding> {
+        let findings = self.moods.iter_mut().map(|rule| rule.observe(mood, reports, now_ns));
+        findings.flatten().collect()
+    }
+
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
     pub fn reset(&mut self) {
         self.still.forget_tracks();
@@ -272,6 +306,7 @@ impl Behaviour {
         self.tamper.iter_mut().for_each(Tamper::reset);
         self.anomaly.iter_mut().for_each(Anomaly::reset);
         self.sounds.reset();
+        self.moods.iter_mut().for_each(MoodWatch::reset);
         self.fight.iter_mut().for_each(Fight::reset);
     }
 }

@@ -23,7 +23,8 @@ pub struct Args {
     /// Recordings, or folders of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Takes cameras and models from a configuration. Without it: every kind, and the whole picture as a zone.
+    /// Takes cameras and models from a configuration. Without it: every kind but aggression and distress, and the whole
+    /// picture as a zone.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Which camera of the configuration; its first by default.
@@ -166,6 +167,16 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
             .iter()
             .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
         let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
+        if let Some(kind) = kinds.iter().find(|k| k.is_mood()) {
+            // Whoever names such a kind for a recording has opted in; a configured camera's own word is law.
+            ensure!(
+                args.config.is_none() || setup.camera.emotion,
+                "{kind} needs emotion = true for camera {}",
+                setup.camera.ingest.id
+            );
+            setup.camera.emotion = true;
+            setup.camera.ingest.native = true;
+        }
         let timezone = setup.camera.policy.timezone.clone();
         setup.camera.policy = PolicyOptions {
             timezone,
@@ -193,13 +204,13 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     })
 }
 
-/// Every kind, and the whole picture as a zone.
+/// Every kind but those that a camera must opt into, and the whole picture as a zone.
 fn default(args: &Args) -> Setup {
-    let kinds = Kind::ALL;
+    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|k| !k.is_mood()).collect();
     let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(x, y)| Point { x, y });
     let mut zone = Zone::new("picture", corners.to_vec());
     zone.kinds = vec![Kind::Intrusion, Kind::Loitering, Kind::Crowd];
-    let mut behaviour = default_behaviour(kinds);
+    let mut behaviour = default_behaviour(&kinds);
     behaviour.zones.push(zone);
     let id = CameraId::new(args.camera.as_deref().unwrap_or("replay"));
     let camera = CameraConfig {
@@ -213,7 +224,7 @@ fn default(args: &Args) -> Setup {
             "truck".into(),
         ],
         behaviour,
-        policy: default_policy(kinds),
+        policy: default_policy(&kinds),
         snapshots: Snapshots::Off,
         emotion: false,
     };

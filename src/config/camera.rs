@@ -13,7 +13,7 @@ use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
 use super::url::url;
 use crate::behaviour::{
-    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, RunningOptions, SoundRule,
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, MoodRule, RunningOptions, SoundRule,
     TamperOptions, Zone,
 };
 use crate::data::{CameraId, Direction, Kind, Snapshots};
@@ -45,6 +45,11 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
     });
     BehaviourOptions {
         sounds: sounds.collect(),
+        moods: kinds
+            .iter()
+            .filter(|k| k.is_mood())
+            .map(|k| MoodRule::default_for(*k))
+            .collect(),
         running: kinds.contains(&Kind::Running).then(RunningOptions::default),
         fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
         fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
@@ -132,6 +137,12 @@ pub(super) fn camera(
         raw.kinds.as_ref().or(defaults.kinds.as_ref()),
         &DEFAULT_KINDS,
     );
+    if let Some(kind) = kinds.iter().find(|k| k.is_mood() && !emotion) {
+        judge.error(
+            &at("kinds"),
+            format!("{kind} reads what faces and voices seem to express: it needs the camera's emotion = true"),
+        );
+    }
     let detect: Vec<Arc<str>> = match raw.detect.as_ref().or(defaults.detect.as_ref()) {
         Some(classes) => classes.iter().map(|c| c.as_str().into()).collect(),
         None => vec!["person".into()],

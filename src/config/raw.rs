@@ -115,8 +115,8 @@ pub struct Models {
     pub face_emotion: Option<String>,
     /// Folder of the clip model within it, which `fight` needs. Default: `action`.
     pub action: Option<String>,
-    /// Folder of the learned fusion of clips and sounds within it, where there is one; none ships with this version.
-    /// Default: `av_fight`.
+    /// Folder of the learned fusion of clips and sounds within it, which `fight` uses where it is there and belongs to
+    /// the clip model and the sound model beside it. Default: `av_fight`.
     pub av_fight: Option<String>,
     /// Folder of the speech emotion model within it. Default: `speech_emotion`.
     pub speech_emotion: Option<String>,
@@ -220,7 +220,8 @@ pub struct Camera {
     pub snapshots: Option<String>,
     /// As in `[camera_defaults]`.
     pub clock: Option<String>,
-    /// Reads what faces and voices seem to express. The law limits this: see the models' cards. Default: false.
+    /// Reads what faces and voices seem to express; `aggression` and `distress` need it. The law limits this: see the
+    /// models' cards. Default: false.
     pub emotion: Option<bool>,
     /// Gating is not available in this version: only `always`.
     pub gating: Option<String>,
@@ -300,7 +301,8 @@ pub struct Rule {
     pub kind: Option<String>,
     /// Only for this zone or line; such a rule takes severity, times and hours, and goes before one without a zone.
     pub zone: Option<String>,
-    /// Least probability of a patch of sound, or of a window for `fight`. Default: the model's threshold.
+    /// Least probability of a patch of sound, or of a window for `fight`, `aggression` and `distress`. Default: the
+    /// model's threshold; 0.5 for aggression and distress.
     pub threshold: Option<f32>,
     /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion, glass_break and scream 1.
     /// For `fight`: windows in a row. Default: 2.
@@ -308,7 +310,8 @@ pub struct Rule {
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.
     pub speed: Option<f32>,
-    /// `running`, `tamper`: seconds that it lasts. Default: 1 for running, 10 for tamper.
+    /// `running`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as long where only
+    /// picture or only sound argues for it. Default: 1 for running, 10 for tamper, 3 for aggression and distress.
     pub min_s: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,

@@ -113,7 +113,11 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     // What each key is for. One that the kind does not take is a mistake, not an idle wish.
     let given: [(&str, bool, &[Kind]); 7] = [
         ("speed", rule.speed.is_some(), &[Kind::Running]),
-        ("min_s", rule.min_s.is_some(), &[Kind::Running, Kind::Tamper]),
+        (
+            "min_s",
+            rule.min_s.is_some(),
+            &[Kind::Running, Kind::Tamper, Kind::Aggression, Kind::Distress],
+        ),
         ("stay_down_s", rule.stay_down_s.is_some(), &[Kind::Fall]),
         ("frozen_s", rule.frozen_s.is_some(), &[Kind::Tamper]),
         ("warm_up_h", rule.warm_up_h.is_some(), &[Kind::Anomaly]),
@@ -143,6 +147,9 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
         anomaly.decay_days = judge.number(&at.key("decay_days"), rule.decay_days, 1.0, 3650.0, anomaly.decay_days);
         anomaly.per_day = judge.number(&at.key("per_day"), rule.per_day, 0.01, 1000.0, anomaly.per_day);
     }
+    if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
+        mood.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 60.0, mood.min_s);
+    }
     let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
     match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
         Some(_) if is_sound && rule.zone.is_some() => {
@@ -161,10 +168,18 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
                 fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
             }
         }
+        None if kind.is_mood() && rule.zone.is_none() && rule.min_windows.is_none() => {
+            if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
+                mood.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.05, 1.0, mood.threshold);
+            }
+        }
         None if is_sound => {
             judge.error(
                 &at.key("kind"),
-                format!("threshold and min_windows are for sounds and fight; {kind} takes its zone's min_score"),
+                format!(
+                    "threshold and min_windows are for sounds and fight, threshold for aggression and distress; {kind} \
+                     takes its zone's min_score"
+                ),
             );
         }
         None => {}
@@ -211,6 +226,10 @@ fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptio
         if fight.threshold != MODEL_THRESHOLD {
             judge.note(&at.key("threshold"), number(fight.threshold));
         }
+    }
+    if let Some(mood) = behaviour.moods.iter().find(|m| m.kind == kind) {
+        judge.note(&at.key("threshold"), number(mood.threshold));
+        judge.note(&at.key("min_s"), number(mood.min_s));
     }
     let mut note = |key, value| {
         judge.note(&at.key(key), number(value));

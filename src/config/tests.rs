@@ -1,3 +1,5 @@
+mod kinds_tests;
+
 use super::*;
 
 fn around() -> Surroundings {
@@ -389,43 +391,4 @@ fn a_rule_says_what_it_cannot_do() {
     assert!(has(15, "no zone and no line `lawn`"), "{errors:#?}");
     assert!(has(18, "a rule without a zone"), "{errors:#?}");
     assert_eq!(errors.len(), 5, "{errors:#?}");
-}
-
-#[test]
-fn fight_needs_the_clip_model_and_its_rate() {
-    let load = |around: &Surroundings, rate: &str| {
-        let text = format!("[[camera]]\nid = \"a\"\nurl = \"rtsp://10.0.0.1/x\"\nkinds = [\"fight\"]\n{rate}");
-        load_texts(vec![("w.toml".into(), text)], around).unwrap()
-    };
-    let errors = load(&around(), "").camera_errors;
-    assert!(
-        errors[0].to_string().contains("fight needs the clip model"),
-        "{errors:?}"
-    );
-
-    let with_model = Surroundings {
-        needs_fps: |dir| dir.ends_with("action").then_some(6.0),
-        ..around()
-    };
-    let loaded = load(&with_model, "");
-    assert_eq!(loaded.config.cameras[0].ingest.analysis_fps, 6.0);
-    assert!(loaded.config.cameras[0].behaviour.fight.is_some());
-    let errors = load(&with_model, "analysis_fps = 5.0\n").camera_errors;
-    assert!(errors[0].to_string().contains("the model action needs 6"), "{errors:?}");
-}
-
-#[test]
-fn the_way_to_join_picture_and_sound_is_one_of_four() {
-    let load = |word: &str| {
-        load_texts(
-            vec![("w.toml".into(), format!("[fusion]\nmethod = \"{word}\"\n"))],
-            &around(),
-        )
-    };
-    assert_eq!(
-        load("gated").unwrap().config.models.fusion,
-        Some(crate::nn::FusionMethod::Gated)
-    );
-    let errors = load("gate").unwrap_err();
-    assert!(errors[0].to_string().contains("did you mean `gated`"), "{errors:?}");
 }

@@ -42,6 +42,8 @@ named! {
         Tamper = "tamper",
         Anomaly = "anomaly",
         Fight = "fight",
+        Aggression = "aggression",
+        Distress = "distress",
         Gunshot = "gunshot",
         Explosion = "explosion",
         GlassBreak = "glass_break",
@@ -53,6 +55,11 @@ named! {
 }
 
 impl Kind {
+    /// Kinds that rest on what faces and voices seem to express: only for cameras that have opted into emotion.
+    pub fn is_mood(self) -> bool {
+        matches!(self, Self::Aggression | Self::Distress)
+    }
+
     /// Kinds heard, not seen: their word is also the label of the sound model or of the rule.
     pub fn is_sound(self) -> bool {
         matches!(

@@ -4,12 +4,11 @@
 //! logarithmic opinion pool (Genest & Zidek, 1986). A modality that is missing adds nothing.
 
 mod blend;
-
-pub use blend::{Blend, LogOdds};
 mod emotion;
 mod mood;
 
-pub use mood::Mood;
+pub use blend::{Blend, LogOdds};
+pub use mood::{Mood, Reading};
 
 use crate::data::{Evidence, EvidenceItem};
 

@@ -1,6 +1,7 @@
 //! What a camera's people seem to express now: the faces and voices read lately.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::emotion::{mean, opinion_pool};
 use crate::data::{Distribution, Emotion, FaceReport};
@@ -19,6 +20,16 @@ struct Read {
     at_ns: u64,
     weight: f32,
     says: Distribution,
+    model: Arc<str>,
+}
+
+/// What a model read, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub says: Distribution,
+    /// `name@version`
+    pub model: Arc<str>,
+    pub at_ns: u64,
 }
 
 impl Mood {
@@ -29,17 +40,19 @@ impl Mood {
                 at_ns: faces.at_ns,
                 weight: face.quality,
                 says: says.collect(),
+                model: faces.model.clone(),
             };
             self.faces.insert(face.track, read);
         }
     }
 
-    /// A voice; `at_ns` is the end of what was heard.
-    pub fn hear(&mut self, says: Distribution, at_ns: u64) {
+    /// A voice, by a model; `at_ns` is the end of what was heard.
+    pub fn hear(&mut self, says: Distribution, model: Arc<str>, at_ns: u64) {
         self.speech = Some(Read {
             at_ns,
             weight: 1.0,
             says,
+            model,
         });
     }
 
@@ -55,6 +68,25 @@ impl Mood {
             _ => face.clone().or_else(|| speech.clone()),
         };
         Emotion { face, speech, fused }
+    }
+
+    /// The mean of the faces that were read since a time, each by how much it shows, and the voice if it was.
+    pub fn readings(&self, since_ns: u64) -> (Option<Reading>, Option<Reading>) {
+        let faces = || self.faces.values().filter(|r| r.at_ns >= since_ns);
+        let newest = faces().max_by_key(|r| r.at_ns);
+        let face = newest.and_then(|newest| {
+            Some(Reading {
+                says: mean(faces().map(|r| (r.weight, &r.says)))?,
+                model: newest.model.clone(),
+                at_ns: newest.at_ns,
+            })
+        });
+        let voice = self.speech.as_ref().filter(|r| r.at_ns >= since_ns).map(|r| Reading {
+            says: r.says.clone(),
+            model: r.model.clone(),
+            at_ns: r.at_ns,
+        });
+        (face, voice)
     }
 
     /// The faces of these tracks, where they are fresh.
@@ -114,7 +146,11 @@ mod tests {
     #[test]
     fn a_voice_is_pooled_with_the_faces_and_stands_alone_without_them() {
         let mut mood = Mood::default();
-        mood.hear(vec![("neutral".into(), 0.4), ("anger".into(), 0.6)], S);
+        mood.hear(
+            vec![("neutral".into(), 0.4), ("anger".into(), 0.6)],
+            "voice@1".into(),
+            S,
+        );
         let alone = mood.now(S);
         assert_eq!((alone.face.is_none(), &alone.fused), (true, &alone.speech));
         mood.see(&faces(S, &[(1, 0.9, 0.6)]));

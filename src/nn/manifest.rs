@@ -1,5 +1,6 @@
 //! `model.toml`: what a model is, what it takes, and how its weights are known to be the right ones.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ pub struct Manifest {
     /// The architecture's own switches; see [`Manifest::config`].
     #[serde(default)]
     arch_config: toml::Table,
+    /// Whose embeddings it takes: the task of each other model → sha256 of the weights that this one was trained beside.
+    #[serde(default)]
+    beside: BTreeMap<String, String>,
     #[serde(rename = "label")]
     pub labels: Vec<Label>,
     #[serde(skip)]
@@ -175,6 +179,29 @@ impl Manifest {
             )));
         }
         Ok(bytes)
+    }
+
+    /// Refuses another model than the one whose embeddings this one was trained on: those of any other mean nothing to
+    /// it, whatever their length.
+    ///
+    /// # Errors
+    /// The manifest names other weights for that task, or none.
+    pub fn expect_beside(&self, other: &Self) -> Result<(), ModelError> {
+        let pinned = self.beside.get(&other.task).map(String::as_str).unwrap_or("none");
+        if pinned == other.weights.sha256 {
+            return Ok(());
+        }
+        Err(ModelError::File {
+            path: self.dir.join("model.toml"),
+            why: format!(
+                "{} was trained beside {} weights of sha256 {pinned}, but {} has {}: train it again beside those, or \
+                 leave it out",
+                self.id(),
+                other.task,
+                other.id(),
+                other.weights.sha256
+            ),
+        })
     }
 
     /// Refuses a manifest that is for something else.

@@ -22,12 +22,22 @@ pub trait BlendFight: Send {
 const SILENT_DBFS: f32 = -60.0;
 /// Sound counts to a clip when it ended at most so long after it. More is skew, and such sound is left out.
 const MAX_SKEW_NS: u64 = 500_000_000;
-/// Embeddings that are kept: those of five seconds.
+/// Windows whose sounds are kept: those of five seconds, or of more where windows are longer.
 const KEEP: usize = 10;
 
-/// What was heard lately: start, end and embedding of a patch.
+/// What was heard lately, by window.
 #[derive(Default)]
-pub(super) struct Sounds(VecDeque<(u64, u64, Embedding)>);
+pub(super) struct Sounds(VecDeque<Sound>);
+
+/// The patches of a window, and the mean of their embeddings.
+struct Sound {
+    /// When the last of them began.
+    last_ns: u64,
+    start_ns: u64,
+    end_ns: u64,
+    patches: f32,
+    embedding: Embedding,
+}
 
 impl Sounds {
     pub fn clear(&mut self) {
@@ -35,32 +45,36 @@ impl Sounds {
     }
 
     pub fn take(&mut self, reports: &Reports) {
-        let (Some(patch), Some(embedding)) = (
-            reports.heard().and_then(|h| h.patches.last()),
-            reports.get(Branch::Hearing).and_then(|r| r.embedding.clone()),
-        ) else {
+        let embedding = reports.get(Branch::Hearing).and_then(|r| r.embedding.clone());
+        let patches = reports.heard().map_or(&[][..], |h| &h.patches);
+        let (Some(first), Some(last), Some(embedding)) = (patches.first(), patches.last(), embedding) else {
             return;
         };
-        if patch.level_dbfs < SILENT_DBFS {
+        if patches.iter().all(|p| p.level_dbfs < SILENT_DBFS) {
             return;
         }
-        self.0.push_back((patch.start_ns, patch.end_ns, embedding));
+        self.0.push_back(Sound {
+            last_ns: last.start_ns,
+            start_ns: first.start_ns,
+            end_ns: last.end_ns,
+            patches: patches.len() as f32,
+            embedding,
+        });
         while self.0.len() > KEEP {
             self.0.pop_front();
         }
     }
 
-    /// The mean of the patches that lie within a clip, and when the last of them began.
+    /// The mean of the patches that were heard during a clip, and when the last of them began.
     fn during(&self, start_ns: u64, end_ns: u64) -> Option<(Vec<f32>, u64)> {
         let mut sum: Vec<f32> = Vec::new();
         let (mut n, mut last_ns) = (0f32, 0);
-        for (from_ns, to_ns, embedding) in &self.0 {
-            if *to_ns <= start_ns || *to_ns > end_ns + MAX_SKEW_NS {
-                continue;
-            }
-            sum.resize(embedding.len(), 0.0);
-            sum.iter_mut().zip(embedding.iter()).for_each(|(s, e)| *s += e);
-            (n, last_ns) = (n + 1.0, *from_ns);
+        let lies_within = |s: &&Sound| s.end_ns > start_ns && s.end_ns <= end_ns + MAX_SKEW_NS && s.start_ns < end_ns;
+        for sound in self.0.iter().filter(lies_within) {
+            sum.resize(sound.embedding.len(), 0.0);
+            let each = sum.iter_mut().zip(sound.embedding.iter());
+            each.for_each(|(s, e)| *s += sound.patches * e);
+            (n, last_ns) = (n + sound.patches, sound.last_ns);
         }
         (n > 0.0).then(|| (sum.iter().map(|s| s / n).collect(), last_ns))
     }
@@ -94,18 +108,4 @@ fn weigh(head: &mut dyn BlendFight, acted: &ActionReport, video: &[f32], sounds:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: u64 = 1_000_000_000;
-
-    #[test]
-    fn only_sounds_during_the_clip_are_joined_with_it() {
-        let mut sounds = Sounds::default();
-        for (start, value) in [(0, 1.0), (2, 2.0), (3, 4.0), (8, 9.0)] {
-            sounds.0.push_back((start * S, (start + 1) * S, Arc::from([value])));
-        }
-        assert_eq!(sounds.during(2 * S, 4 * S), Some((vec![3.0], 3 * S)));
-        assert_eq!(sounds.during(5 * S, 6 * S), None);
-    }
-}
+mod tests;

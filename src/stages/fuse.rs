@@ -12,7 +12,7 @@ use crate::data::{
     VisionReport, Window,
 };
 use crate::error::StageError;
-use crate::fusion::Mood;
+use crate::fusion::{Blend, Mood};
 use crate::policy::AlertLife;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +53,8 @@ pub struct Verdict {
     pub learned: Option<Arc<str>>,
     /// Only of cameras that have opted in.
     pub emotion: Option<Emotion>,
+    /// What the learned fusion made of the window's clip, whether that was a finding or not.
+    pub blend: Option<Blend>,
 }
 
 impl Verdict {
@@ -168,6 +170,7 @@ impl Fuse {
                     snapshots: Snapshots::Off,
                     learned,
                     emotion,
+                    blend: None,
                 });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
@@ -204,6 +207,7 @@ impl Fuse {
                 snapshots: Snapshots::Off,
                 learned: None,
                 emotion: mind.profile.emotion.then(Emotion::default),
+                blend: None,
             });
         }
     }
@@ -243,8 +247,11 @@ impl CameraMind {
             findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
             if let Some(voice) = &heard.speech_emotion {
                 let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
-                self.mood.hear(says.collect(), voice.end_ns);
+                self.mood.hear(says.collect(), voice.model.clone(), voice.end_ns);
             }
+        }
+        if job.profile.emotion {
+            findings.extend(self.behaviour.feel(&self.mood, &reports, window.end_ns));
         }
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
             findings.extend(self.behaviour.look(look, frame.pts_ns));
@@ -255,10 +262,12 @@ impl CameraMind {
             self.told_ns = Some(window.end_ns);
             learned = self.behaviour.learned();
         }
+        let mut blended = None;
         if self.behaviour.wants_fights() {
             self.sounds.take(&reports);
             let blend = fusion.and_then(|head| blend(head, &reports, &self.sounds));
             findings.extend(self.behaviour.act(&reports, blend.as_ref()));
+            blended = blend;
         }
         // Alerts change last: whatever panics above loses none of their messages.
         let mut alerts = Vec::new();
@@ -286,6 +295,7 @@ impl CameraMind {
             snapshots: self.profile.snapshots,
             learned,
             emotion,
+            blend: blended,
         }
     }
 }

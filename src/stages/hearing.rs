@@ -124,7 +124,7 @@ impl Hearing {
             let slices: Vec<&[f32]> = cuts.iter().map(|(_, s)| &s[..]).collect();
             self.model.classify(&slices).map_err(StageError::Model)?
         };
-        let embedding = scored.last().map(|s| s.embedding.clone());
+        let embedding = mean(&scored);
         let mut patches = Vec::with_capacity(cuts.len());
         for ((start_ns, samples), heard) in cuts.iter().zip(scored) {
             let mut scores = heard.scores;
@@ -162,6 +162,19 @@ impl Hearing {
             ..bare
         })
     }
+}
+
+/// The mean embedding of a window's patches: a longer window has more than one.
+fn mean(scored: &[SoundScores]) -> Option<Arc<[f32]>> {
+    let (first, rest) = scored.split_first()?;
+    if rest.is_empty() {
+        return Some(first.embedding.clone());
+    }
+    let mut sum = first.embedding.to_vec();
+    for patch in rest {
+        sum.iter_mut().zip(patch.embedding.iter()).for_each(|(s, e)| *s += e);
+    }
+    Some(sum.iter().map(|s| s / scored.len() as f32).collect())
 }
 
 impl Ears {
@@ -277,6 +290,17 @@ mod tests {
         assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
         let cuts = ring.take(&window(1, 5_000_000_000, 16_000), 15_360, 7_680);
         assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [5_000_000_000]);
+    }
+
+    #[test]
+    fn a_windows_embedding_is_that_of_all_its_patches() {
+        let patch = |v: [f32; 2]| SoundScores {
+            scores: vec![],
+            embedding: v.into(),
+        };
+        assert!(mean(&[]).is_none());
+        assert_eq!(&*mean(&[patch([1.0, 4.0])]).unwrap(), [1.0, 4.0]);
+        assert_eq!(&*mean(&[patch([1.0, 4.0]), patch([3.0, 0.0])]).unwrap(), [2.0, 2.0]);
     }
 
     #[test]

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
 use watchfire::config::{Surroundings, load_texts};
-use watchfire::data::{Alert, BBox, CameraId, EndReason, HearingReport, SoundPatch, Track, TrackedFrame, VisionReport};
+use watchfire::data::{
+    Alert, BBox, Branch, CameraId, EndReason, Finding, HearingReport, Kind, Report, ReportBody, Reports, SoundPatch,
+    Status, Track, TrackedFrame, VisionReport,
+};
+use watchfire::fusion::Mood;
 use watchfire::picture_stats::picture_stats;
 use watchfire::policy::{AlertLife, PolicyOptions};
 
+use super::feelings::{faces, voice};
 use super::story::{Flicker, Place, Story, Walk};
 use super::view::picture;
 
@@ -32,6 +37,7 @@ pub struct Twist {
 /// The alerts of a story in their order, times in nanoseconds since its start.
 pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
     let (behaviour, policy) = options(story, twist);
+    let (emotion, mut mood) = (!behaviour.moods.is_empty(), Mood::default());
     let start: Option<jiff::Timestamp> = story.start.as_ref().map(|t| t.parse().unwrap());
     let start_ns = start.map_or(0, |t| t.as_nanosecond() as i64);
     let shift_ns = (twist.later_s * S) as u64;
@@ -45,16 +51,21 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         let (from, to) = (w as f64 * WINDOW_S, (w + 1) as f64 * WINDOW_S);
         if story.cut.iter().any(|c| (from..to).contains(c)) {
             mind.reset();
+            mood.reset();
         }
-        let mut findings = mind.see(&stage.seen(from, to, shift_ns), offset_ns);
+        let now_ns = (to * S) as u64 + shift_ns;
+        let (seen, heard) = (stage.seen(from, to, shift_ns), stage.heard(from, to, shift_ns));
+        let mut findings = mind.see(&seen, offset_ns);
         if !story.sound.is_empty() {
-            findings.extend(mind.hear(&stage.heard(from, to, shift_ns), offset_ns));
+            findings.extend(mind.hear(&heard, offset_ns));
+        }
+        if emotion {
+            findings.extend(feel(&mut mind, &mut mood, seen, heard, now_ns));
         }
         if !story.view.is_empty() {
             let look = picture_stats(&picture(&story.view, from));
             findings.extend(mind.look(&look, (from * S) as u64 + shift_ns));
         }
-        let now_ns = (to * S) as u64 + shift_ns;
         alerts.extend(life.step(&findings, now_ns, offset_ns));
     }
     let end_ns = (windows as f64 * WINDOW_S * S) as u64 + shift_ns;
@@ -67,6 +78,26 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
     alerts
 }
 
+/// As the fuse stage does it.
+fn feel(mind: &mut Behaviour, mood: &mut Mood, seen: VisionReport, heard: HearingReport, now_ns: u64) -> Vec<Finding> {
+    seen.faces.iter().for_each(|faces| mood.see(faces));
+    if let Some(voice) = &heard.speech_emotion {
+        let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
+        mood.hear(says.collect(), voice.model.clone(), voice.end_ns);
+    }
+    let mut reports = Reports::default();
+    for (branch, body) in [
+        (Branch::Vision, ReportBody::Vision(seen)),
+        (Branch::Hearing, ReportBody::Hearing(heard)),
+    ] {
+        reports.put(Report {
+            body,
+            ..Report::bare(CameraId::new("story"), 0, branch, Status::Ok)
+        });
+    }
+    mind.feel(mood, &reports, now_ns)
+}
+
 /// The story's zones, lines and rules go through the real configuration.
 fn options(story: &Story, twist: Twist) -> (BehaviourOptions, PolicyOptions) {
     let mut camera = toml::Table::new();
@@ -74,6 +105,8 @@ fn options(story: &Story, twist: Twist) -> (BehaviourOptions, PolicyOptions) {
     camera.insert("url".into(), "rtsp://127.0.0.1/story".into());
     if let Some(kinds) = &story.kinds {
         camera.insert("kinds".into(), kinds.clone().into());
+        let is_mood = |word: &String| word.parse::<Kind>().is_ok_and(Kind::is_mood);
+        camera.insert("emotion".into(), kinds.iter().any(is_mood).into());
     }
     for (key, tables) in [("zone", &story.zone), ("line", &story.line), ("rule", &story.rule)] {
         let tables: Vec<toml::Value> = tables
@@ -211,14 +244,15 @@ impl<'a> Stage<'a> {
 
     fn seen(&mut self, from: f64, to: f64, shift_ns: u64) -> VisionReport {
         let fps = f64::from(self.story.fps);
-        let frames = ((from * fps).ceil() as u64..(to * fps).ceil() as u64)
+        let frames: Vec<TrackedFrame> = ((from * fps).ceil() as u64..(to * fps).ceil() as u64)
             .map(|frame| self.frame(frame, frame as f64 / fps, shift_ns))
             .collect();
+        let faces = frames.last().and_then(|f| faces(&self.story.face, f, from));
         VisionReport {
             frames,
             model: Arc::from("story@1"),
             aspect: self.story.aspect,
-            faces: None,
+            faces,
         }
     }
 
@@ -306,6 +340,7 @@ impl<'a> Stage<'a> {
             labels: labels.into(),
             level_dbfs: level.fold(-50.0, f32::max),
             model: Arc::from("story@1"),
+            speech_emotion: voice(&self.story.voice, to, shift_ns),
             ..HearingReport::default()
         }
     }

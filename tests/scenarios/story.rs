@@ -1,5 +1,7 @@
 //! What a story file may say.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 fn wide() -> f32 {
@@ -53,6 +55,11 @@ pub struct Story {
     pub flicker: Vec<Flicker>,
     #[serde(default)]
     pub sound: Vec<Sound>,
+    /// What the face of everybody in view seems to express, and a voice.
+    #[serde(default)]
+    pub face: Vec<Feeling>,
+    #[serde(default)]
+    pub voice: Vec<Feeling>,
     /// What the whole picture looks like, in time; without it there are no pictures.
     #[serde(default)]
     pub view: Vec<View>,
@@ -176,6 +183,15 @@ pub struct Sound {
     pub dbfs: Option<f32>,
 }
 
+/// Probabilities of labels over a stretch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feeling {
+    pub from: f64,
+    pub to: f64,
+    pub says: BTreeMap<String, f32>,
+}
+
 /// An alert that must come.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -213,6 +229,7 @@ impl Story {
         });
         let rest = self.flicker.iter().map(|f| f.to).chain(self.sound.iter().map(|s| s.to));
         let rest = rest.chain(self.view.iter().map(|v| v.t));
+        let rest = rest.chain(self.face.iter().chain(&self.voice).map(|f| f.to));
         self.length_s
             .unwrap_or_else(|| walks.chain(rest).fold(0.0, f64::max) + 40.0)
     }

@@ -69,9 +69,15 @@ def pictures(head, clips):
 
 
 def by_fold(folder, clips, seed):
-    """A list of (held out [clips], clean [clips, V], looks [clips, views, V]) of a seed, from the clip models that the
-    cross-validation left in `folder`, or makes there."""
-    return [(held, *pictures(head, clips)) for held, head in action.fold_heads(clips, seed, Path(folder))]
+    """A list of (held out [clips], clean [clips, V], looks [clips, views, V], log-odds of the clip model alone [clips]) of
+    a seed, from the clip models that the cross-validation left in `folder`, or makes there."""
+    return [(held, *pictures(head, clips), action.logits(head, clips))
+            for held, head in action.fold_heads(clips, seed, Path(folder))]
+
+
+def beside():
+    """Task → sha256 of the weights whose embeddings the heads are trained on."""
+    return {name: tomllib.loads((MODELS / name / "model.toml").read_text())["weights"]["sha256"] for name in ("action", "sound")}
 
 
 def shipped(clips):

@@ -38,6 +38,13 @@ class Fusion(nn.Module):
         elif method == "gated":  # serial: the sound opens and closes the picture's channels
             self.gate, self.out = nn.Linear(width, width), nn.Linear(width, 1)
 
+    @torch.no_grad()
+    def divide(self, temperature):
+        """Log-odds divided by a temperature, in the last layers."""
+        for layer in (self.video_out, self.audio_out) if self.method == "sum" else (self.out,):
+            layer.weight /= temperature
+            layer.bias /= temperature
+
     def forward(self, v, a, has_v, has_a):
         drop = lambda x: nn.functional.dropout(x, self.drop, self.training)
         v = torch.where(has_v[:, None], torch.relu(self.video(drop(v))), self.no_video)

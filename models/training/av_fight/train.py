@@ -1,8 +1,9 @@
 """Learned fusion of picture and sound: python train.py --data DATA --cache CACHE --action OUT --out OUT [--method sum] [--adversarial]
 
 Without --method: the table of all ways, grouped cross-validation over the same folds and seeds as the clip model's, each
-with everything, with the sound missing, and with the picture black; then the four heads that ship, trained on the train
-groups. With --method one way is measured only. Writes OUT/table.json and OUT/weights.safetensors (f16).
+with everything, with the sound missing, and with the picture black, beside the clip model alone and the sound alone; then
+the four heads that ship, trained on the train groups and divided by their temperatures. With --method one way is measured
+only. Writes OUT/table.json, OUT/weights.safetensors (f16) and OUT/beside.toml, the models that the heads belong to.
 """
 import argparse
 import json
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import embeddings
+from figures import auc, by_group, summary, tempered
 from heads import METHODS, Discriminator, Fusion
 
 STEPS, BATCH = 200, 64
@@ -27,8 +29,9 @@ def scaled(clean, sound, has_sound):
     return [(x.mean(0), x.std(0) + 1e-3) for x in (clean, a)]
 
 
-def fit(clips, clean, looks, sound, has_sound, method, adversarial, seed):
-    """Trained on `clips`, the scale of the inputs folded into the first layers."""
+def fit(clips, clean, looks, sound, has_sound, method, adversarial, seed, shown=(SOUND, PICTURE)):
+    """Trained on `clips`, the scale of the inputs folded into the first layers. `shown`: how often there is a sound, and
+    a picture beside it."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     scale = scaled(clean, sound, has_sound)
@@ -43,8 +46,8 @@ def fit(clips, clean, looks, sound, has_sound, method, adversarial, seed):
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / STEPS)))
         target = np.arange(BATCH) % 2
-        has_a = rng.random(BATCH) < SOUND
-        has_v = ~has_a | (rng.random(BATCH) < PICTURE)
+        has_a = rng.random(BATCH) < shown[0]
+        has_v = ~has_a | (rng.random(BATCH) < shown[1])
         chosen = np.array([rng.choice(pools[k, bool(s)]) for k, s in zip(target, has_a)])
         pick = rng.integers(0, looks.shape[1] + 1, BATCH)
         v = np.where(pick[:, None] == looks.shape[1], clean[chosen], looks[chosen, np.minimum(pick, looks.shape[1] - 1)])
@@ -71,16 +74,44 @@ def logits(net, clean, sound, has_v, has_a):
     return net(torch.from_numpy(clean), torch.from_numpy(sound), torch.from_numpy(has_v), torch.from_numpy(has_a))[0].numpy()
 
 
+def answers(net, clean, sound, has_sound):
+    """[clips, 3]: everything there, the sound missing, the picture black. As the daemon answers (src/fusion/blend.rs):
+    what the two say together takes back at most what each says alone."""
+    yes, no = np.ones(len(clean), bool), np.zeros(len(clean), bool)
+    both, v, a, none = (logits(net, clean, sound, *has) for has in ((yes, has_sound), (yes, no), (no, has_sound), (no, no)))
+    v_gain, a_gain = v - none, a - none
+    together = both - none - v_gain - a_gain
+    gains = np.stack([v_gain, a_gain])
+    lowest = np.where(gains > 0, -gains, -np.inf).max(0)
+    highest = np.where(gains < 0, -gains, np.inf).min(0)
+    held = none + v_gain + a_gain + np.clip(together, lowest, highest)
+    return np.stack([np.where(has_sound, held, v), v, a], 1)
+
+
 def out_of_fold(folds, clips, sound, has_sound, method, adversarial, seed):
-    """Three columns: everything there, the sound missing, the picture black."""
     out = np.zeros((len(clips), 3))
-    for held, clean, looks in folds:
+    for held, clean, looks, _ in folds:
         kept = [c for c, h in zip(clips, held) if not h]
         net = fit(kept, clean[~held], looks[~held], sound[~held], has_sound[~held], method, adversarial, seed)
-        yes, no = np.ones(held.sum(), bool), np.zeros(held.sum(), bool)
-        for k, (has_v, has_a) in enumerate(((yes, has_sound[held]), (yes, no), (no, has_sound[held]))):
-            out[held, k] = logits(net, clean[held], sound[held], has_v, has_a)
+        out[held] = answers(net, clean[held], sound[held], has_sound[held])
     return out
+
+
+def sound_alone(folds, clips, sound, has_sound, seed):
+    """A head that never sees a picture; only of clips with a real sound does it say anything."""
+    out = np.zeros(len(clips))
+    for held, clean, looks, _ in folds:
+        kept = [c for c, h in zip(clips, held) if not h]
+        net = fit(kept, clean[~held], looks[~held], sound[~held], has_sound[~held], "sum", False, seed, shown=(1, 0))
+        out[held] = answers(net, clean[held], sound[held], has_sound[held])[:, 2]
+    return out
+
+
+def gain(clips, a, b):
+    """AUC of `a` less that of `b`, with its interval over groups: both on the same draws."""
+    y = np.array([c["target"] for c in clips])
+    more = lambda i: auc(y[i], a[i]) - auc(y[i], b[i])
+    return [round(float(more(np.arange(len(y)))), 3), *by_group(clips, more)]
 
 
 def main():
@@ -99,30 +130,44 @@ def main():
     clips = embeddings.features.compute(args.data, args.cache, args.views, embeddings.features.SHIPPED)
     sound, has_sound = embeddings.sounds(args.data, args.cache, clips)
     folds = [embeddings.by_fold(args.action, clips, seed) for seed in range(args.seeds)]
-    ways = [(args.method, args.adversarial)] if args.method else [(m, a) for m in METHODS for a in (False, True)]
     real = np.flatnonzero(has_sound)
-    table, summary = {}, embeddings.action.summary
-    of_real = lambda s: summary([clips[i] for i in real], s[real])
+    real_clips = [clips[i] for i in real]
+    mean = lambda of: np.mean([of(f, s) for s, f in enumerate(folds)], 0)
+    picture = mean(lambda f, _: sum(np.where(held, alone, 0) for held, *_, alone in f))
+    heard = mean(lambda f, s: sound_alone(f, clips, sound, has_sound, s))
+    both = lambda scores: dict(all=summary(clips, scores), real_sound=summary(real_clips, scores[real]))
+    table = {"picture alone": both(picture), "sound alone": dict(real_sound=summary(real_clips, heard[real]))}
+    temperatures = {}
+    ways = [(args.method, args.adversarial)] if args.method else [(m, a) for m in METHODS for a in (False, True)]
+    known = np.array([c["split"] == "train" for c in clips])
+    train = [c for c in clips if c["split"] == "train"]
     for method, adversarial in ways:
-        scores = np.mean([out_of_fold(f, clips, sound, has_sound, method, adversarial, s) for s, f in enumerate(folds)], 0)
-        table[method + (" adversarial" if adversarial else "")] = {
-            name: dict(all=summary(clips, scores[:, k]), real_sound=of_real(scores[:, k]))
-            for k, name in enumerate(("both", "sound missing", "picture black"))}
-        print(method, adversarial, json.dumps(table[method + (" adversarial" if adversarial else "")]), flush=True)
+        name = method + (" adversarial" if adversarial else "")
+        scores = mean(lambda f, s: out_of_fold(f, clips, sound, has_sound, method, adversarial, s))
+        table[name] = {k: both(scores[:, i]) for i, k in enumerate(("both", "sound missing", "picture black"))}
+        table[name]["gain over picture alone"] = dict(
+            all=gain(clips, scores[:, 0], picture), real_sound=gain(real_clips, scores[real, 0], picture[real]))
+        temperature, threshold = tempered(train, scores[known, 0])
+        table[name] |= dict(temperature=temperature, threshold=threshold)
+        if not adversarial:
+            temperatures[method] = temperature
+        print(name, json.dumps(table[name]), flush=True)
         (out / "table.json").write_text(json.dumps(table, indent=1))
     if not args.method:
-        train = [i for i, c in enumerate(clips) if c["split"] == "train"]
-        ship(train, clips, sound, has_sound, out)
+        ship(clips, known, sound, has_sound, temperatures, out)
 
 
-def ship(train, clips, sound, has_sound, out):
+def ship(clips, known, sound, has_sound, temperatures, out):
     """The four heads, without adversarial training unless the table speaks for it (see the card)."""
     clean, looks = embeddings.shipped(clips)
+    train = [c for c in clips if c["split"] == "train"]
     state = {}
     for method in METHODS:
-        net = fit([clips[i] for i in train], clean[train], looks[train], sound[train], has_sound[train], method, False, 0)
+        net = fit(train, clean[known], looks[known], sound[known], has_sound[known], method, False, 0)
+        net.divide(temperatures[method])
         state |= {f"{method}.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
     save_file(state, out / "weights.safetensors")
+    (out / "beside.toml").write_text("[beside]\n" + "".join(f'{k} = "{v}"\n' for k, v in embeddings.beside().items()))
 
 
 if __name__ == "__main__":

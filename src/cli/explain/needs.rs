@@ -55,14 +55,30 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
             line.name, line.anchor
         ));
     }
+    let word = |threshold: f32| match threshold {
+        0.0 => "the model's own (models list)".to_owned(),
+        own => format!("{own:.2}"),
+    };
     for rule in camera.behaviour.sounds.iter().filter(|r| r.kind == kind) {
-        let threshold = match rule.threshold {
-            0.0 => "the model's own (models list)".into(),
-            own => format!("{own:.2}"),
-        };
+        let threshold = word(rule.threshold);
         out.push(format!(
             "threshold {threshold} in {} patches in a row",
             rule.min_windows
+        ));
+    }
+    for rule in camera.behaviour.moods.iter().filter(|r| r.kind == kind) {
+        out.push(format!(
+            "threshold {:.2} for {} s with picture and sound, {} s with one of them; a rule over the emotion models",
+            rule.threshold,
+            rule.min_s,
+            4.0 * rule.min_s
+        ));
+    }
+    if let (Kind::Fight, Some(fight)) = (kind, &camera.behaviour.fight) {
+        let threshold = word(fight.threshold);
+        out.push(format!(
+            "threshold {threshold} in {} windows in a row",
+            fight.min_windows
         ));
     }
     let b = &camera.behaviour;

@@ -10,8 +10,8 @@ use crate::data::Modality;
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::media::Clip;
 use crate::eval::{Job, Outcome};
-use crate::fusion::sigmoid;
-use crate::nn::{ActionModel, AvModel, SoundModel};
+use crate::fusion::{LogOdds, sigmoid};
+use crate::nn::{ActionModel, AvModel, ModelError, SoundModel};
 
 /// Quieter sound is none, as in the daemon and the recipe.
 const SILENT_DBFS: f32 = -60.0;
@@ -22,6 +22,8 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let device = job.options.device;
     let action = ActionModel::load(&beside.join("action"), device, 0).context("it is asked for embeddings of clips")?;
     let sound = SoundModel::load(&beside.join("sound"), device, 0).context("it is asked for embeddings of sounds")?;
+    head.manifest().expect_beside(action.manifest())?;
+    head.manifest().expect_beside(sound.manifest())?;
     let labels = job.manifest.labels.clone();
     let mut clips = Vec::new();
     for row in job.rows()? {
@@ -36,7 +38,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
             Some(samples) if job.options.drop != Some(Modality::Audio) => hear(&sound, samples)?,
             _ => None,
         };
-        let fight = sigmoid(head.log_odds(video.as_deref(), audio.as_deref())?);
+        let fight = sigmoid(weigh(&head, video.as_deref(), audio.as_deref())?);
         let scores = vec![fight, 1.0 - fight];
         predict(job, &row.file.into(), &scores)?;
         clips.push(Scored {
@@ -47,6 +49,21 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let mut outcome = outcome(job, Decision::Likeliest, &clips);
     f1_of_the_first(&mut outcome, &clips);
     Ok(outcome)
+}
+
+/// The log-odds that the daemon would come to.
+fn weigh(head: &AvModel, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
+    let both = head.log_odds(video, audio)?;
+    let (Some(_), Some(_)) = (video, audio) else {
+        return Ok(both);
+    };
+    let odds = LogOdds {
+        both,
+        video: head.log_odds(video, None)?,
+        audio: Some(head.log_odds(None, audio)?),
+        none: head.log_odds(None, None)?,
+    };
+    Ok(odds.consistent().both)
 }
 
 /// The mean over the patches; None for silence.

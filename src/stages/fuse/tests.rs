@@ -173,3 +173,5 @@ fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
     judged.sort_unstable();
     assert_eq!(judged, [2, 3]);
 }
+
+mod learned_tests;

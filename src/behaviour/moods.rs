@@ -1,0 +1,266 @@
+//! `aggression` and `distress`: what faces and voices seem to express, how loudly somebody speaks, and screams, weighed
+//! together over several seconds. Rules over the emotion models, only of cameras that have opted in; what anybody feels
+//! they do not know.
+
+mod loudness;
+
+use std::sync::Arc;
+
+use super::{MoodRule, alert_track};
+use crate::data::{AlertTrack, Distribution, Evidence, Finding, HearingReport, Kind, Modality, Reports};
+use crate::fusion::{Mood, Reading, logit, pool, sigmoid};
+use loudness::Loudness;
+
+/// A window starts from this probability.
+const PRIOR: f32 = 0.05;
+/// A face or voice read longer before the window's end than this says nothing of the window.
+const FRESH_NS: u64 = 1_500_000_000;
+/// A scream goes on counting for so long.
+const SCREAM_NS: u64 = 5_000_000_000;
+const SCREAMED: f32 = 0.5;
+/// What a scream adds to distress.
+const SCREAM: f32 = 1.2;
+/// Somebody must have been seen so lately, and be so tall in the picture: a voice without a person is a television.
+const PRESENT_NS: u64 = 5_000_000_000;
+const MIN_HEIGHT: f32 = 0.1;
+/// A stretch that has begun goes on down to so much less than the threshold, and over gaps as long as this.
+const HYSTERESIS: f32 = 0.15;
+const GAP_NS: u64 = 2_000_000_000;
+/// Where only one sense argues for it, the stretch must be so many times as long.
+const ALONE: f32 = 4.0;
+
+/// How much a model's word on some labels can weigh.
+struct Weight {
+    labels: &'static [&'static str],
+    /// Their share in the data that the model was tested on: a probability of this much says nothing.
+    base: f32,
+    /// Most that it adds or takes away, in log-odds.
+    most: f32,
+}
+
+/// What a kind is made of. Bases are counted from the confusion tables in the models' cards; the limits stand below the
+/// likelihood ratios of these tables (ln 31 and ln 4.8 for anger, ln 13 and ln 15 for fear and sadness), for nobody has
+/// measured them on cameras, and a voice takes joy for anger.
+struct Recipe {
+    face: Weight,
+    voice: Weight,
+    /// Somebody must speak loudly, which adds to it.
+    loud_speech: bool,
+    /// Screams add to it.
+    scream: bool,
+}
+
+const AGGRESSION: Recipe = Recipe {
+    face: Weight {
+        labels: &["anger"],
+        base: 0.09,
+        most: 2.0,
+    },
+    voice: Weight {
+        labels: &["anger"],
+        base: 0.21,
+        most: 1.4,
+    },
+    loud_speech: true,
+    scream: false,
+};
+
+const DISTRESS: Recipe = Recipe {
+    face: Weight {
+        labels: &["fear", "sadness"],
+        base: 0.135,
+        most: 1.8,
+    },
+    voice: Weight {
+        labels: &["fear", "sadness"],
+        base: 0.22,
+        most: 1.8,
+    },
+    loud_speech: false,
+    scream: true,
+};
+
+/// One kind's rule and how long it has held.
+pub(super) struct MoodWatch {
+    rule: MoodRule,
+    recipe: &'static Recipe,
+    loudness: Loudness,
+    /// The last loud speech.
+    loud: Option<Evidence>,
+    /// The last scream: score, source, time.
+    scream: Option<(f32, Arc<str>, u64)>,
+    /// Persons of the last frame in which there were any, and when.
+    persons: (Vec<AlertTrack>, u64),
+    stretch: Option<Stretch>,
+}
+
+struct Stretch {
+    start_ns: u64,
+    last_ns: u64,
+    /// How long both senses argued for it.
+    both_ns: u64,
+    told: bool,
+}
+
+impl MoodWatch {
+    pub fn new(rule: MoodRule) -> Self {
+        let recipe = if rule.kind == Kind::Aggression {
+            &AGGRESSION
+        } else {
+            &DISTRESS
+        };
+        Self {
+            rule,
+            recipe,
+            loudness: Loudness::default(),
+            loud: None,
+            scream: None,
+            persons: (Vec::new(), 0),
+            stretch: None,
+        }
+    }
+
+    /// The stream was interrupted; how loud it is here is still true.
+    pub fn reset(&mut self) {
+        (self.loud, self.scream, self.stretch) = (None, None, None);
+        self.persons = (Vec::new(), 0);
+    }
+
+    /// A window that ends at `now_ns`.
+    pub fn observe(&mut self, mood: &Mood, reports: &Reports, now_ns: u64) -> Option<Finding> {
+        self.look(reports);
+        let mut evidence = Vec::new();
+        let (face, voice) = mood.readings(now_ns.saturating_sub(FRESH_NS));
+        evidence.extend(face.and_then(|r| self.recipe.face.weigh(&r, Modality::Video)));
+        evidence.extend(voice.and_then(|r| self.recipe.voice.weigh(&r, Modality::Audio)));
+        if let Some(heard) = reports.heard() {
+            self.loud = self.loudness.hear(heard).or(self.loud.take());
+            self.listen(heard);
+        }
+        if self.recipe.loud_speech {
+            // A patch has begun about a second before it is told of.
+            let fresh = |e: &&Evidence| now_ns.saturating_sub(e.at_ns) <= 2 * FRESH_NS;
+            evidence.push(self.loud.as_ref().filter(fresh)?.clone());
+        }
+        evidence.extend(self.screamed(now_ns));
+        if evidence.is_empty() || now_ns.saturating_sub(self.persons.1) > PRESENT_NS {
+            return None;
+        }
+        self.judge(evidence, now_ns)
+    }
+
+    fn look(&mut self, reports: &Reports) {
+        let Some(frame) = reports.seen().and_then(|s| s.frames.last()) else {
+            return;
+        };
+        let is_near = |t: &&crate::data::Track| &*t.class == "person" && t.bbox.height() >= MIN_HEIGHT;
+        let persons: Vec<AlertTrack> = frame.tracks.iter().filter(is_near).map(alert_track).collect();
+        if !persons.is_empty() {
+            self.persons = (persons, frame.pts_ns);
+        }
+    }
+
+    fn listen(&mut self, heard: &HearingReport) {
+        let Some(label) = heard.labels.iter().position(|l| **l == *Kind::Scream.as_str()) else {
+            return;
+        };
+        for patch in &heard.patches {
+            let score = patch.scores.get(label).copied().unwrap_or(0.0);
+            if score >= SCREAMED {
+                self.scream = Some((score, heard.source(Kind::Scream.as_str()), patch.start_ns));
+            }
+        }
+    }
+
+    fn screamed(&self, now_ns: u64) -> Option<Evidence> {
+        let (score, model, at_ns) = self.scream.as_ref().filter(|_| self.recipe.scream)?;
+        (now_ns.saturating_sub(*at_ns) <= SCREAM_NS).then(|| Evidence {
+            modality: Modality::Audio,
+            model: model.clone(),
+            label: Kind::Scream.as_str().into(),
+            score: *score,
+            contribution: SCREAM,
+            at_ns: *at_ns,
+        })
+    }
+
+    fn judge(&mut self, evidence: Vec<Evidence>, now_ns: u64) -> Option<Finding> {
+        let score = pool(PRIOR, &evidence);
+        let least = self.rule.threshold - if self.stretch.is_some() { HYSTERESIS } else { 0.0 };
+        if score < least {
+            self.stretch = None;
+            return None;
+        }
+        let goes_on = |s: &Stretch| now_ns.saturating_sub(s.last_ns) <= GAP_NS;
+        let mut stretch = self.stretch.take().filter(goes_on).unwrap_or(Stretch {
+            start_ns: now_ns,
+            last_ns: now_ns,
+            both_ns: 0,
+            told: false,
+        });
+        let argues = |sense| {
+            let own = evidence.iter().filter(|e| e.modality == sense);
+            own.map(|e| e.contribution).sum::<f32>() > 0.0
+        };
+        if argues(Modality::Video) && argues(Modality::Audio) {
+            stretch.both_ns += now_ns - stretch.last_ns;
+        }
+        stretch.last_ns = now_ns;
+        let stretch = self.stretch.insert(stretch);
+        let min_ns = f64::from(self.rule.min_s) * 1e9;
+        let lasted = (now_ns - stretch.start_ns) as f64;
+        let long_enough = stretch.both_ns as f64 >= min_ns || lasted >= f64::from(ALONE) * min_ns;
+        // Over the threshold at this moment too: what is told is as sure as the rule asks.
+        if !long_enough || score < self.rule.threshold {
+            return None;
+        }
+        let told = std::mem::replace(&mut stretch.told, true);
+        Some(Finding {
+            kind: self.rule.kind,
+            zone: None,
+            direction: None,
+            key_track: None,
+            tracks: self.persons.0.clone(),
+            score,
+            severity: None,
+            evidence,
+            at_ns: if told { now_ns } else { stretch.start_ns },
+        })
+    }
+}
+
+impl Weight {
+    /// None where the model does not know the labels.
+    fn weigh(&self, reading: &Reading, modality: Modality) -> Option<Evidence> {
+        let says: &Distribution = &reading.says;
+        let known: Vec<_> = says
+            .iter()
+            .filter(|(label, _)| self.labels.contains(&&**label))
+            .collect();
+        let surest = known.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let score: f32 = known.iter().map(|(_, p)| p).sum();
+        Some(Evidence {
+            modality,
+            model: reading.model.clone(),
+            label: surest.0.clone(),
+            score,
+            contribution: (logit(score) - logit(self.base)).clamp(-self.most, self.most),
+            at_ns: reading.at_ns,
+        })
+    }
+}
+
+/// What a rule's weight looks like as a probability.
+fn judgement(modality: Modality, rule: &str, label: &str, contribution: f32, at_ns: u64) -> Evidence {
+    Evidence {
+        modality,
+        model: format!("rule:{rule}").into(),
+        label: label.into(),
+        score: sigmoid(contribution),
+        contribution,
+        at_ns,
+    }
+}
+
+#[cfg(test)]
+mod tests;
