@@ -164,8 +164,9 @@ def write_shipped(_):
         save(folder, "golden", {"golden.input": x, "golden.output": answer})
     folder = models / "speech_emotion"
     if (folder / "weights.safetensors").exists():
-        time = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["time"]
-        net = fitted(mel_rnn.MelRnn(time), load_file(folder / "weights.safetensors"))
+        wide = tomllib.loads((folder / "model.toml").read_text())["arch_config"]
+        net = fitted(mel_rnn.MelRnn(wide["time"], wide["channels"], wide["strides"], wide["hidden"]),
+                     load_file(folder / "weights.safetensors"))
         x = torch.from_numpy(signal(9, 30_000))
         answer = net(mel_rnn.features(mel_rnn.level(x[None]))).softmax(1)[0]
         save(folder, "golden", {"golden.input": x, "golden.output": answer})

@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "sound"))
 from mel import BANK, HANN  # noqa: E402
 
 LABELS = ["anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"]
-CHANNELS, STRIDES, HIDDEN = [16, 32, 48, 64], [2, 2, 2, 1], 64
+CHANNELS, STRIDES, HIDDEN = [24, 48, 64, 64], [2, 2, 2, 1], 96
 MEAN, SCALE, BANDS = -3.0, 0.4, 64
 RATE_HZ, SHORTEST, LONGEST = 16_000, 15_360, 48_000
 RMS = 0.05

@@ -1,9 +1,9 @@
-"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --minutes 20 [--resume CKPT]
+"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --steps 1200
 
-First compares the two architectures by leave-speakers-out cross-validation over the train speakers (three tenths of
-the minutes each), then trains the better one on all of them, with its temperature from the held-out answers folded into the
-head. Writes DIR/comparison.json, DIR/checkpoint.pt (also of each fold), DIR/weights.safetensors (f16), DIR/trained.json.
-A finished fold is not done again.
+Goes over folds of the train speakers, each held out once (`--folds` takes the first ones only). The first fold's network
+then goes on with all train speakers for half as many steps, and the temperature that the held-out answers want is folded
+into its head. Writes DIR/folds.json, DIR/held_out.npz, DIR/checkpoint.pt (also of each fold), DIR/weights.safetensors
+(f16), DIR/trained.json. A finished fold is not done again, and what was cut off goes on.
 """
 import argparse
 import json
@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "audio")]
 from clips import floats, rows, samples  # noqa: E402
 from mel_rnn import LABELS, LONGEST, MEAN, RMS, SCALE, SHORTEST, MelRnn, features, level  # noqa: E402
 from spoil import copies  # noqa: E402
+from warp import WARPS, matrices, stretched  # noqa: E402
 
 BATCH, RATE, DROP = 32, 3e-3, 0.2
 TEST = {"15", "16"}
@@ -67,12 +68,14 @@ def batch(clips, rng):
     x, power = np.zeros((n, length, 64), np.float32), np.zeros((n, length), np.float32)
     for i, k in enumerate(labels):
         clip = by_label[k][rng.integers(len(by_label[k]))]
-        form = rng.choice(4, p=[0.45, 0.25, 0.15, 0.15])
-        mel, loud = clip["forms"][form * len(SPEEDS) + rng.integers(len(SPEEDS))]
+        form, speed, warp = rng.choice(4, p=[0.45, 0.25, 0.15, 0.15]), rng.integers(len(SPEEDS)), rng.integers(len(WARPS))
+        mel, loud = clip["forms"][form * len(SPEEDS) + speed]
+        mel, loud = stretched((mel, loud), rng.uniform(0.85, 1.2))
         here, there = max(0, length - len(mel)), max(0, len(mel) - length)
         here, there = rng.integers(0, here + 1), rng.integers(0, there + 1)
         m = min(length, len(mel))
-        x[i, here: here + m], power[i, here: here + m] = mel[there: there + m], loud[there: there + m]
+        x[i, here: here + m] = mel[there: there + m].astype(np.float32) @ matrices()[warp]
+        power[i, here: here + m] = loud[there: there + m]
     bands = np.arange(64) / 64
     db = sum(rng.normal(0, 2.5, (n, 1)) * np.cos(np.pi * k * bands + rng.uniform(0, 6.28, (n, 1))) for k in (1, 2, 3))
     noise = 10 ** (-rng.uniform(10, 50, (n, 1)) / 20) * 10 ** (rng.normal(0, 4, (n, 1)) * (bands - 0.5) / 10)
@@ -85,9 +88,9 @@ def batch(clips, rng):
         m[:, a: a + rng.integers(0, 9)] = 0
         m[b: b + rng.integers(0, 20)] = 0
     target = torch.nn.functional.one_hot(torch.from_numpy(labels), len(LABELS)).float()
-    share = float(rng.beta(0.3, 0.3)) if rng.random() < 0.5 else 1.0  # mixup
-    other = torch.from_numpy(rng.permutation(n))
-    mel, target = share * mel + (1 - share) * mel[other], share * target + (1 - share) * target[other]
+    if rng.random() < 0.5:  # mixup
+        share, other = float(rng.beta(0.3, 0.3)), torch.from_numpy(rng.permutation(n))
+        mel, target = share * mel + (1 - share) * mel[other], share * target + (1 - share) * target[other]
     return mel, target * 0.95 + 0.05 / len(LABELS)
 
 
@@ -112,40 +115,42 @@ def uar(truth, decided):
     return float(np.mean([(decided[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def fit(clips, kind, minutes, seed, kept, resume=None):
-    """The averaged network after so many minutes by the clock; goes on from `kept` where it is there."""
+def fit(clips, steps, seed, kept, start=None):
+    """(the averaged network after so many steps, CPU seconds); goes on from `kept`. `start`: what it begins with, at half
+    the rate."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = MelRnn(kind)
+    model, rate = MelRnn(), RATE / 2 if start else RATE
+    if start:
+        model.load_state_dict(start)
     average = torch.optim.swa_utils.AveragedModel(
         model, avg_fn=lambda old, new, n: old + (new - old) * max(0.01, 9 / (10 + n)), use_buffers=True)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.03)
-    before, step = 0.0, 0
-    if resume:
-        for net in (model, average.module):
-            net.load_state_dict({k: v.float() for k, v in load_file(resume).items()}, strict=False)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.03)
+    seconds, step, losses = 0.0, 0, []
+    things = dict(model=model, average=average, optimiser=optimiser)
     if kept.exists():
         state = torch.load(kept)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        before, step = state["seconds"], state["step"]
+        for name, thing in things.items():
+            thing.load_state_dict(state[name])
+        seconds, step, rng.bit_generator.state = state["seconds"], state["step"], state["rng"]
+    began = saved = time.process_time()
 
-    def save(spent):
-        torch.save(dict(model=model.state_dict(), average=average.state_dict(), optimiser=optimiser.state_dict(),
-                        seconds=spent, step=step), kept.with_suffix(".new"))
+    def save():
+        state = {name: thing.state_dict() for name, thing in things.items()}
+        torch.save(dict(state, rng=rng.bit_generator.state, step=step, seconds=seconds + time.process_time() - began),
+                   kept.with_suffix(".new"))
         kept.with_suffix(".new").rename(kept)
 
-    start, total, saved = time.time() - before, minutes * 60, time.time()
-    while (spent := time.time() - start) < total:
+    while step < steps:
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 30) * (0.01 + 0.99 * (1 + math.cos(math.pi * spent / total)) / 2)
+            group["lr"] = rate * min(1, (step + 1) / 30) * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
         model.train()
         mel, target = batch(clips, rng)
         with torch.autocast("cpu", torch.bfloat16):
             moments = model.moments(mel)
         pooled = model.pool(torch.nn.functional.dropout(moments.float(), DROP))
         loss = torch.nn.functional.cross_entropy(model.head(torch.nn.functional.dropout(pooled, DROP)), target)
+        losses.append(loss.item())
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 2)
@@ -153,27 +158,24 @@ def fit(clips, kind, minutes, seed, kept, resume=None):
         average.update_parameters(model)
         step += 1
         if step % 50 == 0:
-            print(f"{kept.stem}: {spent / 60:.1f} min, step {step}, loss {loss.item():.3f}", flush=True)
-        if time.time() - saved > 60:
-            save(spent)
-            saved = time.time()
-    save(max(spent, total))
-    return average.module, step
+            print(f"{kept.stem}: step {step}, loss {np.mean(losses[-50:]):.3f}", flush=True)
+        if time.process_time() - saved > 30:
+            save()
+            saved = time.process_time()
+    save()
+    return average.module, torch.load(kept)["seconds"]
 
 
-def compare(clips, out, minutes):
-    """{kind: truth, logits} of every train clip as answered by networks that never heard its speaker."""
-    answers = {}
-    for kind in ("gru", "attention"):
-        held = np.zeros((len(clips), len(LABELS)), np.float32)
-        for i, fold in enumerate(FOLDS):
-            rest = [c for c in clips if c["speaker"] not in fold]
-            model, steps = fit(rest, kind, minutes / len(FOLDS), i, out / f"{kind}-{i}.pt")
-            mine = [j for j, c in enumerate(clips) if c["speaker"] in fold]
-            held[mine] = logits(model, [clips[j] for j in mine]).numpy()
-            print(kind, fold, steps, "steps", flush=True)
-        answers[kind] = held
-    return answers
+def held_out(clips, fold, out, steps):
+    """A network that never heard a fold's speakers: which clips these are, its logits and UAR on them, and itself."""
+    seed, speakers = FOLDS.index(fold), set(fold)
+    mine = [j for j, c in enumerate(clips) if c["speaker"] in speakers]
+    rest = [c for c in clips if c["speaker"] not in speakers]
+    model, seconds = fit(rest, steps, seed, out / f"fold-{seed}.pt")
+    answers = logits(model, [clips[j] for j in mine]).numpy()
+    right = uar(np.array([clips[j]["label"] for j in mine]), answers.argmax(1))
+    print(f"{fold}: UAR {right:.3f} of {len(mine)}, {seconds / 60:.1f} CPU minutes", flush=True)
+    return mine, answers, right, model
 
 
 def temperature(truth, held):
@@ -186,8 +188,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--resume", help="shipped weights.safetensors of the same architecture, for the last part")
+    parser.add_argument("--steps", type=int, default=1200, help="of each network")
+    parser.add_argument("--folds", type=int, default=len(FOLDS))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -195,25 +197,22 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     clips = load(args.data, args.cache)
     truth = np.array([c["label"] for c in clips])
-    answers = compare(clips, out, args.minutes * 0.3)
-    rng = np.random.default_rng(0)
+    folds = [held_out(clips, fold, out, args.steps) for fold in FOLDS[:args.folds]]
+    truth, held = (np.concatenate(parts) for parts in ([truth[f[0]] for f in folds], [f[1] for f in folds]))
+    decided, rng = held.argmax(1), np.random.default_rng(0)
     drawn = [rng.integers(0, len(truth), len(truth)) for _ in range(1000)]
-    table = {}
-    for kind, held in answers.items():
-        decided = held.argmax(1)
-        low, high = np.percentile([uar(truth[d], decided[d]) for d in drawn], [2.5, 97.5])
-        table[kind] = dict(uar=uar(truth, decided), interval95=[low, high], clips=len(truth),
-                           temperature=float(temperature(truth, held)),
-                           parameters=sum(p.numel() for p in MelRnn(kind).parameters()))
-    (out / "comparison.json").write_text(json.dumps(table, indent=1))
+    low, high = np.percentile([uar(truth[d], decided[d]) for d in drawn], [2.5, 97.5])
+    table = dict(uar=uar(truth, decided), interval95=[low, high], clips=len(truth), by_fold=[f[2] for f in folds],
+                 temperature=float(temperature(truth, held)))
+    (out / "folds.json").write_text(json.dumps(table, indent=1))
+    np.savez(out / "held_out.npz", truth=truth, logits=held)
     print(json.dumps(table, indent=1), flush=True)
-    best = max(table, key=lambda k: table[k]["uar"])
-    model, steps = fit(clips, best, args.minutes * 0.4, args.seed, out / "checkpoint.pt", args.resume)
+    model, seconds = fit(clips, args.steps // 2, args.seed, out / "checkpoint.pt", folds[0][3].state_dict())
     state = {k: v.clone() for k, v in model.state_dict().items() if "num_batches" not in k}
     for part in ("head.weight", "head.bias"):
-        state[part] /= table[best]["temperature"]
+        state[part] /= table["temperature"]
     save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
-    (out / "trained.json").write_text(json.dumps(dict(architecture=best, minutes=args.minutes, steps=steps, clips=steps * BATCH)))
+    (out / "trained.json").write_text(json.dumps(dict(cpu_minutes=seconds / 60, steps=args.steps // 2)))
 
 
 if __name__ == "__main__":
