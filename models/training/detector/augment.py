@@ -6,7 +6,8 @@ import numpy as np
 
 from data import targets
 
-WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}  # how often a picture of a pack is drawn
+# how often a picture of a pack is drawn
+WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}
 
 
 class Mixer:

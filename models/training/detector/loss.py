@@ -74,7 +74,7 @@ def ignored(rows, n, size):
 
 
 def loss(raw, targets, size):
-    """(loss, {part: value}, mask [N, A] of the cells that learn an object surely there) of raw output [N, A, 5 + classes]."""
+    """(loss, {part: value}, mask [N, A]) of raw output [N, A, 5 + classes]; in the mask are cells with a sure object."""
     box, obj, cls = boxes(raw, size), raw[..., 4], raw[..., 5:]
     wanted = targets[targets[:, 7] == 0]
     weight = (~ignored(targets[targets[:, 7] > 0], len(raw), size)).float().view(-1)
@@ -107,5 +107,5 @@ def distilled(raw, teacher, sure, size):
     weight, ours, its = there[at], raw[at], teacher[at]
     box_loss = ((1 - overlap(boxes(raw, size)[at], boxes(teacher, size)[at])[1]) * weight).sum()
     cls_loss = (F.binary_cross_entropy_with_logits(ours[:, 5:], its[:, 5:], reduction="none") * weight[:, None]).sum()
-    parts = {"its_box": box_loss.item() / n.item(), "its_objectness": obj_loss.item() / n.item(), "its_class": cls_loss.item() / n.item()}
-    return (2.5 * box_loss + obj_loss + cls_loss) / n, parts
+    named = {"its_box": box_loss, "its_objectness": obj_loss, "its_class": cls_loss}
+    return (2.5 * box_loss + obj_loss + cls_loss) / n, {name: (value / n).item() for name, value in named.items()}

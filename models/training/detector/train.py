@@ -24,7 +24,6 @@ from teacher import Teacher
 from turn import turned
 from yolox import YOLOX, pictures
 
-
 TURNED = 0.15  # share of pictures turned by a quarter
 
 

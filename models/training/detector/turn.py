@@ -9,7 +9,7 @@ from yolox import STRIDES
 
 def turned(picture, rows, answer, left):
     """Of a square picture [S, S, 3]: it, its rows [n, 7] and the teacher's raw answer [A, 5 + classes], a quarter turn to
-    the left or to the right. Rows that stand for a picture without labels stay what they are."""
+    the left or to the right."""
     size = picture.shape[0]
     times = 1 if left else 3
     x1, y1, x2, y2 = rows[:, 1:5].T

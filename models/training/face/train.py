@@ -47,13 +47,15 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
-    parser.add_argument("--rate", type=float, default=0.08, help="share of a filter's norm moved in a step")
+    parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.08, resumed 0.02")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=224, help="of a crop, pixels")
     parser.add_argument("--save-every", type=float, default=8, help="minutes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.rate is None:  # at 0.08 a trained network begins by unlearning
+        args.rate = 0.02 if args.resume else 0.08
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
