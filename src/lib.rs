@@ -17,7 +17,9 @@ pub mod colour;
 pub mod draw;
 pub mod faces;
 pub mod geometry;
+pub mod loudness;
 pub mod mel;
+pub mod motion;
 pub mod picture_stats;
 // 2: pure decisions, and the models
 pub mod behaviour;

@@ -36,6 +36,9 @@ impl Default for TrackerOptions {
     }
 }
 
+/// What was detected so often is there, and no flicker.
+const STEADY_HITS: u32 = 3;
+
 /// Follows the objects of one camera.
 pub struct Tracker {
     options: TrackerOptions,
@@ -69,6 +72,23 @@ impl Tracker {
     pub fn reset(&mut self) {
         self.live.clear();
         self.last_ns = None;
+    }
+
+    /// A frame that is not looked at, because nothing moves: whoever is followed still stands there. What was hardly seen
+    /// before is forgotten. Returns the tracks as they stand, as [`Self::update`] does.
+    pub fn still(&mut self, labels: &[Arc<str>], pts_ns: u64) -> Vec<Track> {
+        self.last_ns = Some(pts_ns);
+        self.live.retain(|t| t.hits >= STEADY_HITS);
+        for track in &mut self.live {
+            track.motion.stop();
+            (track.seen_ns, track.seen_now) = (pts_ns, true);
+        }
+        self.live.iter().filter_map(|t| t.as_track(labels)).collect()
+    }
+
+    /// Whether the newest frame showed everybody who is followed, and nobody new.
+    pub fn is_steady(&self) -> bool {
+        self.live.iter().all(|t| t.seen_now && t.hits >= STEADY_HITS)
     }
 
     /// One frame. `labels` names the classes. Returns the confirmed tracks as they stand now, oldest first; those
@@ -218,6 +238,10 @@ impl Motion {
         }
     }
 
+    fn stop(&mut self) {
+        self.axes.iter_mut().for_each(|a| a.v = 0.0);
+    }
+
     fn predict(&mut self, dt_s: f32) {
         let h2 = self.axes[3].x.powi(2).max(1e-6);
         for (i, a) in self.axes.iter_mut().enumerate() {
@@ -346,6 +370,28 @@ mod tests {
         assert_eq!(ids(&out), [1, 2]);
         let last = out.last().unwrap();
         assert!(last.iter().find(|t| t.id == 1).unwrap().bbox.x1 > 0.6);
+    }
+
+    #[test]
+    fn who_stands_while_nobody_looks_is_held_however_long_and_a_flicker_is_not() {
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        for i in 0..10 {
+            let mut frame = vec![at(0.2 + 0.01 * i as f32, 0.5, 0.8)];
+            if i >= 8 {
+                frame.push(at(0.8, 0.5, 0.8));
+            }
+            tracker.update(&frame, &labels(), i * FRAME_NS);
+        }
+        assert!(!tracker.is_steady(), "somebody new");
+        // Lost for a second, then nothing moves for a minute.
+        tracker.update(&[], &labels(), 15 * FRAME_NS);
+        assert!(!tracker.is_steady(), "nobody is seen");
+        let held: Vec<Vec<Track>> = (16..316).map(|i| tracker.still(&labels(), i * FRAME_NS)).collect();
+        assert!(held.iter().all(|h| h.len() == 1 && h[0].id == 1 && h[0].seen));
+        let (first, last) = (held[0][0].bbox, held[299][0].bbox);
+        assert!(first.iou(&last) > 0.99, "it drifts: {first:?} {last:?}");
+        let found = tracker.update(&[at(last.centre().x, 0.5, 0.8)], &labels(), 316 * FRAME_NS);
+        assert_eq!((found[0].id, tracker.is_steady()), (1, true));
     }
 
     #[test]

@@ -7,7 +7,19 @@ use std::path::{Path, PathBuf};
 /// Every module and its floor. A new module finds its place here first.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["clock", "data", "error"]),
-    (1, &["colour", "draw", "faces", "geometry", "mel", "picture_stats"]),
+    (
+        1,
+        &[
+            "colour",
+            "draw",
+            "faces",
+            "geometry",
+            "loudness",
+            "mel",
+            "motion",
+            "picture_stats",
+        ],
+    ),
     (
         2,
         &["behaviour", "fusion", "nn", "policy", "scream", "tracking", "window"],

@@ -10,7 +10,7 @@ use watchfire::clock::{Clock, ManualClock};
 use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use watchfire::policy::PolicyOptions;
-use watchfire::stages::{ActionGate, CameraProfile, Detect, Listen, SoundScores, Verdict};
+use watchfire::stages::{CameraProfile, Detect, Gating, Listen, SoundScores, Verdict};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -105,7 +105,7 @@ impl Bench {
     fn camera(&self, name: &str) -> CameraInlet {
         let profile = CameraProfile {
             detect: vec!["person".into()],
-            action: ActionGate::Off,
+            gating: Gating::Always,
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,

@@ -47,3 +47,20 @@ fn twice_gives_the_same_bytes_and_a_broken_file_is_named_while_the_others_are_do
     let last = alerts.last().unwrap();
     assert_eq!((&last["phase"], &last["end_reason"]), (&"end".into(), &"eof".into()));
 }
+
+#[test]
+fn a_gated_camera_tells_the_same_alerts_and_what_that_saves() {
+    let output = replay(&[
+        &footage(),
+        Path::new("--kinds"),
+        Path::new("intrusion,loitering"),
+        Path::new("--gating"),
+    ]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("2 of 2 the same"), "{said}");
+}

@@ -12,7 +12,7 @@ use watchfire::ingest::gst::read_sound;
 use watchfire::nn::{DeviceChoice, SoundModel};
 use watchfire::policy::PolicyOptions;
 use watchfire::scream::{LABEL, ScreamRule, THRESHOLD};
-use watchfire::stages::{ActionGate, CameraProfile, Hearing, Job, Stage};
+use watchfire::stages::{Awake, CameraProfile, Gating, Hearing, Job, Stage};
 
 /// What must not be taken for a scream in more than 2 % of clips, all in all.
 const NEAR: [&str; 10] = [
@@ -68,6 +68,7 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
         window: Arc::new(window),
         profile: profile.clone(),
         look: None,
+        awake: Awake::ALL,
     };
     let mut out = Vec::new();
     hearing.process(vec![job], &mut out).unwrap();
@@ -88,7 +89,7 @@ fn sirens_babies_dogs_roosters_and_bells_are_hardly_ever_taken_for_screams() {
     let sound = SoundModel::load(&models, DeviceChoice::Cpu, 0).unwrap();
     let mut hearing = Hearing::new(Box::new(sound), None);
     let profile = Arc::new(CameraProfile {
-        action: ActionGate::Off,
+        gating: Gating::Always,
         detect: vec![],
         behaviour: BehaviourOptions::default(),
         policy: PolicyOptions::default(),

@@ -39,9 +39,9 @@ impl Annotator {
             }
         }
         let Some(window) = &verdict.window else { return Ok(()) };
-        for (i, frame) in window.frames.iter().enumerate() {
+        for frame in &window.frames {
             let mut picture = (*frame.picture).clone();
-            self.draw(&mut picture, verdict, i);
+            self.draw(&mut picture, verdict, frame.pts_ns);
             let writer = match &self.writer {
                 Some(writer) => writer,
                 None => {
@@ -60,7 +60,7 @@ impl Annotator {
         Ok(())
     }
 
-    fn draw(&self, picture: &mut Picture, verdict: &Verdict, frame: usize) {
+    fn draw(&self, picture: &mut Picture, verdict: &Verdict, pts_ns: u64) {
         for zone in &self.camera.behaviour.zones {
             draw::polygon(picture, &zone.polygon, colour::ZONE);
         }
@@ -80,7 +80,7 @@ impl Annotator {
         }
         for track in verdict
             .seen()
-            .and_then(|s| s.frames.get(frame))
+            .and_then(|s| s.frames.iter().rev().find(|f| f.pts_ns <= pts_ns))
             .into_iter()
             .flat_map(|f| &f.tracks)
         {

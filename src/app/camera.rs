@@ -12,7 +12,7 @@ use crate::ingest::{Camera, CameraSink};
 use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics, home_assistant};
-use crate::stages::{ActionGate, CameraProfile};
+use crate::stages::CameraProfile;
 use crate::store::Store;
 
 /// Everything that a reload may change.
@@ -62,7 +62,7 @@ impl Running {
         }
         let profile = CameraProfile {
             detect: config.detect.clone(),
-            action: ActionGate::of(&config.behaviour),
+            gating: config.gating,
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

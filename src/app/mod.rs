@@ -2,6 +2,7 @@
 
 pub mod annotate;
 mod camera;
+pub mod cpu;
 pub mod log;
 mod models;
 pub mod moderation;
@@ -245,6 +246,14 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 .read()
                 .unwrap_or_else(|e| e.into_inner())
                 .write(&mut text);
+            text.family(
+                "thread_cpu_seconds_total",
+                "counter",
+                "CPU time of the threads that run now, by name: of stages, and of models' arithmetic by their task.",
+            );
+            for (thread, seconds) in cpu::by_thread() {
+                text.sample("thread_cpu_seconds_total", &[("thread", &thread)], seconds);
+            }
             let now_ns = page_clock.monotonic_ns();
             text.family(
                 "vision_age_seconds",

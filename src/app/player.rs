@@ -13,7 +13,7 @@ use crate::data::{EndReason, Snapshots};
 use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
 use crate::ingest::replay;
 use crate::nn::ModelOptions;
-use crate::stages::{ActionGate, CameraProfile, Verdict};
+use crate::stages::{CameraProfile, Verdict};
 
 /// The daemon's graph with one camera, whose windows come from files.
 pub struct Player {
@@ -75,7 +75,7 @@ impl Player {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
-            action: ActionGate::of(&self.camera.behaviour),
+            gating: self.camera.gating,
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

@@ -8,6 +8,7 @@ mod demo;
 mod eval;
 mod events;
 mod explain;
+mod gating;
 mod init;
 mod models;
 mod models_bench;

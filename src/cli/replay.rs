@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, ensure};
 
-use super::moderate;
+use super::{gating, moderate};
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
 use crate::app::plot;
@@ -17,6 +17,7 @@ use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
+use crate::stages::Gating;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -46,6 +47,10 @@ pub struct Args {
     /// has finished already are skipped.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain"])]
     report: Option<PathBuf>,
+    /// Plays every file twice, with `gating` "always" and "motion", and tells the CPU-seconds of both and whether their
+    /// alerts are the same. Exit status 1 where they are not.
+    #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
+    gating: bool,
     /// The time of a file's first frame.
     #[arg(long, default_value = "1970-01-01T00:00:00Z")]
     start: jiff::Timestamp,
@@ -59,6 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let files = recordings(&args.files)?;
     let start_utc_ns = args.start.as_nanosecond() as i64;
     let well = match &args.report {
+        None if args.gating => gating::run(&setup, start_utc_ns, &files)?,
         Some(report) => moderate::run(&setup, start_utc_ns, &files, report)?,
         None => play(args, setup, start_utc_ns, &files)?,
     };
@@ -227,6 +233,7 @@ fn default(args: &Args) -> Setup {
         policy: default_policy(&kinds),
         snapshots: Snapshots::Off,
         emotion: false,
+        gating: Gating::default(),
     };
     let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {

@@ -19,6 +19,7 @@ use crate::behaviour::{
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
+use crate::stages::Gating;
 use crate::window::WindowOptions;
 
 const DEFAULT_KINDS: [Kind; 6] = [
@@ -123,15 +124,10 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    if raw.gating.as_deref().is_some_and(|g| g != "always") {
-        judge.error(
-            &at("gating"),
-            "gating is not available in this version; leave it \"always\"",
-        );
-    }
+    let gating = raw.gating.as_ref().or(defaults.gating.as_ref());
+    let gating = judge.word(&at("gating"), gating.map(String::as_str), &GATINGS, Gating::default());
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     ingest.native = emotion;
-    judge.note(&at("gating"), "always");
     let kinds = judge.kinds(
         &at("kinds"),
         raw.kinds.as_ref().or(defaults.kinds.as_ref()),
@@ -179,6 +175,7 @@ pub(super) fn camera(
         policy,
         snapshots,
         emotion,
+        gating,
     }
 }
 
@@ -241,6 +238,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
     }
 }
 
+const GATINGS: [(&str, Gating); 2] = [("always", Gating::Always), ("motion", Gating::Motion)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
 fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {

@@ -25,6 +25,7 @@ use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
+use crate::stages::Gating;
 use crate::store::StoreOptions;
 use document::Document;
 
@@ -53,6 +54,7 @@ pub struct CameraConfig {
     pub snapshots: Snapshots,
     /// What faces and voices express is read: only where the operator has opted in.
     pub emotion: bool,
+    pub gating: Gating,
 }
 
 impl Config {

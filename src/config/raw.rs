@@ -182,6 +182,9 @@ pub struct CameraDefaults {
     pub snapshots: Option<String>,
     /// `host` (this machine's clock gives UTC) or `camera`. Default: `host`.
     pub clock: Option<String>,
+    /// `always` (the detector looks at every picture) or `motion` (it looks while something moves or is loud, and at one
+    /// picture every 5 s in between). Default: `always`.
+    pub gating: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -223,7 +226,7 @@ pub struct Camera {
     /// Reads what faces and voices seem to express; `aggression` and `distress` need it. The law limits this: see the
     /// models' cards. Default: false.
     pub emotion: Option<bool>,
-    /// Gating is not available in this version: only `always`.
+    /// As in `[camera_defaults]`.
     pub gating: Option<String>,
     /// Parts of the picture in which presence counts. A camera without zones has none.
     pub zone: Vec<Zone>,

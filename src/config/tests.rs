@@ -236,7 +236,7 @@ detect = ["person", "car"]
 snapshots = "mqtt"
 clock = "camera"
 emotion = true
-gating = "always"
+gating = "motion"
 [[camera.zone]]
 name = "fence"
 polygon = [[0.0, 0.6], [1.0, 0.6], [1.0, 0.7]]

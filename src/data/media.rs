@@ -133,7 +133,8 @@ pub struct Track {
     pub class: Arc<str>,
     pub score: f32,
     pub bbox: BBox,
-    /// Seen in this frame (false: predicted only, during a short occlusion).
+    /// Seen in this frame, or standing there while nothing moves and nobody looks (false: predicted only, during a short
+    /// occlusion).
     pub seen: bool,
     /// Frames in which it was seen so far.
     pub hits: u32,

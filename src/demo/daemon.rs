@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
 
 /// A running daemon. Its process ends with this value.
 pub(super) struct Daemon {
@@ -62,14 +62,8 @@ impl Daemon {
     /// It has ended.
     pub fn cpu_s(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold anything; utime and stime are the 14th and 15th field (proc_pid_stat(5)).
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok());
-        let (Some(user), Some(system)) = (ticks(11), ticks(12)) else {
-            bail!("/proc/{}/stat reads {stat:?}", self.child.id());
-        };
-        let ticks_a_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
-        Ok((user + system) / ticks_a_second)
+        let seconds = crate::app::cpu::seconds(&stat);
+        seconds.with_context(|| format!("/proc/{}/stat reads {stat:?}", self.child.id()))
     }
 
     fn terminate(&self) {

@@ -21,8 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadFaces,
-    ReadVoice, Stage, Verdict, Vision, WatchClips,
+    Action, Awake, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen,
+    ReadFaces, ReadVoice, Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -41,8 +41,6 @@ pub struct GraphOptions {
     pub max_batch: usize,
     /// How long `fuse` waits for a window's branches.
     pub fuse_deadline: Duration,
-    /// Windows that the gate remembers per camera.
-    pub ring: usize,
 }
 
 impl GraphOptions {
@@ -52,7 +50,6 @@ impl GraphOptions {
             mailbox_depth: 2,
             max_batch: 4,
             fuse_deadline: Duration::from_secs(3),
-            ring: 4,
         }
     }
 
@@ -151,7 +148,7 @@ impl Graph {
             }
         };
         let deadline_ns = live.then_some(options.fuse_deadline.as_nanos() as u64);
-        threads.push(stages.spawn("gate", Gate::new(options.ring), windows_out, fan_out.into_sink())?);
+        threads.push(stages.spawn("gate", Gate::default(), windows_out, fan_out.into_sink())?);
         threads.push(stages.spawn(
             "vision",
             Vision::new(models.detector, models.faces),
@@ -268,6 +265,7 @@ impl CameraInlet {
             window: Arc::new(window),
             profile: self.profile.clone(),
             look: None,
+            awake: Awake::ALL,
         };
         if self.windows.push(job).is_some() {
             // Nobody was told of that window yet: it is shed for every branch, here.

@@ -38,9 +38,11 @@ impl<N> Loaded<N> {
         let weights = Weights::load(&manifest, device.clone())?;
         let net = build(&weights, &manifest)?;
         weights.finish()?;
+        // The kernel keeps fifteen letters of a thread's name.
+        let name = format!("wf-{}", task.replace("emotion", "emo"));
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
-            .thread_name(|i| format!("wf-nn-{i}"))
+            .thread_name(move |_| name.clone())
             .build()
             .map_err(|e| ModelError::Compute(format!("threads for the arithmetic: {e}")))?;
         Ok(Self {

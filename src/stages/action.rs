@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::vision::failed_reports;
-use super::{ActionGate, CameraId, Job, Stage};
+use super::{CameraId, Job, Stage};
 use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status};
 use crate::error::StageError;
 
@@ -45,20 +45,9 @@ pub struct Action {
     cameras: HashMap<CameraId, Ring>,
 }
 
-/// The last pictures of a camera, and whether something moves in them.
-#[derive(Default)]
-struct Ring {
-    frames: VecDeque<(u64, Picture)>,
-    moved_ns: Option<u64>,
-}
+/// The last pictures of a camera.
+type Ring = VecDeque<(u64, Picture)>;
 
-/// Grey levels by which a cell of 8×8 pixels of the small picture must change, to count as moving.
-const MOVING_LEVELS: f32 = 6.0;
-/// Cells that must move at once; fewer are noise.
-const MOVING_CELLS: usize = 2;
-const CELL: usize = 8;
-/// The model goes on looking for so long after the last motion.
-const STAY_AWAKE_NS: u64 = 2_000_000_000;
 /// A clip is whole when it spans so much of what the model takes.
 const WHOLE: f64 = 0.65;
 
@@ -73,7 +62,7 @@ impl Action {
     /// Keeps the window's frames. Returns what the window's report is unless the clip is to be looked at.
     fn take(&mut self, job: &Job) -> Option<Status> {
         let window = &job.window;
-        if job.profile.action == ActionGate::Off {
+        if job.profile.behaviour.fight.is_none() {
             self.cameras.remove(&window.camera);
             return Some(Status::Gated);
         }
@@ -84,38 +73,28 @@ impl Action {
         }
         for frame in &window.frames {
             // The next recording, or a clock that was set back: what was before is of another time.
-            if ring.frames.back().is_some_and(|(last_ns, _)| frame.pts_ns <= *last_ns) {
+            if ring.back().is_some_and(|(last_ns, _)| frame.pts_ns <= *last_ns) {
                 *ring = Ring::default();
             }
             let small = self.model.shrink(&frame.picture);
-            if ring.frames.back().is_some_and(|(_, last)| moves(last, &small)) {
-                ring.moved_ns = Some(frame.pts_ns);
-            }
-            ring.frames.push_back((frame.pts_ns, small));
+            ring.push_back((frame.pts_ns, small));
         }
-        let (Some((end_ns, _)), false) = (ring.frames.back(), window.frames.is_empty()) else {
+        let (Some((end_ns, _)), false) = (ring.back(), window.frames.is_empty()) else {
             return Some(Status::Empty);
         };
         let end_ns = *end_ns;
-        while ring
-            .frames
-            .front()
-            .is_some_and(|(at_ns, _)| at_ns + shape.span_ns <= end_ns)
-        {
-            ring.frames.pop_front();
+        while ring.front().is_some_and(|(at_ns, _)| at_ns + shape.span_ns <= end_ns) {
+            ring.pop_front();
         }
-        let spanned_ns = end_ns.saturating_sub(ring.frames.front().map_or(end_ns, |f| f.0));
-        if ring.frames.len() < shape.frames / 2 || (spanned_ns as f64) < WHOLE * shape.span_ns as f64 {
+        let spanned_ns = end_ns.saturating_sub(ring.front().map_or(end_ns, |f| f.0));
+        if ring.len() < shape.frames / 2 || (spanned_ns as f64) < WHOLE * shape.span_ns as f64 {
             return Some(Status::Empty);
         }
-        let awake = ring
-            .moved_ns
-            .is_some_and(|moved| end_ns.saturating_sub(moved) <= STAY_AWAKE_NS);
-        (job.profile.action == ActionGate::Motion && !awake).then_some(Status::Gated)
+        (!job.awake.action).then_some(Status::Gated)
     }
 
     fn look(&mut self, job: &Job) -> Result<Report, StageError> {
-        let frames = self.cameras.get(job.camera()).map(|r| &r.frames);
+        let frames = self.cameras.get(job.camera());
         let (Some(first), Some(last)) = (frames.and_then(|f| f.front()), frames.and_then(|f| f.back())) else {
             return Err(StageError::Input("there are no frames".into()));
         };
@@ -134,33 +113,6 @@ impl Action {
             ..Report::bare(job.camera().clone(), job.window.seq, Branch::Action, Status::Ok)
         })
     }
-}
-
-/// Whether enough cells of two small pictures differ by more than noise and compression do.
-fn moves(a: &Picture, b: &Picture) -> bool {
-    if (a.width, a.height) != (b.width, b.height) {
-        return true;
-    }
-    let (w, h) = (a.width as usize, a.height as usize);
-    let cell = |x0: usize, y0: usize| {
-        let (mut sum, mut n) = (0i32, 0);
-        for y in y0..(y0 + CELL).min(h) {
-            let row = (y * w + x0) * 3..(y * w + (x0 + CELL).min(w)) * 3;
-            for (p, q) in a.rgb[row.clone()].iter().zip(&b.rgb[row]) {
-                sum += (i32::from(*p) - i32::from(*q)).abs();
-                n += 1;
-            }
-        }
-        sum as f32 / n.max(1) as f32
-    };
-    let cells = (0..h)
-        .step_by(CELL)
-        .flat_map(|y| (0..w).step_by(CELL).map(move |x| (x, y)));
-    cells
-        .filter(|(x, y)| cell(*x, *y) > MOVING_LEVELS)
-        .take(MOVING_CELLS)
-        .count()
-        == MOVING_CELLS
 }
 
 impl Stage for Action {
@@ -205,9 +157,10 @@ impl Stage for Action {
 mod tests {
     use super::*;
     use crate::behaviour::BehaviourOptions;
+    use crate::behaviour::FightOptions;
     use crate::data::{AudioState, Frame, Snapshots, Window};
     use crate::policy::PolicyOptions;
-    use crate::stages::CameraProfile;
+    use crate::stages::{Awake, CameraProfile, Gating};
 
     const MS: u64 = 1_000_000;
 
@@ -239,11 +192,14 @@ mod tests {
         }
     }
 
-    fn profile(action: ActionGate) -> Arc<CameraProfile> {
+    fn profile(fight: Option<FightOptions>) -> Arc<CameraProfile> {
         Arc::new(CameraProfile {
             detect: vec![],
-            action,
-            behaviour: BehaviourOptions::default(),
+            gating: Gating::Always,
+            behaviour: BehaviourOptions {
+                fight,
+                ..BehaviourOptions::default()
+            },
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
             learned: None,
@@ -251,15 +207,19 @@ mod tests {
         })
     }
 
-    /// Half a second at five frames a second; each frame as bright as `grey` says of its number.
-    fn job(profile: &Arc<CameraProfile>, seq: u64, grey: impl Fn(u64) -> u8) -> Job {
+    fn wants_fights() -> Arc<CameraProfile> {
+        profile(Some(FightOptions::default()))
+    }
+
+    /// Half a second at five frames a second, awake or not.
+    fn job(profile: &Arc<CameraProfile>, seq: u64, action: bool) -> Job {
         let (start_ns, end_ns) = (seq * 500 * MS, (seq + 1) * 500 * MS);
         let frames = (start_ns.div_ceil(200 * MS)..end_ns.div_ceil(200 * MS)).map(|i| Frame {
             pts_ns: i * 200 * MS,
             picture: Arc::new(Picture {
                 width: 32,
                 height: 16,
-                rgb: vec![grey(i); 32 * 16 * 3],
+                rgb: vec![0; 32 * 16 * 3],
             }),
             native: None,
         });
@@ -278,6 +238,7 @@ mod tests {
             }),
             profile: profile.clone(),
             look: None,
+            awake: Awake { vision: true, action },
         }
     }
 
@@ -294,62 +255,49 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_looked_at_while_nothing_moves_and_the_first_clip_holds_what_came_before() {
-        let (mut stage, profile) = (Action::new(Box::new(Counts)), profile(ActionGate::Motion));
-        let still = |_| 100;
+    fn a_clip_that_sleeps_is_not_looked_at_and_the_first_one_awake_holds_what_came_before() {
+        let (mut stage, profile) = (Action::new(Box::new(Counts)), wants_fights());
         for seq in 0..2 {
-            assert_eq!(
-                step(&mut stage, job(&profile, seq, still)).0,
-                Status::Empty,
-                "no whole clip yet"
-            );
+            let status = step(&mut stage, job(&profile, seq, false)).0;
+            assert_eq!(status, Status::Empty, "no whole clip yet");
         }
         for seq in 2..8 {
-            assert_eq!(step(&mut stage, job(&profile, seq, still)).0, Status::Gated);
+            assert_eq!(step(&mut stage, job(&profile, seq, false)).0, Status::Gated);
         }
-        // Frames 20 to 22: the last one is the first that moves.
-        let (status, acted) = step(&mut stage, job(&profile, 8, |i| if i == 22 { 160 } else { 100 }));
+        // Frames 20 to 22.
+        let (status, acted) = step(&mut stage, job(&profile, 8, true));
         let acted = acted.unwrap();
         assert_eq!((status, acted.scores[0]), (Status::Ok, 10.0));
         assert_eq!((acted.start_ns, acted.end_ns), (13 * 200 * MS, 22 * 200 * MS));
-        // Awake for two seconds more, then asleep.
-        let later: Vec<Status> = (9..16)
-            .map(|seq| step(&mut stage, job(&profile, seq, still)).0)
-            .collect();
-        assert_eq!(later.iter().filter(|s| **s == Status::Ok).count(), 4, "{later:?}");
-        assert_eq!(later[6], Status::Gated);
+        assert_eq!(step(&mut stage, job(&profile, 9, false)).0, Status::Gated);
     }
 
     #[test]
-    fn a_camera_that_does_not_ask_costs_nothing_and_one_that_always_asks_is_never_gated() {
+    fn a_camera_that_does_not_ask_for_fights_costs_nothing() {
         let mut stage = Action::new(Box::new(Counts));
-        let off = profile(ActionGate::Off);
-        assert_eq!(step(&mut stage, job(&off, 0, |_| 0)).0, Status::Gated);
+        assert_eq!(step(&mut stage, job(&profile(None), 0, true)).0, Status::Gated);
         assert!(stage.cameras.is_empty());
-        let always = profile(ActionGate::Always);
-        let statuses: Vec<Status> = (0..5).map(|seq| step(&mut stage, job(&always, seq, |_| 0)).0).collect();
-        assert_eq!(statuses[3..], [Status::Ok, Status::Ok]);
     }
 
     #[test]
     fn a_clock_that_is_set_back_starts_a_new_clip() {
-        let (mut stage, always) = (Action::new(Box::new(Counts)), profile(ActionGate::Always));
+        let (mut stage, always) = (Action::new(Box::new(Counts)), wants_fights());
         for seq in 4..9 {
-            let _ = step(&mut stage, job(&always, seq, |_| 0));
+            let _ = step(&mut stage, job(&always, seq, true));
         }
-        assert_eq!(step(&mut stage, job(&always, 0, |_| 0)).0, Status::Empty);
-        let _ = step(&mut stage, job(&always, 1, |_| 0));
-        let acted = step(&mut stage, job(&always, 2, |_| 0)).1.unwrap();
+        assert_eq!(step(&mut stage, job(&always, 0, true)).0, Status::Empty);
+        let _ = step(&mut stage, job(&always, 1, true));
+        let acted = step(&mut stage, job(&always, 2, true)).1.unwrap();
         assert_eq!((acted.start_ns, acted.scores[0]), (0, 8.0));
     }
 
     #[test]
     fn after_an_interruption_no_clip_joins_what_was_before_with_what_is_after() {
-        let (mut stage, always) = (Action::new(Box::new(Counts)), profile(ActionGate::Always));
+        let (mut stage, always) = (Action::new(Box::new(Counts)), wants_fights());
         for seq in 0..6 {
-            let _ = step(&mut stage, job(&always, seq, |_| 0));
+            let _ = step(&mut stage, job(&always, seq, true));
         }
-        let mut cut = job(&always, 6, |_| 0);
+        let mut cut = job(&always, 6, true);
         Arc::get_mut(&mut cut.window).unwrap().discontinuity = true;
         assert_eq!(step(&mut stage, cut).0, Status::Empty);
     }

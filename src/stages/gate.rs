@@ -1,25 +1,83 @@
-//! Decides what is worth computing. For now everything is; the ring of the last windows is kept, so that a wake-up
-//! can start before its cause.
+//! Decides, camera by camera and branch by branch, what is worth computing: from motion in the pictures and loudness
+//! over the background. It wakes at once and sleeps only after some quiet seconds.
+//!
+//! What a branch that slept makes of a wake-up is its own business: it keeps what it needs of the last windows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{CameraId, Job, Stage};
+use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
+use crate::data::Window;
 use crate::error::StageError;
+use crate::loudness::{Loudness, level_dbfs};
+use crate::motion::Motion;
 use crate::picture_stats::picture_stats;
 
-/// Passes every window on and remembers the last few of each camera.
+/// Marks every window with what is awake for it.
+#[derive(Default)]
 pub struct Gate {
-    keep: usize,
-    rings: HashMap<CameraId, VecDeque<Job>>,
+    cameras: HashMap<CameraId, Senses>,
 }
 
-impl Gate {
-    /// `keep`: windows remembered per camera. They hold pictures, so this bounds memory.
-    pub fn new(keep: usize) -> Self {
+/// The detector looks on for so long after the last cause: longer than the tracker remembers who is out of sight, so that
+/// whoever is still followed when it falls asleep stands there.
+const DETECTOR_STAYS_NS: u64 = 5_000_000_000;
+/// The clip model: its clip is so long.
+const CLIPS_STAY_NS: u64 = 2_000_000_000;
+
+/// What the gate knows of a camera.
+struct Senses {
+    profile: Arc<CameraProfile>,
+    motion: Motion,
+    loudness: Loudness,
+    /// Where the last window ended.
+    end_ns: u64,
+    /// The last cause for the detector: something was there, or it was loud, or the stream began.
+    differs_ns: u64,
+    /// The last cause for the clip model.
+    acts_ns: Option<u64>,
+}
+
+impl Senses {
+    fn new(job: &Job) -> Self {
         Self {
-            keep,
-            rings: HashMap::new(),
+            profile: job.profile.clone(),
+            motion: Motion::default(),
+            loudness: Loudness::default(),
+            end_ns: job.window.start_ns,
+            differs_ns: job.window.start_ns,
+            acts_ns: None,
+        }
+    }
+
+    fn take(&mut self, window: &Window) -> Awake {
+        self.end_ns = window.end_ns;
+        for frame in &window.frames {
+            match self.motion.look(&frame.picture, frame.pts_ns) {
+                // Unlike anything before.
+                None => self.differs_ns = frame.pts_ns,
+                Some(moved) => {
+                    if moved.differs {
+                        self.differs_ns = frame.pts_ns;
+                    }
+                    if moved.acts {
+                        self.acts_ns = Some(frame.pts_ns);
+                    }
+                }
+            }
+        }
+        if !window.audio.is_empty() {
+            let level = level_dbfs(window.audio.iter().flat_map(|c| c.samples.iter()));
+            let seconds = (window.end_ns - window.start_ns) as f32 / 1e9;
+            if self.loudness.is_loud(level, seconds) {
+                self.differs_ns = window.end_ns;
+                self.acts_ns = Some(window.end_ns);
+            }
+        }
+        let since = |cause_ns: u64| window.end_ns.saturating_sub(cause_ns);
+        Awake {
+            vision: self.profile.gating == Gating::Always || since(self.differs_ns) <= DETECTOR_STAYS_NS,
+            action: self.acts_ns.is_some_and(|t| since(t) <= CLIPS_STAY_NS),
         }
     }
 }
@@ -34,13 +92,18 @@ impl Stage for Gate {
                 let last = job.window.frames.last();
                 job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
             }
-            let ring = self.rings.entry(job.camera().clone()).or_default();
-            if job.window.discontinuity {
-                ring.clear();
-            }
-            ring.push_back(job.clone());
-            while ring.len() > self.keep {
-                ring.pop_front();
+            // Where nothing is gated nothing is measured either.
+            if job.profile.gating == Gating::Motion || job.profile.behaviour.fight.is_some() {
+                let senses = self
+                    .cameras
+                    .entry(job.camera().clone())
+                    .or_insert_with(|| Senses::new(&job));
+                // Another profile, an interruption, or the next recording.
+                let goes_on = Arc::ptr_eq(&senses.profile, &job.profile) && job.window.start_ns >= senses.end_ns;
+                if !goes_on || job.window.discontinuity {
+                    *senses = Senses::new(&job);
+                }
+                job.awake = senses.take(&job.window);
             }
             out.push(job);
         }
@@ -53,7 +116,7 @@ impl Stage for Gate {
 
     fn recover(&mut self, jobs: &Vec<Job>) {
         for job in jobs {
-            self.rings.remove(job.camera());
+            self.cameras.remove(job.camera());
         }
     }
 }

@@ -9,6 +9,7 @@ use super::voice::{ReadVoice, Speech};
 use super::{CameraId, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
 use crate::error::StageError;
+use crate::loudness::level_dbfs;
 use crate::scream::{self, Scream, ScreamRule};
 
 /// What a sound model says of one patch.
@@ -209,15 +210,6 @@ impl Ring {
     }
 }
 
-/// Root mean square in decibels of full scale; -120 for digital silence or no samples.
-fn level_dbfs<'a>(samples: impl Iterator<Item = &'a f32>) -> f32 {
-    let (sum, n) = samples.fold((0f64, 0u64), |(sum, n), s| (sum + f64::from(*s) * f64::from(*s), n + 1));
-    if n == 0 {
-        return -120.0;
-    }
-    ((10.0 * (sum / n as f64).max(1e-12).log10()) as f32).max(-120.0)
-}
-
 impl Stage for Hearing {
     type In = Vec<Job>;
     type Out = Report;
@@ -253,7 +245,7 @@ mod tests {
     use crate::behaviour::BehaviourOptions;
     use crate::data::{AudioChunk, AudioState, Snapshots};
     use crate::policy::PolicyOptions;
-    use crate::stages::{ActionGate, CameraProfile, VoiceReading};
+    use crate::stages::{Awake, CameraProfile, Gating, VoiceReading};
 
     fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         Window {
@@ -301,12 +293,6 @@ mod tests {
         assert!(mean(&[]).is_none());
         assert_eq!(&*mean(&[patch([1.0, 4.0])]).unwrap(), [1.0, 4.0]);
         assert_eq!(&*mean(&[patch([1.0, 4.0]), patch([3.0, 0.0])]).unwrap(), [2.0, 2.0]);
-    }
-
-    #[test]
-    fn level_is_relative_to_full_scale() {
-        assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
-        assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
     }
 
     /// Hears somebody speak in every patch.
@@ -361,7 +347,7 @@ mod tests {
             window: Arc::new(window(0, 0, 64_000)),
             profile: Arc::new(CameraProfile {
                 detect: vec![],
-                action: ActionGate::Off,
+                gating: Gating::Always,
                 behaviour: BehaviourOptions::default(),
                 policy: PolicyOptions::default(),
                 snapshots: Snapshots::Off,
@@ -369,6 +355,7 @@ mod tests {
                 emotion,
             }),
             look: None,
+            awake: Awake::ALL,
         };
         let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
             panic!("no report of sound");

@@ -7,6 +7,7 @@ mod faces;
 mod fuse;
 mod gate;
 mod hearing;
+mod held;
 mod join;
 mod models;
 mod vision;
@@ -34,8 +35,7 @@ use crate::policy::PolicyOptions;
 pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
-    /// When the clip model looks at this camera.
-    pub action: ActionGate,
+    pub gating: Gating,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
@@ -45,25 +45,29 @@ pub struct CameraProfile {
     pub emotion: bool,
 }
 
-/// When the clip model looks at a camera.
+/// What is computed of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ActionGate {
-    /// No kind of this camera asks for it.
+pub enum Gating {
+    /// The detector looks at every window.
     #[default]
-    Off,
-    /// While something moves.
-    Motion,
     Always,
+    /// It looks while something moves or is loud, and now and then.
+    Motion,
 }
 
-impl ActionGate {
-    pub fn of(behaviour: &BehaviourOptions) -> Self {
-        if behaviour.fight.is_some() {
-            Self::Motion
-        } else {
-            Self::Off
-        }
-    }
+/// Whose work a window is worth. The clip model sleeps while nothing moves, whatever the camera's gating; hearing never
+/// sleeps: it costs little, and what matters may be quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awake {
+    pub vision: bool,
+    pub action: bool,
+}
+
+impl Awake {
+    pub const ALL: Self = Self {
+        vision: true,
+        action: true,
+    };
 }
 
 /// A window on its way, with its camera's wishes.
@@ -74,6 +78,8 @@ pub struct Job {
     /// What its last picture looks like, where the camera watches for tampering. The gate fills it in, so that it is
     /// known also when vision sheds the window.
     pub look: Option<Arc<PictureStats>>,
+    /// The gate's word on it.
+    pub awake: Awake,
 }
 
 impl Job {
@@ -124,3 +130,6 @@ pub trait Stage: Send {
     /// The inputs have closed: the last words.
     fn finish(&mut self, _out: &mut Vec<Self::Out>) {}
 }
+
+#[cfg(test)]
+mod gating_tests;

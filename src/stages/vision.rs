@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::faces::Faces;
+use super::held::{Held, Plan};
 use super::{CameraId, CameraProfile, Job, ReadFaces, Stage};
 use crate::data::{Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, TrackedFrame, VisionReport};
 use crate::error::StageError;
@@ -31,6 +32,7 @@ pub struct Vision {
 
 struct CameraTracks {
     tracker: Tracker,
+    held: Held,
     profile: Arc<CameraProfile>,
 }
 
@@ -43,16 +45,32 @@ impl Vision {
         }
     }
 
-    fn report(&mut self, job: &Job, found: Vec<Vec<Detection>>) -> Report {
-        let window = &job.window;
-        let labels = self.detector.labels();
+    fn plan(&mut self, job: &Job) -> Plan {
         let state = self
             .cameras
-            .entry(window.camera.clone())
+            .entry(job.camera().clone())
             .or_insert_with(|| CameraTracks {
                 tracker: Tracker::new(TrackerOptions::default()),
+                held: Held::new(job.profile.clone()),
                 profile: job.profile.clone(),
             });
+        state.held.plan(job)
+    }
+
+    /// `found` has a list for each frame of the plan that was looked at.
+    fn report(&mut self, job: &Job, plan: Plan, found: &mut impl Iterator<Item = Vec<Detection>>) -> Report {
+        let window = &job.window;
+        let labels = self.detector.labels();
+        let looked = plan.frames.iter().any(|(_, look)| *look);
+        let status = match (window.frames.is_empty(), looked) {
+            (true, _) => Status::Empty,
+            (false, true) => Status::Ok,
+            (false, false) => Status::Gated,
+        };
+        let bare = Report::bare(window.camera.clone(), window.seq, Branch::Vision, status);
+        let Some(state) = self.cameras.get_mut(&window.camera) else {
+            return bare;
+        };
         if !Arc::ptr_eq(&state.profile, &job.profile) {
             state.tracker = Tracker::new(TrackerOptions::default());
             state.profile = job.profile.clone();
@@ -60,30 +78,33 @@ impl Vision {
         } else if window.discontinuity {
             state.tracker.reset();
         }
-        if window.frames.is_empty() {
-            return Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Empty);
+        let Some((first, _)) = plan.frames.first() else {
+            return bare;
+        };
+        let aspect = first.picture.width as f32 / first.picture.height.max(1) as f32;
+        let mut frames = Vec::with_capacity(plan.frames.len());
+        for (frame, look) in &plan.frames {
+            let tracks = if *look {
+                let mut detections = found.next().unwrap_or_default();
+                let wanted = |d: &Detection| labels.get(d.class).is_some_and(|l| job.profile.detect.contains(l));
+                detections.retain(wanted);
+                state.tracker.update(&detections, &labels, frame.pts_ns)
+            } else {
+                state.tracker.still(&labels, frame.pts_ns)
+            };
+            frames.push(TrackedFrame {
+                pts_ns: frame.pts_ns,
+                tracks,
+            });
         }
-        let aspect = window
-            .frames
-            .first()
-            .map_or(16.0 / 9.0, |f| f.picture.width as f32 / f.picture.height.max(1) as f32);
-        let frames: Vec<TrackedFrame> = window
-            .frames
-            .iter()
-            .zip(found)
-            .map(|(frame, mut detections)| {
-                detections.retain(|d| {
-                    labels
-                        .get(d.class)
-                        .is_some_and(|label| job.profile.detect.contains(label))
-                });
-                TrackedFrame {
-                    pts_ns: frame.pts_ns,
-                    tracks: state.tracker.update(&detections, &labels, frame.pts_ns),
-                }
-            })
-            .collect();
-        let faces = self.read_faces(job, &frames);
+        if looked && !plan.awake && !state.tracker.is_steady() {
+            state.held.look_on(window);
+        }
+        let faces = if plan.awake {
+            self.read_faces(job, &frames)
+        } else {
+            None
+        };
         Report {
             body: ReportBody::Vision(VisionReport {
                 frames,
@@ -91,12 +112,10 @@ impl Vision {
                 model: self.detector.id(),
                 faces,
             }),
-            ..Report::bare(window.camera.clone(), window.seq, Branch::Vision, Status::Ok)
+            ..bare
         }
     }
-}
 
-impl Vision {
     /// What the faces of the window's one native-size picture seem to express. Asked of no camera that has not opted
     /// in. A face model that fails costs the faces of this window and nothing else.
     fn read_faces(&mut self, job: &Job, frames: &[TrackedFrame]) -> Option<FaceReport> {
@@ -104,9 +123,9 @@ impl Vision {
             return None;
         }
         let window = &job.window;
-        let at = window.frames.iter().position(|f| f.native.is_some())?;
-        let faces = self.faces.as_mut()?;
-        let read = faces.read(&window.camera, &window.frames[at], &frames.get(at)?.tracks);
+        let frame = window.frames.iter().find(|f| f.native.is_some())?;
+        let tracked = frames.iter().find(|t| t.pts_ns == frame.pts_ns)?;
+        let read = self.faces.as_mut()?.read(&window.camera, frame, &tracked.tracks);
         read.unwrap_or_else(|error| {
             tracing::warn!(camera = %window.camera, seq = window.seq, error, "faces could not be read in a window");
             None
@@ -119,19 +138,17 @@ impl Stage for Vision {
     type Out = Report;
 
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
-        let pictures: Vec<&Picture> = jobs
-            .iter()
-            .flat_map(|j| j.window.frames.iter().map(|f| &*f.picture))
-            .collect();
+        let plans: Vec<Plan> = jobs.iter().map(|job| self.plan(job)).collect();
+        let looked_at = plans.iter().flat_map(|p| &p.frames).filter(|(_, look)| *look);
+        let pictures: Vec<&Picture> = looked_at.map(|(frame, _)| &*frame.picture).collect();
         let found = if pictures.is_empty() {
             Vec::new()
         } else {
             self.detector.detect(&pictures).map_err(StageError::Model)?
         };
         let mut found = found.into_iter();
-        for job in &jobs {
-            let own: Vec<_> = found.by_ref().take(job.window.frames.len()).collect();
-            let report = self.report(job, own);
+        for (job, plan) in jobs.iter().zip(plans) {
+            let report = self.report(job, plan, &mut found);
             out.push(report);
         }
         Ok(())
@@ -246,6 +263,7 @@ mod tests {
             window: Arc::new(window),
             profile: profile.clone(),
             look: None,
+            awake: super::super::Awake::ALL,
         }
     }
 
@@ -257,7 +275,7 @@ mod tests {
             behaviour: BehaviourOptions::default(),
             policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
-            action: super::super::ActionGate::Off,
+            gating: super::super::Gating::Always,
             learned: None,
             emotion,
         });

@@ -30,7 +30,7 @@ fn profile() -> Arc<CameraProfile> {
         ..KindPolicy::default_for(Kind::Siren)
     };
     Arc::new(CameraProfile {
-        action: crate::stages::ActionGate::Off,
+        gating: crate::stages::Gating::Always,
         detect: vec![],
         behaviour: BehaviourOptions {
             sounds: vec![siren],
@@ -63,6 +63,7 @@ fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
         window: Arc::new(window),
         profile: profile.clone(),
         look: None,
+        awake: crate::stages::Awake::ALL,
     }
 }
 

@@ -1,0 +1,160 @@
+//! `replay --gating`: what gating saves, and whether it changes the alerts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::replay::Setup;
+use crate::app::cpu;
+use crate::app::player::Player;
+use crate::data::{Branch, Phase, Status};
+use crate::stages::Gating;
+
+/// Alerts of one kind and zone are the same when they start at most so far apart: a window.
+const SAME_NS: i64 = 500_000_000;
+
+/// One recording, played one way.
+#[derive(Default)]
+struct Played {
+    seconds: f64,
+    cpu_s: BTreeMap<String, f64>,
+    windows: u32,
+    /// Windows in which the detector looked at nothing.
+    gated: u32,
+    /// Kind with zone, and start.
+    alerts: Vec<(String, i64)>,
+}
+
+/// Plays every file with `always` and with `motion` and tells CPU-seconds of both and how their alerts compare. Returns
+/// whether all files could be read and all alerts are the same.
+///
+/// # Errors
+/// The models cannot be loaded.
+pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
+    println!(
+        "{:40} {:>7} {:>17} {:>17} {:>6} {:>14}  alerts",
+        "", "seconds", "CPU-s, always", "CPU-s, motion", "saved", "windows gated"
+    );
+    let (mut well, mut all) = (true, [0.0, 0.0]);
+    for file in files {
+        let always = play(setup, Gating::Always, file, start_utc_ns);
+        let motion = play(setup, Gating::Motion, file, start_utc_ns);
+        let (always, motion) = match (always, motion) {
+            (Ok(always), Ok(motion)) => (always, motion),
+            (Err(error), _) | (_, Err(error)) => {
+                eprintln!("watchfire: {error:#}");
+                well = false;
+                continue;
+            }
+        };
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let (only_always, only_motion) = differences(&always.alerts, &motion.alerts);
+        let costs = [total(&always), total(&motion)];
+        all = [all[0] + costs[0], all[1] + costs[1]];
+        println!(
+            "{name:40} {:7.1} {:>17} {:>17} {:5.0}% {:>14}  {} of {} the same",
+            always.seconds,
+            parts(&always),
+            parts(&motion),
+            saved(costs),
+            format!("{} of {}", motion.gated, motion.windows),
+            always.alerts.len() - only_always.len(),
+            always.alerts.len()
+        );
+        for (whose, alerts) in [("always", only_always), ("motion", only_motion)] {
+            for (what, start_ns) in alerts {
+                well = false;
+                let at_s = (start_ns - start_utc_ns) as f64 / 1e9;
+                println!("{:40} only with {whose}: {what} at {at_s:.1} s", "");
+            }
+        }
+    }
+    println!(
+        "{:40} {:7} {:17.1} {:17.1} {:5.0}%",
+        "all",
+        "",
+        all[0],
+        all[1],
+        saved(all)
+    );
+    Ok(well)
+}
+
+fn play(setup: &Setup, gating: Gating, file: &Path, start_utc_ns: i64) -> anyhow::Result<Played> {
+    let mut camera = setup.camera.clone();
+    camera.gating = gating;
+    let player = Player::start(camera, &setup.models)?;
+    let before = cpu::by_thread();
+    let mut played = Played::default();
+    player.play(file, start_utc_ns, |verdict| {
+        if let Some(window) = &verdict.window {
+            played.seconds += (window.end_ns - window.start_ns) as f64 / 1e9;
+            played.windows += 1;
+        }
+        let vision = verdict.reports.get(Branch::Vision);
+        played.gated += u32::from(vision.is_some_and(|v| v.status == Status::Gated));
+        for alert in verdict.alerts.iter().filter(|a| a.phase == Phase::Start) {
+            let zone = alert.zone.as_deref().unwrap_or_default();
+            played
+                .alerts
+                .push((format!("{} {zone}", alert.kind), alert.started_utc_ns));
+        }
+        Ok(())
+    })?;
+    for (thread, spent) in cpu::by_thread() {
+        // What it takes to read the recording is the same both ways.
+        if thread != "other" {
+            let spent = spent - before.get(&thread).copied().unwrap_or_default();
+            played.cpu_s.insert(thread, spent);
+        }
+    }
+    player.stop()?;
+    Ok(played)
+}
+
+fn total(played: &Played) -> f64 {
+    played.cpu_s.values().sum()
+}
+
+/// In all, and of it the detector's.
+fn parts(played: &Played) -> String {
+    let of = |thread| played.cpu_s.get(thread).copied().unwrap_or_default();
+    format!("{:.1} ({:.1})", total(played), of("vision") + of("detector"))
+}
+
+fn saved([always, motion]: [f64; 2]) -> f64 {
+    100.0 * (1.0 - motion / always.max(f64::MIN_POSITIVE))
+}
+
+type Starts = Vec<(String, i64)>;
+
+/// What one list has and the other has not, each alert counted once.
+fn differences(always: &Starts, motion: &Starts) -> (Starts, Starts) {
+    let mut only_motion = motion.clone();
+    let mut only_always = Vec::new();
+    for alert in always {
+        let same = |other: &(String, i64)| other.0 == alert.0 && other.1.abs_diff(alert.1) <= SAME_NS.unsigned_abs();
+        match only_motion.iter().position(same) {
+            Some(at) => drop(only_motion.remove(at)),
+            None => only_always.push(alert.clone()),
+        }
+    }
+    (only_always, only_motion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_are_the_same_within_a_window_and_each_counts_once() {
+        let starts = |list: &[(&str, i64)]| -> Starts {
+            let ms = |(what, ms): &(&str, i64)| ((*what).to_owned(), ms * 1_000_000);
+            list.iter().map(ms).collect()
+        };
+        let always = starts(&[("intrusion yard", 1_000), ("intrusion yard", 1_200), ("fall ", 3_000)]);
+        let motion = starts(&[("intrusion yard", 1_500), ("intrusion gate", 1_200), ("fall ", 3_501)]);
+        let (only_always, only_motion) = differences(&always, &motion);
+        assert_eq!(only_always, starts(&[("intrusion yard", 1_200), ("fall ", 3_000)]));
+        assert_eq!(only_motion, starts(&[("intrusion gate", 1_200), ("fall ", 3_501)]));
+    }
+}

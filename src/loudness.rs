@@ -1,0 +1,58 @@
+//! How loud it is, and whether that is louder than it was.
+
+/// Louder than the background by so many decibels is loud; below the least level nothing is.
+const OVER_DB: f32 = 9.0;
+const LEAST_DBFS: f32 = -60.0;
+/// The background rises slowly, so that a sound that goes on stays loud for a while, and falls quickly.
+const RISES_S: f32 = 30.0;
+const FALLS_S: f32 = 2.0;
+
+/// Root mean square in decibels of full scale; -120 for digital silence or no samples.
+pub fn level_dbfs<'a>(samples: impl Iterator<Item = &'a f32>) -> f32 {
+    let (sum, n) = samples.fold((0f64, 0u64), |(sum, n), s| (sum + f64::from(*s) * f64::from(*s), n + 1));
+    if n == 0 {
+        return -120.0;
+    }
+    ((10.0 * (sum / n as f64).max(1e-12).log10()) as f32).max(-120.0)
+}
+
+/// The background of one microphone.
+#[derive(Default)]
+pub struct Loudness {
+    background_dbfs: Option<f32>,
+}
+
+impl Loudness {
+    /// Whether a stretch of `seconds` with this level is loud over the background.
+    pub fn is_loud(&mut self, level_dbfs: f32, seconds: f32) -> bool {
+        let background = self.background_dbfs.get_or_insert(level_dbfs);
+        let loud = level_dbfs > LEAST_DBFS && level_dbfs > *background + OVER_DB;
+        let follows_s = if level_dbfs > *background { RISES_S } else { FALLS_S };
+        *background += (level_dbfs - *background) * (seconds / follows_s).min(1.0);
+        loud
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_is_relative_to_full_scale() {
+        assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
+        assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
+    }
+
+    #[test]
+    fn a_bang_is_loud_a_hum_becomes_the_background_and_a_whisper_never_is() {
+        let mut ear = Loudness::default();
+        let mut hear = |level: f32, windows: usize| (0..windows).filter(|_| ear.is_loud(level, 0.5)).count();
+        assert_eq!(hear(-50.0, 20), 0);
+        assert_eq!(hear(-20.0, 1), 1);
+        assert_eq!(hear(-50.0, 20), 0);
+        let hum = hear(-30.0, 240);
+        assert!((20..100).contains(&hum), "a hum is loud for {hum} half seconds");
+        assert_eq!(hear(-90.0, 40), 0);
+        assert_eq!(hear(-65.0, 1), 0);
+    }
+}
