@@ -12,6 +12,7 @@ mod roughness;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::loudness::level_dbfs;
 use pitch::{HOP, Pitch, PitchTracker};
 use roughness::{Roughness, roughness};
 
@@ -117,7 +118,8 @@ impl Scream {
     /// None where nothing in it has a high pitch.
     pub fn hear(&mut self, patch: &[f32], new: usize) -> Option<Cues> {
         let fresh = &patch[patch.len() - new.min(patch.len())..];
-        self.levels_dbfs.extend(fresh.chunks_exact(BLOCK).map(level_dbfs));
+        self.levels_dbfs
+            .extend(fresh.chunks_exact(BLOCK).map(|block| level_dbfs(block.iter())));
         let beyond = self.levels_dbfs.len().saturating_sub(REMEMBERED_BLOCKS);
         self.levels_dbfs.drain(..beyond);
         let background_dbfs = self.background_dbfs();
@@ -180,11 +182,6 @@ fn longest(frames: &[Pitch], background_dbfs: f32) -> Stretch {
         }
     }
     best.filter(|(from, to)| to - from >= 6)
-}
-
-fn level_dbfs(samples: &[f32]) -> f32 {
-    let power = samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32;
-    10.0 * power.max(1e-12).log10()
 }
 
 fn median(values: impl Iterator<Item = f32>) -> f32 {

@@ -5,12 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use watchfire::behaviour::BehaviourOptions;
 use watchfire::clock::{Clock, ManualClock};
 use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
-use watchfire::policy::PolicyOptions;
-use watchfire::stages::{CameraProfile, Detect, Gating, Listen, SoundScores, Verdict};
+use watchfire::stages::{CameraProfile, Detect, Listen, SoundScores, Verdict};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -105,12 +103,8 @@ impl Bench {
     fn camera(&self, name: &str) -> CameraInlet {
         let profile = CameraProfile {
             detect: vec!["person".into()],
-            gating: Gating::Always,
-            behaviour: BehaviourOptions::default(),
-            policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
-            learned: None,
-            emotion: false,
+            ..CameraProfile::default()
         };
         self.graph.camera(CameraId::new(name), profile, Arc::default())
     }

@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchfire::behaviour::BehaviourOptions;
-use watchfire::data::{AudioChunk, AudioState, CameraId, ReportBody, Snapshots, Window};
+use watchfire::data::{AudioChunk, AudioState, CameraId, ReportBody, Window};
 use watchfire::ingest::gst::read_sound;
 use watchfire::nn::{DeviceChoice, SoundModel};
-use watchfire::policy::PolicyOptions;
 use watchfire::scream::{LABEL, ScreamRule, THRESHOLD};
-use watchfire::stages::{Awake, CameraProfile, Gating, Hearing, Job, Stage};
+use watchfire::stages::{CameraProfile, Hearing, Job, Stage};
 
 /// What must not be taken for a scream in more than 2 % of clips, all in all.
 const NEAR: [&str; 10] = [
@@ -64,13 +62,8 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
         arrived_ns: 0,
         discontinuity: true,
     };
-    let job = Job {
-        window: Arc::new(window),
-        profile: profile.clone(),
-        look: None,
-        awake: Awake::ALL,
-    };
     let mut out = Vec::new();
+    let job = Job::new(window, profile.clone());
     hearing.process(vec![job], &mut out).unwrap();
     let ReportBody::Hearing(heard) = &out[0].body else {
         panic!("{name}: no report of sound");
@@ -88,15 +81,7 @@ fn sirens_babies_dogs_roosters_and_bells_are_hardly_ever_taken_for_screams() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/sound");
     let sound = SoundModel::load(&models, DeviceChoice::Cpu, 0).unwrap();
     let mut hearing = Hearing::new(Box::new(sound), None);
-    let profile = Arc::new(CameraProfile {
-        gating: Gating::Always,
-        detect: vec![],
-        behaviour: BehaviourOptions::default(),
-        policy: PolicyOptions::default(),
-        snapshots: Snapshots::Off,
-        emotion: false,
-        learned: None,
-    });
+    let profile = Arc::new(CameraProfile::default());
     // By word: clips, fired alone, fired in the stage.
     let mut counts: BTreeMap<String, [usize; 3]> = BTreeMap::new();
     for pack in ["sesa/train", "sesa/test", "esc10", "esc50_fold4"] {

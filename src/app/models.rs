@@ -123,14 +123,9 @@ impl From<LoadedModels> for Models {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::{Surroundings, load};
-
-    fn shipped(model: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model)
-    }
+    use crate::nn::shipped;
 
     /// What a camera `yard` with these lines loads from a folder with these models only.
     fn loaded(models: &[&str], camera: &str) -> anyhow::Result<LoadedModels> {

@@ -79,8 +79,8 @@ impl Player {
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
-            learned: None,
             emotion: self.camera.emotion,
+            ..CameraProfile::default()
         };
         let inlet = self
             .graph

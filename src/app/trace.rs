@@ -112,16 +112,13 @@ impl Trace {
         let Some(seen) = verdict.seen() else { return };
         let lane = self.lane("video", SCORES, "score");
         for frame in &seen.frames {
-            let mut best: BTreeMap<String, f64> = lane.series.keys().map(|class| (class.clone(), 0.0)).collect();
+            let mut best: BTreeMap<String, f32> = lane.series.keys().map(|class| (class.clone(), 0.0)).collect();
             for track in frame.tracks.iter().filter(|t| t.seen) {
                 let score = best.entry(track.class.to_string()).or_default();
-                *score = score.max(track.score.into());
+                *score = score.max(track.score);
             }
             for (class, score) in best {
-                lane.series
-                    .entry(class)
-                    .or_default()
-                    .push((seconds(frame.pts_ns), score));
+                lane.point(&class, seconds(frame.pts_ns), score);
             }
         }
     }
@@ -138,8 +135,7 @@ impl Trace {
                 }
             }
             let level = self.lane("level", LEVELS_DBFS, "dBFS");
-            let dbfs = f64::from(patch.level_dbfs).max(LEVELS_DBFS.0);
-            level.series.entry("loudness".into()).or_default().push((at_s, dbfs));
+            level.point("loudness", at_s, patch.level_dbfs.max(LEVELS_DBFS.0 as f32));
         }
     }
 

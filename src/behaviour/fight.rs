@@ -1,8 +1,8 @@
 //! A fight: what the clip model sees over several windows, whether persons are close to each other, and what is heard.
 
-use super::{PRIOR, alert_track};
+use super::{PRIOR, alert_track, found, weighed};
 use crate::data::{ActionReport, AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, VisionReport};
-use crate::fusion::{Blend, contribution, pool, sigmoid};
+use crate::fusion::{Blend, contribution, pool};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FightOptions {
@@ -96,16 +96,10 @@ impl Fight {
             return None;
         }
         let told = std::mem::replace(&mut run.told, true);
+        let at_ns = if told { run.last_ns } else { run.start_ns };
         Some(Finding {
-            kind: Kind::Fight,
-            zone: None,
-            direction: None,
-            key_track: None,
             tracks,
-            score,
-            severity: None,
-            evidence,
-            at_ns: if told { run.last_ns } else { run.start_ns },
+            ..found(Kind::Fight, score, evidence, at_ns)
         })
     }
 }
@@ -165,14 +159,8 @@ fn nearness(seen: &VisionReport) -> (Evidence, Vec<AlertTrack>) {
         (_, 0) => ("persons apart", APART),
         _ => ("persons close together", NEAR),
     };
-    let evidence = Evidence {
-        modality: Modality::Video,
-        model: "rule:nearness".into(),
-        label: label.into(),
-        score: sigmoid(weight),
-        contribution: weight,
-        at_ns: frame.map_or(0, |f| f.pts_ns),
-    };
+    let at_ns = frame.map_or(0, |f| f.pts_ns);
+    let evidence = weighed(Modality::Video, "nearness", label, weight, at_ns);
     let involved = if close.is_empty() {
         persons.iter().collect()
     } else {

@@ -20,7 +20,7 @@ use crate::data::{
     AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Reports, Track,
     VisionReport,
 };
-use crate::fusion::{Blend, Mood, contribution, pool};
+use crate::fusion::{Blend, Mood, contribution, pool, sigmoid};
 use anomaly::Anomaly;
 pub use anomaly::AnomalyOptions;
 use fall::Fall;
@@ -102,7 +102,7 @@ pub struct MoodRule {
     pub kind: Kind,
     /// Least pooled probability of a window.
     pub threshold: f32,
-    /// Seconds that it lasts while both picture and sound argue for it; four times as long where only one does.
+    /// Seconds that it lasts while both picture and sound argue for it.
     pub min_s: f32,
 }
 
@@ -113,6 +113,11 @@ impl MoodRule {
             threshold: 0.5,
             min_s: 3.0,
         }
+    }
+
+    /// Seconds that it lasts where only one of the two does.
+    pub fn alone_s(&self) -> f32 {
+        4.0 * self.min_s
     }
 }
 
@@ -289,9 +294,17 @@ impl Behaviour {
     }
 
     /// What people of a window that ends at `now_ns` seem to express; only of cameras that have opted in.
-    pub fn feel(&mut self, mood: &Mood, reports: &Reports, now_ns: u64) -> Vec<Finding> {
-        let findings = self.moods.iter_mut().map(|rule| rule.observe(mood, reports, now_ns));
-        findings.flatten().collect()
+    pub fn feel(
+        &mut self,
+        mood: &Mood,
+        seen: Option<&VisionReport>,
+        heard: Option<&HearingReport>,
+        now_ns: u64,
+    ) -> Vec<Finding> {
+        let rules = self.moods.iter_mut();
+        rules
+            .filter_map(|rule| rule.observe(mood, seen, heard, now_ns))
+            .collect()
     }
 
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
@@ -355,19 +368,36 @@ fn by_rule(rule: &str, label: String, score: f32, at_ns: u64) -> Evidence {
     }
 }
 
-/// A finding that rests on one piece of evidence.
-fn told_by(kind: Kind, evidence: Evidence) -> Finding {
-    let at_ns = evidence.at_ns;
-    let evidence = vec![evidence];
+/// What a rule that counts in log-odds says: its weight, and what that looks like as a probability.
+fn weighed(modality: Modality, rule: &str, label: &str, contribution: f32, at_ns: u64) -> Evidence {
+    Evidence {
+        modality,
+        model: format!("rule:{rule}").into(),
+        label: label.into(),
+        score: sigmoid(contribution),
+        contribution,
+        at_ns,
+    }
+}
+
+/// A finding of no place, with nobody in it.
+fn found(kind: Kind, score: f32, evidence: Vec<Evidence>, at_ns: u64) -> Finding {
     Finding {
         kind,
         zone: None,
         direction: None,
         key_track: None,
         tracks: Vec::new(),
-        score: pool(PRIOR, &evidence),
+        score,
         evidence,
         severity: None,
         at_ns,
     }
+}
+
+/// A finding that rests on one piece of evidence.
+fn told_by(kind: Kind, evidence: Evidence) -> Finding {
+    let at_ns = evidence.at_ns;
+    let evidence = vec![evidence];
+    found(kind, pool(PRIOR, &evidence), evidence, at_ns)
 }

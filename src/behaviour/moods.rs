@@ -6,9 +6,9 @@ mod loudness;
 
 use std::sync::Arc;
 
-use super::{MoodRule, alert_track};
-use crate::data::{AlertTrack, Distribution, Evidence, Finding, HearingReport, Kind, Modality, Reports};
-use crate::fusion::{Mood, Reading, logit, pool, sigmoid};
+use super::{MoodRule, alert_track, found};
+use crate::data::{AlertTrack, Distribution, Evidence, Finding, HearingReport, Kind, Modality, Track, VisionReport};
+use crate::fusion::{Mood, Reading, logit, pool};
 use loudness::Loudness;
 
 /// A window starts from this probability.
@@ -26,8 +26,6 @@ const MIN_HEIGHT: f32 = 0.1;
 /// A stretch that has begun goes on down to so much less than the threshold, and over gaps as long as this.
 const HYSTERESIS: f32 = 0.15;
 const GAP_NS: u64 = 2_000_000_000;
-/// Where only one sense argues for it, the stretch must be so many times as long.
-const ALONE: f32 = 4.0;
 
 /// How much a model's word on some labels can weigh.
 struct Weight {
@@ -127,13 +125,19 @@ impl MoodWatch {
     }
 
     /// A window that ends at `now_ns`.
-    pub fn observe(&mut self, mood: &Mood, reports: &Reports, now_ns: u64) -> Option<Finding> {
-        self.look(reports);
+    pub fn observe(
+        &mut self,
+        mood: &Mood,
+        seen: Option<&VisionReport>,
+        heard: Option<&HearingReport>,
+        now_ns: u64,
+    ) -> Option<Finding> {
+        self.look(seen);
         let mut evidence = Vec::new();
         let (face, voice) = mood.readings(now_ns.saturating_sub(FRESH_NS));
         evidence.extend(face.and_then(|r| self.recipe.face.weigh(&r, Modality::Video)));
         evidence.extend(voice.and_then(|r| self.recipe.voice.weigh(&r, Modality::Audio)));
-        if let Some(heard) = reports.heard() {
+        if let Some(heard) = heard {
             self.loud = self.loudness.hear(heard).or(self.loud.take());
             self.listen(heard);
         }
@@ -149,11 +153,11 @@ impl MoodWatch {
         self.judge(evidence, now_ns)
     }
 
-    fn look(&mut self, reports: &Reports) {
-        let Some(frame) = reports.seen().and_then(|s| s.frames.last()) else {
+    fn look(&mut self, seen: Option<&VisionReport>) {
+        let Some(frame) = seen.and_then(|s| s.frames.last()) else {
             return;
         };
-        let is_near = |t: &&crate::data::Track| &*t.class == "person" && t.bbox.height() >= MIN_HEIGHT;
+        let is_near = |t: &&Track| &*t.class == "person" && t.bbox.height() >= MIN_HEIGHT;
         let persons: Vec<AlertTrack> = frame.tracks.iter().filter(is_near).map(alert_track).collect();
         if !persons.is_empty() {
             self.persons = (persons, frame.pts_ns);
@@ -207,24 +211,18 @@ impl MoodWatch {
         }
         stretch.last_ns = now_ns;
         let stretch = self.stretch.insert(stretch);
-        let min_ns = f64::from(self.rule.min_s) * 1e9;
-        let lasted = (now_ns - stretch.start_ns) as f64;
-        let long_enough = stretch.both_ns as f64 >= min_ns || lasted >= f64::from(ALONE) * min_ns;
+        let lasted = |ns: u64, least_s: f32| ns as f64 >= f64::from(least_s) * 1e9;
+        let long_enough =
+            lasted(stretch.both_ns, self.rule.min_s) || lasted(now_ns - stretch.start_ns, self.rule.alone_s());
         // Over the threshold at this moment too: what is told is as sure as the rule asks.
         if !long_enough || score < self.rule.threshold {
             return None;
         }
         let told = std::mem::replace(&mut stretch.told, true);
+        let at_ns = if told { now_ns } else { stretch.start_ns };
         Some(Finding {
-            kind: self.rule.kind,
-            zone: None,
-            direction: None,
-            key_track: None,
             tracks: self.persons.0.clone(),
-            score,
-            severity: None,
-            evidence,
-            at_ns: if told { now_ns } else { stretch.start_ns },
+            ..found(self.rule.kind, score, evidence, at_ns)
         })
     }
 }
@@ -247,18 +245,6 @@ impl Weight {
             contribution: (logit(score) - logit(self.base)).clamp(-self.most, self.most),
             at_ns: reading.at_ns,
         })
-    }
-}
-
-/// What a rule's weight looks like as a probability.
-fn judgement(modality: Modality, rule: &str, label: &str, contribution: f32, at_ns: u64) -> Evidence {
-    Evidence {
-        modality,
-        model: format!("rule:{rule}").into(),
-        label: label.into(),
-        score: sigmoid(contribution),
-        contribution,
-        at_ns,
     }
 }
 

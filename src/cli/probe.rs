@@ -10,6 +10,7 @@ use crate::clock::SystemClock;
 use crate::config::{Surroundings, load_texts};
 use crate::data::{CameraState, CameraStatus, Window};
 use crate::ingest::{Camera, CameraSink};
+use crate::loudness;
 use crate::store::jpeg;
 
 #[derive(clap::Args)]
@@ -155,10 +156,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn level_dbfs(window: &Window) -> Option<f32> {
-    let samples = || window.audio.iter().flat_map(|c| c.samples.iter());
-    let n = samples().count();
-    let power = samples().map(|x| x * x).sum::<f32>() / n.max(1) as f32;
-    (n > 0).then(|| 10.0 * power.max(1e-12).log10())
+    let mut samples = window.audio.iter().flat_map(|c| c.samples.iter()).peekable();
+    samples.peek()?;
+    Some(loudness::level_dbfs(samples))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::sigmoid;
 use crate::data::{Evidence, Modality};
 
+/// To a learned head sounds below this are silence: a microphone that is switched off tells nothing. The recipe's limit.
+pub const SILENT_DBFS: f32 = -60.0;
+
 /// A learned head over the embeddings of picture and sound: log-odds of what it looks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogOdds {

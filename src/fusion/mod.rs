@@ -7,7 +7,7 @@ mod blend;
 mod emotion;
 mod mood;
 
-pub use blend::{Blend, LogOdds};
+pub use blend::{Blend, LogOdds, SILENT_DBFS};
 pub use mood::{Mood, Reading};
 
 use crate::data::{Evidence, EvidenceItem};

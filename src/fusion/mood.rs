@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::emotion::{mean, opinion_pool};
-use crate::data::{Distribution, Emotion, FaceReport};
+use crate::data::{Distribution, Emotion, FaceReport, SpeechEmotion};
 
 /// What was read longer ago says nothing of now.
 const FRESH_NS: u64 = 5_000_000_000;
@@ -46,13 +46,13 @@ impl Mood {
         }
     }
 
-    /// A voice, by a model; `at_ns` is the end of what was heard.
-    pub fn hear(&mut self, says: Distribution, model: Arc<str>, at_ns: u64) {
+    pub fn hear(&mut self, voice: &SpeechEmotion) {
+        let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
         self.speech = Some(Read {
-            at_ns,
+            at_ns: voice.end_ns,
             weight: 1.0,
-            says,
-            model,
+            says: says.collect(),
+            model: voice.model.clone(),
         });
     }
 
@@ -146,11 +146,15 @@ mod tests {
     #[test]
     fn a_voice_is_pooled_with_the_faces_and_stands_alone_without_them() {
         let mut mood = Mood::default();
-        mood.hear(
-            vec![("neutral".into(), 0.4), ("anger".into(), 0.6)],
-            "voice@1".into(),
-            S,
-        );
+        mood.hear(&SpeechEmotion {
+            start_ns: 0,
+            end_ns: S,
+            labels: ["neutral".into(), "anger".into()].into(),
+            probabilities: vec![0.4, 0.6],
+            arousal: 0.0,
+            valence: 0.0,
+            model: "voice@1".into(),
+        });
         let alone = mood.now(S);
         assert_eq!((alone.face.is_none(), &alone.fused), (true, &alone.speech));
         mood.see(&faces(S, &[(1, 0.9, 0.6)]));

@@ -21,8 +21,8 @@ use super::watch::{Health, Pulse};
 use crate::clock::Clock;
 use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
 use crate::stages::{
-    Action, Awake, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen,
-    ReadFaces, ReadVoice, Stage, Verdict, Vision, WatchClips,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadFaces,
+    ReadVoice, Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -261,12 +261,7 @@ impl CameraInlet {
         self.metrics
             .stream_ms
             .fetch_add((window.end_ns - window.start_ns) / 1_000_000, Relaxed);
-        let job = Job {
-            window: Arc::new(window),
-            profile: self.profile.clone(),
-            look: None,
-            awake: Awake::ALL,
-        };
+        let job = Job::new(window, self.profile.clone());
         if self.windows.push(job).is_some() {
             // Nobody was told of that window yet: it is shed for every branch, here.
             for branch in &*self.branches {

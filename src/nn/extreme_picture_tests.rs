@@ -1,13 +1,7 @@
 //! Pictures that no camera sends: a sane answer or a clear error from every picture model, never a panic.
 
-use std::path::{Path, PathBuf};
-
-use super::{ActionModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, ModelError};
+use super::{ActionModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, ModelError, shipped};
 use crate::data::{BBox, Picture};
-
-fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
 
 fn plain(width: u32, height: u32, value: u8) -> Picture {
     Picture {

@@ -1,12 +1,6 @@
 //! Sounds that no microphone sends: a sane answer or a clear error from every sound model, never a panic.
 
-use std::path::{Path, PathBuf};
-
-use super::{DeviceChoice, SoundModel, SpeechEmotion};
-
-fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
+use super::{DeviceChoice, SoundModel, SpeechEmotion, shipped};
 
 /// Deterministic noise in [-1, 1].
 fn noise(samples: usize) -> Vec<f32> {

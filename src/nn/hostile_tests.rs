@@ -1,14 +1,8 @@
 //! Model folders that lie: a clear error, never a panic.
 
-use std::path::{Path, PathBuf};
-
 use sha2::{Digest, Sha256};
 
-use super::{Checked, DeviceChoice, ModelError};
-
-fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
+use super::{Checked, DeviceChoice, ModelError, shipped};
 
 /// The sound model's folder with other weights, whose sha256 its manifest rightly tells.
 fn with_weights(bytes: &[u8]) -> Result<Checked, ModelError> {

@@ -93,3 +93,10 @@ impl From<candle_core::Error> for ModelError {
         Self::Compute(error.to_string())
     }
 }
+
+/// The folder of a model that ships.
+#[cfg(test)]
+pub(crate) fn shipped(name: &str) -> PathBuf {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("models").join(name)
+}

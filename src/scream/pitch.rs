@@ -61,7 +61,7 @@ impl PitchTracker {
             // The buffers come from the plan itself, so their lengths fit.
             let _ = self.fft.process(&mut time, &mut bins);
             let magnitudes: Vec<f32> = bins.iter().map(|c| c.norm()).collect();
-            self.pitch(&magnitudes, super::level_dbfs(frame))
+            self.pitch(&magnitudes, crate::loudness::level_dbfs(frame.iter()))
         };
         samples.windows(WINDOW).step_by(HOP).map(of).collect()
     }

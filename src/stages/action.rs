@@ -156,11 +156,9 @@ impl Stage for Action {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::behaviour::BehaviourOptions;
-    use crate::behaviour::FightOptions;
+    use crate::behaviour::{BehaviourOptions, FightOptions};
     use crate::data::{AudioState, Frame, Snapshots, Window};
-    use crate::policy::PolicyOptions;
-    use crate::stages::{Awake, CameraProfile, Gating};
+    use crate::stages::{Awake, CameraProfile};
 
     const MS: u64 = 1_000_000;
 
@@ -194,16 +192,12 @@ mod tests {
 
     fn profile(fight: Option<FightOptions>) -> Arc<CameraProfile> {
         Arc::new(CameraProfile {
-            detect: vec![],
-            gating: Gating::Always,
             behaviour: BehaviourOptions {
                 fight,
                 ..BehaviourOptions::default()
             },
-            policy: PolicyOptions::default(),
             snapshots: Snapshots::Off,
-            learned: None,
-            emotion: false,
+            ..CameraProfile::default()
         })
     }
 
@@ -223,22 +217,21 @@ mod tests {
             }),
             native: None,
         });
+        let window = Window {
+            camera: CameraId::new("yard"),
+            seq,
+            start_ns,
+            end_ns,
+            frames: frames.collect(),
+            audio: vec![],
+            audio_state: AudioState::None,
+            utc_offset_ns: 0,
+            arrived_ns: 0,
+            discontinuity: false,
+        };
         Job {
-            window: Arc::new(Window {
-                camera: CameraId::new("yard"),
-                seq,
-                start_ns,
-                end_ns,
-                frames: frames.collect(),
-                audio: vec![],
-                audio_state: AudioState::None,
-                utc_offset_ns: 0,
-                arrived_ns: 0,
-                discontinuity: false,
-            }),
-            profile: profile.clone(),
-            look: None,
             awake: Awake { vision: true, action },
+            ..Job::new(window, profile.clone())
         }
     }
 

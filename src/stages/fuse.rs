@@ -246,12 +246,12 @@ impl CameraMind {
         if let Some(heard) = reports.heard() {
             findings.extend(self.behaviour.hear(heard, window.utc_offset_ns));
             if let Some(voice) = &heard.speech_emotion {
-                let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
-                self.mood.hear(says.collect(), voice.model.clone(), voice.end_ns);
+                self.mood.hear(voice);
             }
         }
         if job.profile.emotion {
-            findings.extend(self.behaviour.feel(&self.mood, &reports, window.end_ns));
+            let (seen, heard) = (reports.seen(), reports.heard());
+            findings.extend(self.behaviour.feel(&self.mood, seen, heard, window.end_ns));
         }
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
             findings.extend(self.behaviour.look(look, frame.pts_ns));

@@ -104,8 +104,7 @@ fn profile(gating: Gating) -> Arc<CameraProfile> {
             ..PolicyOptions::default()
         },
         snapshots: Snapshots::Off,
-        learned: None,
-        emotion: false,
+        ..CameraProfile::default()
     })
 }
 
@@ -185,12 +184,7 @@ fn play_with(
             arrived_ns: 0,
             discontinuity: false,
         };
-        let job = Job {
-            window: Arc::new(window),
-            profile: profile.clone(),
-            look: None,
-            awake: Awake::ALL,
-        };
+        let job = Job::new(window, profile.clone());
         let (mut jobs, mut reports, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
         gate.process(vec![job], &mut jobs).unwrap();
         vision.process(jobs.clone(), &mut reports).unwrap();

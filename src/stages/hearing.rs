@@ -242,10 +242,8 @@ impl Stage for Hearing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::behaviour::BehaviourOptions;
-    use crate::data::{AudioChunk, AudioState, Snapshots};
-    use crate::policy::PolicyOptions;
-    use crate::stages::{Awake, CameraProfile, Gating, VoiceReading};
+    use crate::data::{AudioChunk, AudioState};
+    use crate::stages::{CameraProfile, VoiceReading};
 
     fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         Window {
@@ -343,20 +341,11 @@ mod tests {
     /// Whether a voice was read in 4 s of speech.
     fn voice_read(voice: Option<Box<dyn ReadVoice>>, emotion: bool) -> bool {
         let mut hearing = Hearing::new(Box::new(Talk), voice);
-        let job = Job {
-            window: Arc::new(window(0, 0, 64_000)),
-            profile: Arc::new(CameraProfile {
-                detect: vec![],
-                gating: Gating::Always,
-                behaviour: BehaviourOptions::default(),
-                policy: PolicyOptions::default(),
-                snapshots: Snapshots::Off,
-                learned: None,
-                emotion,
-            }),
-            look: None,
-            awake: Awake::ALL,
+        let profile = CameraProfile {
+            emotion,
+            ..CameraProfile::default()
         };
+        let job = Job::new(window(0, 0, 64_000), Arc::new(profile));
         let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
             panic!("no report of sound");
         };

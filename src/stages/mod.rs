@@ -31,7 +31,7 @@ use crate::error::StageError;
 use crate::policy::PolicyOptions;
 
 /// What a camera wants of the stages. A reload hands out a new one, and the stages rebuild what hangs on it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
@@ -83,6 +83,16 @@ pub struct Job {
 }
 
 impl Job {
+    /// Before the gate has seen it: everybody is awake.
+    pub fn new(window: Window, profile: Arc<CameraProfile>) -> Self {
+        Self {
+            window: Arc::new(window),
+            profile,
+            look: None,
+            awake: Awake::ALL,
+        }
+    }
+
     pub fn camera(&self) -> &CameraId {
         &self.window.camera
     }

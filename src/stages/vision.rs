@@ -179,9 +179,7 @@ mod tests {
 
     use super::super::FaceReading;
     use super::*;
-    use crate::behaviour::BehaviourOptions;
-    use crate::data::{AudioState, BBox, Frame, Snapshots, Window};
-    use crate::policy::PolicyOptions;
+    use crate::data::{AudioState, BBox, Frame, Window};
 
     const BOX: BBox = BBox {
         x1: 0.3,
@@ -259,12 +257,7 @@ mod tests {
             arrived_ns: 0,
             discontinuity: false,
         };
-        Job {
-            window: Arc::new(window),
-            profile: profile.clone(),
-            look: None,
-            awake: super::super::Awake::ALL,
-        }
+        Job::new(window, profile.clone())
     }
 
     fn see(emotion: bool, windows: u64) -> (Vec<VisionReport>, u32) {
@@ -272,12 +265,8 @@ mod tests {
         let mut vision = Vision::new(Box::new(OnePerson), Some(Box::new(Counting(asked.clone()))));
         let profile = Arc::new(CameraProfile {
             detect: vec!["person".into()],
-            behaviour: BehaviourOptions::default(),
-            policy: PolicyOptions::default(),
-            snapshots: Snapshots::Off,
-            gating: super::super::Gating::Always,
-            learned: None,
             emotion,
+            ..CameraProfile::default()
         });
         let mut out = Vec::new();
         for seq in 0..windows {

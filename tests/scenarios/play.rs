@@ -5,8 +5,7 @@ use std::sync::Arc;
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
 use watchfire::config::{Surroundings, load_texts};
 use watchfire::data::{
-    Alert, BBox, Branch, CameraId, EndReason, Finding, HearingReport, Kind, Report, ReportBody, Reports, SoundPatch,
-    Status, Track, TrackedFrame, VisionReport,
+    Alert, BBox, CameraId, EndReason, HearingReport, Kind, SoundPatch, Track, TrackedFrame, VisionReport,
 };
 use watchfire::fusion::Mood;
 use watchfire::picture_stats::picture_stats;
@@ -60,7 +59,9 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
             findings.extend(mind.hear(&heard, offset_ns));
         }
         if emotion {
-            findings.extend(feel(&mut mind, &mut mood, seen, heard, now_ns));
+            seen.faces.iter().for_each(|faces| mood.see(faces));
+            heard.speech_emotion.iter().for_each(|voice| mood.hear(voice));
+            findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns));
         }
         if !story.view.is_empty() {
             let look = picture_stats(&picture(&story.view, from));
@@ -76,26 +77,6 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         alert.ended_utc_ns = alert.ended_utc_ns.map(|t| t - start_ns);
     }
     alerts
-}
-
-/// As the fuse stage does it.
-fn feel(mind: &mut Behaviour, mood: &mut Mood, seen: VisionReport, heard: HearingReport, now_ns: u64) -> Vec<Finding> {
-    seen.faces.iter().for_each(|faces| mood.see(faces));
-    if let Some(voice) = &heard.speech_emotion {
-        let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
-        mood.hear(says.collect(), voice.model.clone(), voice.end_ns);
-    }
-    let mut reports = Reports::default();
-    for (branch, body) in [
-        (Branch::Vision, ReportBody::Vision(seen)),
-        (Branch::Hearing, ReportBody::Hearing(heard)),
-    ] {
-        reports.put(Report {
-            body,
-            ..Report::bare(CameraId::new("story"), 0, branch, Status::Ok)
-        });
-    }
-    mind.feel(mood, &reports, now_ns)
 }
 
 /// The story's zones, lines and rules go through the real configuration.

@@ -1,6 +1,6 @@
 //! How loudly somebody speaks, against how quiet it usually is around the microphone.
 
-use super::judgement;
+use crate::behaviour::weighed;
 use crate::data::{Evidence, HearingReport, Modality};
 
 /// Somebody speaks in a patch from this probability of the sound model's `speech` on.
@@ -38,13 +38,7 @@ impl Loudness {
         }
         let (over, at_ns) = loudest.filter(|(over, _)| *over > USUAL_DB)?;
         let contribution = MOST * ((over - USUAL_DB) / SPREAD_DB).min(1.0);
-        Some(judgement(
-            Modality::Audio,
-            "loudness",
-            "loud speech",
-            contribution,
-            at_ns,
-        ))
+        Some(weighed(Modality::Audio, "loudness", "loud speech", contribution, at_ns))
     }
 }
 

@@ -1,8 +1,5 @@
 use super::*;
-use crate::data::{
-    BBox, Branch, CameraId, FaceReport, Report, ReportBody, SoundPatch, Status, Track, TrackFace, TrackedFrame,
-    VisionReport,
-};
+use crate::data::{BBox, FaceReport, SoundPatch, SpeechEmotion, Track, TrackFace, TrackedFrame, VisionReport};
 
 const S: u64 = 1_000_000_000;
 const HALF: u64 = S / 2;
@@ -69,8 +66,15 @@ impl Room {
         };
         self.mood.see(&faces);
         if let Some(p) = moment.voice {
-            let says = labels.iter().cloned().zip(two(p)).collect();
-            self.mood.hear(says, "speech_emotion@1".into(), now_ns);
+            self.mood.hear(&SpeechEmotion {
+                start_ns: now_ns - HALF,
+                end_ns: now_ns,
+                labels,
+                probabilities: two(p),
+                arousal: 0.0,
+                valence: 0.0,
+                model: "speech_emotion@1".into(),
+            });
         }
         let seen = VisionReport {
             frames: vec![TrackedFrame {
@@ -103,17 +107,7 @@ impl Room {
             model: "sound@1".into(),
             ..HearingReport::default()
         };
-        let mut reports = Reports::default();
-        for (branch, body) in [
-            (Branch::Vision, ReportBody::Vision(seen)),
-            (Branch::Hearing, ReportBody::Hearing(heard)),
-        ] {
-            reports.put(Report {
-                body,
-                ..Report::bare(CameraId::new("room"), 0, branch, Status::Ok)
-            });
-        }
-        self.watch.observe(&self.mood, &reports, now_ns)
+        self.watch.observe(&self.mood, Some(&seen), Some(&heard), now_ns)
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
             "threshold {:.2} for {} s with picture and sound, {} s with one of them; a rule over the emotion models",
             rule.threshold,
             rule.min_s,
-            4.0 * rule.min_s
+            rule.alone_s()
         ));
     }
     if let (Kind::Fight, Some(fight)) = (kind, &camera.behaviour.fight) {

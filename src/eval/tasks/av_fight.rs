@@ -10,11 +10,9 @@ use crate::data::Modality;
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::media::Clip;
 use crate::eval::{Job, Outcome};
-use crate::fusion::{LogOdds, sigmoid};
+use crate::fusion::{LogOdds, SILENT_DBFS, sigmoid};
+use crate::loudness::level_dbfs;
 use crate::nn::{ActionModel, AvModel, ModelError, SoundModel};
-
-/// Quieter sound is none, as in the daemon and the recipe.
-const SILENT_DBFS: f32 = -60.0;
 
 pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let beside = job.options.model.parent().unwrap_or(Path::new("."));
@@ -68,8 +66,7 @@ fn weigh(head: &AvModel, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result
 
 /// The mean over the patches; None for silence.
 fn hear(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Option<Vec<f32>>> {
-    let power = samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32;
-    if 10.0 * power.max(1e-12).log10() < SILENT_DBFS {
+    if level_dbfs(samples.iter()) < SILENT_DBFS {
         return Ok(None);
     }
     let heard = model.classify(&patches(model, &mut samples))?;

@@ -1,9 +1,7 @@
-use std::path::{Path, PathBuf};
-
 use super::*;
 use crate::data::{CameraId, HearingReport, Report, ReportBody, SoundPatch, Status};
 use crate::fusion::{logit, pool, shares, sigmoid};
-use crate::nn::{AvModel, FusionMethod};
+use crate::nn::{AvModel, FusionMethod, shipped};
 
 const S: u64 = 1_000_000_000;
 
@@ -30,7 +28,7 @@ fn sound(start_s: u64, embedding: Arc<[f32]>, patches: f32) -> Sound {
 
 /// The shipped head in each of its ways.
 fn heads() -> impl Iterator<Item = (&'static str, AvModel)> {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/av_fight");
+    let folder = shipped("av_fight");
     FusionMethod::ALL
         .into_iter()
         .map(move |(name, method)| (name, AvModel::load(&folder, Some(method)).unwrap()))

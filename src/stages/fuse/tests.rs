@@ -30,8 +30,6 @@ fn profile() -> Arc<CameraProfile> {
         ..KindPolicy::default_for(Kind::Siren)
     };
     Arc::new(CameraProfile {
-        gating: crate::stages::Gating::Always,
-        detect: vec![],
         behaviour: BehaviourOptions {
             sounds: vec![siren],
             ..BehaviourOptions::default()
@@ -41,8 +39,7 @@ fn profile() -> Arc<CameraProfile> {
             ..PolicyOptions::default()
         },
         snapshots: Snapshots::Off,
-        learned: None,
-        emotion: false,
+        ..CameraProfile::default()
     })
 }
 
@@ -59,12 +56,7 @@ fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
         arrived_ns: 0,
         discontinuity: false,
     };
-    Job {
-        window: Arc::new(window),
-        profile: profile.clone(),
-        look: None,
-        awake: crate::stages::Awake::ALL,
-    }
+    Job::new(window, profile.clone())
 }
 
 /// A window in which a siren has this score, through the stage; after a panic, as the runner does.
