@@ -8,6 +8,7 @@ from data import targets
 
 # how often a picture of a pack is drawn
 WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}
+CUT = 0.2  # share of pieces whose edge runs through a person: who walks into a picture is seen in part at first
 
 
 class Mixer:
@@ -36,7 +37,7 @@ class Mixer:
             if mosaic:
                 px, py = left + (width - w if left == 0 else 0), top + (height - h if top == 0 else 0)
             else:
-                px, py = (self.rng.randint(0, n) if self.rng.random() < 0.5 else 0 for n in (size - w, size - h))
+                px, py = (self.rng.choice((0, 0, n, self.rng.randint(0, n))) for n in (size - w, size - h))
             x[py: py + h, px: px + w] = piece
             lab[:, [1, 3]] += px
             lab[:, [2, 4]] += py
@@ -66,6 +67,9 @@ class Mixer:
         fx *= r.uniform(0.85, 1.18)
         cw, ch = max(8, int(min(w, width / fx))), max(8, int(min(h, height / fy)))
         x0, y0 = r.randint(0, max(0, w - cw)), r.randint(0, max(0, h - ch))
+        people = picture["lab"][(picture["lab"][:, 0] == 0) & (picture["lab"][:, 6] == 0)]
+        if len(people) and r.random() < CUT:
+            x0, y0, cw, ch = self.cut(people[r.randrange(len(people)), 1:5], cw, ch)
         part = img[y0: y0 + ch, x0: x0 + cw]
         ow = min(width, max(4, round(part.shape[1] * fx)))
         oh = min(height, max(4, round(part.shape[0] * fy)))
@@ -83,6 +87,18 @@ class Mixer:
             out = out[:, ::-1]
             lab[:, [1, 3]] = ow - lab[:, [3, 1]]
         return out, lab
+
+    def cut(self, person, width, height):
+        """(x0, y0, width, height) of a part whose left, right or lower edge leaves 30 to 80 % of a person in it."""
+        (x1, y1, x2, y2), seen, edge = person, self.rng.uniform(0.3, 0.8), self.rng.choice("llrrb")
+        x0, y0 = (max(0, int(start + end - length) // 2) for start, end, length in ((x1, x2, width), (y1, y2, height)))
+        if edge == "l":
+            return int(x2 - seen * (x2 - x1)), y0, width, height
+        if edge == "r":
+            end = max(8, int(x1 + seen * (x2 - x1)))
+            return max(0, end - width), y0, min(end, width), height
+        end = max(8, int(y1 + seen * (y2 - y1)))
+        return x0, max(0, end - height), width, min(end, height)
 
     def paste(self, x, rows):
         """A vehicle's box, cut out with soft edges, where it covers little of what is labelled."""

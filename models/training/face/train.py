@@ -1,7 +1,7 @@
 """Trains the face detector: python train.py --data DATA --cache CACHE --out OUT --minutes 45 [--resume CKPT]
 
 Writes OUT/checkpoint.pt every few minutes and at the end, with OUT/weights.safetensors (f16) and a line of
-OUT/log.jsonl. The rate falls with the clock along a cosine. Filters are updated by Muon, the rest by AdamW.
+OUT/log.jsonl. The rate falls with the CPU time used along a cosine. Filters are updated by Muon, the rest by AdamW.
 """
 import argparse
 import copy
@@ -45,7 +45,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--minutes", type=float, default=45, help="of CPU")
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
     parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.08, resumed 0.02")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
@@ -74,7 +74,7 @@ def main():
     rest = [p for name, p in model.named_parameters() if p.ndim != 4 or name.startswith("preds")]
     optimisers = [(Muon(filters, args.rate), args.rate), (torch.optim.AdamW(rest, weight_decay=1e-4), 2e-3)]
     at = cells(args.size, args.size)
-    start, step, total, saved, said = time.time(), 0, args.minutes * 60, 0.0, 0.0
+    start, step, total, saved, said = time.process_time(), 0, args.minutes * 60, 0.0, 0.0
     mean = {}
 
     def save():
@@ -82,7 +82,7 @@ def main():
         torch.save(dict(model=state, steps=step), out / "checkpoint.pt")
         save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
 
-    while (spent := time.time() - start) < total:
+    while (spent := time.process_time() - start) < total:
         for optimiser, top in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = top * rate(spent / total, step)
@@ -104,14 +104,14 @@ def main():
                 a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
         if spent - said > 60:
             said = spent
-            print(json.dumps(dict(minutes=round(spent / 60, 1), cpu=round(time.process_time() / 60, 1), step=step,
+            print(json.dumps(dict(minutes=round(spent / 60, 1), step=step,
                                   **{k: round(v, 3) for k, v in mean.items()})), flush=True)
         if spent - saved > args.save_every * 60:
             saved = spent
             save()
             print(json.dumps(dict(minutes=round(spent / 60, 1), **brief(average, held))), flush=True)
     save()
-    line = dict(minutes=args.minutes, cpu_minutes=round(time.process_time() / 60, 1), steps=step,
+    line = dict(minutes=args.minutes, steps=step,
                 crops=step * args.batch, **brief(average, held))
     with open(out / "log.jsonl", "a") as f:
         f.write(json.dumps(line) + "\n")

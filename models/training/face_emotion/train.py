@@ -2,7 +2,7 @@
 
 Cross-entropy against the raters' shares. Writes OUT/checkpoint.pt every few minutes and at the end, then
 OUT/weights.safetensors (f16, the temperature folded into the head) and a line of OUT/log.jsonl. The rate falls with
-the clock along a cosine, and faces grow from 32 to 48 pixels over the first 60 % of the time (not of a resumed run).
+the CPU time used along a cosine, and faces grow from 32 to 48 pixels over the first 60 % of the time (not of a resumed run).
 Filters are updated with orthogonalised momentum (Muon, K. Jordan 2024), everything else with AdamW.
 """
 import argparse
@@ -58,7 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=60, help="of CPU")
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
     parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.12, resumed 0.02")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
@@ -85,13 +85,13 @@ def main():
     rest = [p for p in model.parameters() if p.ndim != 4]
     optimisers = [(Muon(filters, args.rate), args.rate), (torch.optim.AdamW(rest, weight_decay=1e-4), 2e-3)]
     drawn = batches(faces[train], packs.shares(votes[train]), packs.top(votes[train]), args.batch, args.seed)
-    start, step, total, saved, said, mean = time.time(), 0, args.minutes * 60, 0.0, 0.0, 0.0
+    start, step, total, saved, said, mean = time.process_time(), 0, args.minutes * 60, 0.0, 0.0, 0.0
 
     def save():
         torch.save(dict(model={k: v for k, v in average.state_dict().items() if "tracked" not in k}, steps=step),
                    out / "checkpoint.pt")
 
-    while (spent := time.time() - start) < total:
+    while (spent := time.process_time() - start) < total:
         done = spent / total
         for optimiser, top in optimisers:
             for group in optimiser.param_groups:
@@ -115,7 +115,7 @@ def main():
                 a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
         if spent - said > 60:
             said = spent
-            print(json.dumps(dict(minutes=round(spent / 60, 1), cpu=round(time.process_time() / 60, 1), step=step,
+            print(json.dumps(dict(minutes=round(spent / 60, 1), step=step,
                                   epochs=round(step * args.batch / len(train), 1), loss=round(mean, 4))), flush=True)
         if spent - saved > args.save_every * 60:
             saved = spent
@@ -126,7 +126,7 @@ def main():
     temperature = calibrated(average, faces[held], votes[held])
     state = {k: v for k, v in average.state_dict().items() if not k.endswith("num_batches_tracked")}
     save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
-    line = dict(minutes=args.minutes, cpu_minutes=round(time.process_time() / 60, 1), steps=step, faces=step * args.batch,
+    line = dict(minutes=args.minutes, steps=step, faces=step * args.batch,
                 temperature=round(temperature, 3), **figures(logits(average, faces[held]), votes[held])["metrics"])
     with open(out / "log.jsonl", "a") as f:
         f.write(json.dumps(line) + "\n")
