@@ -1,8 +1,9 @@
 """Trains the sound model: python train.py --data DATA --cache CACHE --out DIR --minutes 50 [--resume FILE]
 
-Writes DIR/checkpoint.pt every two minutes, and at the end DIR/weights.safetensors (f16) and DIR/trained.json.
---resume DIR/checkpoint.pt goes on where that run stopped, towards its --minutes; --resume weights.safetensors starts a
-new schedule from shipped weights. Calibration, thresholds and figures are calibrate.py's and evaluate.py's.
+The rate falls with the CPU time used, and --minutes are of it. Writes DIR/checkpoint.pt every two minutes, and at the end
+DIR/weights.safetensors (f16) and DIR/trained.json. --resume DIR/checkpoint.pt goes on where that run stopped, towards its
+--minutes; --resume weights.safetensors starts a new schedule from shipped weights. Calibration, thresholds and figures
+are calibrate.py's and evaluate.py's.
 """
 import argparse
 import json
@@ -25,7 +26,7 @@ def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--minutes", type=float, default=50, help="of CPU")
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--resume", help="a checkpoint, or shipped weights.safetensors")
     parser.add_argument("--head", type=float, default=1.0, help="times the head's weights, when the pooling is another now")
@@ -64,8 +65,8 @@ def main():
         torch.save(state, out / "checkpoint.new")
         (out / "checkpoint.new").rename(out / "checkpoint.pt")
 
-    start, total, saved, seen = time.time() - before, args.minutes * 60, time.time(), []
-    while (spent := time.time() - start) < total:
+    start, total, saved, seen = time.process_time() - before, args.minutes * 60, before, []
+    while (spent := time.process_time() - start) < total:
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * (1 + math.cos(math.pi * spent / total)) / 2)
         x, target, weight, word = sounds.batch(BATCH)
@@ -84,9 +85,9 @@ def main():
         seen.append(loss.item())
         if step % 100 == 0:
             print(f"{spent / 60:.1f} min, step {step}, loss {np.mean(seen[-300:]):.4f}", flush=True)
-        if time.time() - saved > 120:
+        if spent - saved > 120:
             save(spent)
-            saved = time.time()
+            saved = spent
     save(spent)
     best = average.module.eval()
     save_file({k: v.half().contiguous() for k, v in best.state_dict().items() if "num_batches" not in k},
