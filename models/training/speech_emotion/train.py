@@ -1,9 +1,11 @@
-"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --steps 1200
+"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --steps 1200 [--resume DIR]
 
 Goes over folds of the train speakers, each held out once (`--folds` takes the first ones only). The first fold's network
 then goes on with all train speakers for half as many steps, and the temperature that the held-out answers want is folded
 into its head. Writes DIR/folds.json, DIR/held_out.npz, DIR/checkpoint.pt (also of each fold), DIR/weights.safetensors
-(f16), DIR/trained.json. A finished fold is not done again, and what was cut off goes on.
+(f16), DIR/trained.json. A finished fold is not done again, and what was cut off goes on. `--resume` is the DIR of an
+earlier run: each fold's network and the last one go on from that run's own, at half the rate, so that whoever was left
+out stays left out; what counts is then the mean of the weights before and after.
 """
 import argparse
 import json
@@ -11,6 +13,7 @@ import math
 import pickle
 import sys
 import time
+from functools import cache as once
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,7 @@ FOLDS = [("03", "08", "14"), ("09", "10", "13"), ("11", "12")]
 
 SPEEDS = [0.9, 0.95, 1.0, 1.05, 1.1]
 HOP = 160
+LOUDEST_NOISE_DB, FAINTEST_NOISE_DB = 0, 50  # below the voice
 
 
 def load(data, cache):
@@ -60,6 +64,16 @@ def spectrum(x, speed):
     return mel.numpy().astype(np.float16), (x.reshape(-1, HOP) ** 2).mean(1)
 
 
+@once
+def noises(count=40, frames=400):
+    """Mel magnitudes [count, frames, 64] of noise of colours from white to brown, its root mean square 1."""
+    rng, n = np.random.default_rng(0), frames * HOP
+    f = np.maximum(8, np.arange(n // 2 + 1))[None] ** -(np.linspace(0, 2.0, count)[:, None] / 2)
+    x = np.fft.irfft(f * np.exp(2j * np.pi * rng.random(f.shape)), n)
+    x = torch.from_numpy((x / np.sqrt((x ** 2).mean(1, keepdims=True))).astype(np.float32))
+    return (torch.exp(features(x)[:, 0] / SCALE + MEAN) - 1e-3).clamp(min=0).numpy()
+
+
 def batch(clips, rng):
     """Features and soft targets of random clips, every emotion alike often, all cut to one length of 1.2 to 3 s."""
     by_label = [[c for c in clips if c["label"] == k] for k in range(len(LABELS))]
@@ -78,10 +92,14 @@ def batch(clips, rng):
         power[i, here: here + m] = loud[there: there + m]
     bands = np.arange(64) / 64
     db = sum(rng.normal(0, 2.5, (n, 1)) * np.cos(np.pi * k * bands + rng.uniform(0, 6.28, (n, 1))) for k in (1, 2, 3))
-    noise = 10 ** (-rng.uniform(10, 50, (n, 1)) / 20) * 10 ** (rng.normal(0, 4, (n, 1)) * (bands - 0.5) / 10)
-    x *= (RMS / np.sqrt(power.mean(1) + 1e-9))[:, None, None]
+    below = 10 ** (-rng.uniform(LOUDEST_NOISE_DB, FAINTEST_NOISE_DB, n) / 20)
+    known = noises()
+    starts = rng.integers(0, known.shape[1] - length + 1, n)
+    hiss = np.stack([known[c, s: s + length] for c, s in zip(rng.integers(0, len(known), n), starts)])
+    both = RMS / np.sqrt(1 + below ** 2)  # the level is that of voice and noise together
+    x *= (both / np.sqrt(power.mean(1) + 1e-9))[:, None, None].astype(np.float32)
     x *= (10 ** (db / 20))[:, None].astype(np.float32)
-    hiss = np.abs(rng.standard_normal(x.shape, np.float32)) * (noise * x.mean((1, 2))[:, None])[:, None].astype(np.float32)
+    hiss *= (both * below)[:, None, None].astype(np.float32)
     mel = torch.from_numpy((np.log(np.hypot(x, hiss) + 1e-3) - MEAN) * SCALE).float()[:, None]
     for m in mel[:, 0]:
         a, b = rng.integers(0, 56), rng.integers(0, len(m) - 20)
@@ -166,12 +184,29 @@ def fit(clips, steps, seed, kept, start=None):
     return average.module, torch.load(kept)["seconds"]
 
 
-def held_out(clips, fold, out, steps):
+def reached(folder, name):
+    """The averaged network of an earlier run, or None."""
+    if folder is None:
+        return None
+    state = torch.load(Path(folder) / name)["average"]
+    return {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
+
+
+def between(model, start):
+    """The mean of a network's weights and of those that it began with; without such, the network."""
+    if start:
+        model.load_state_dict({k: (v.float() + start[k].float()) / 2 for k, v in model.state_dict().items()})
+    return model
+
+
+def held_out(clips, fold, out, steps, resume):
     """A network that never heard a fold's speakers: which clips these are, its logits and UAR on them, and itself."""
     seed, speakers = FOLDS.index(fold), set(fold)
     mine = [j for j, c in enumerate(clips) if c["speaker"] in speakers]
     rest = [c for c in clips if c["speaker"] not in speakers]
-    model, seconds = fit(rest, steps, seed, out / f"fold-{seed}.pt")
+    start = reached(resume, f"fold-{seed}.pt")
+    model, seconds = fit(rest, steps, seed, out / f"fold-{seed}.pt", start)
+    model = between(model, start)
     answers = logits(model, [clips[j] for j in mine]).numpy()
     right = uar(np.array([clips[j]["label"] for j in mine]), answers.argmax(1))
     print(f"{fold}: UAR {right:.3f} of {len(mine)}, {seconds / 60:.1f} CPU minutes", flush=True)
@@ -191,13 +226,14 @@ def main():
     parser.add_argument("--steps", type=int, default=1200, help="of each network")
     parser.add_argument("--folds", type=int, default=len(FOLDS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", help="an earlier run's DIR")
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     clips = load(args.data, args.cache)
     truth = np.array([c["label"] for c in clips])
-    folds = [held_out(clips, fold, out, args.steps) for fold in FOLDS[:args.folds]]
+    folds = [held_out(clips, fold, out, args.steps, args.resume) for fold in FOLDS[:args.folds]]
     truth, held = (np.concatenate(parts) for parts in ([truth[f[0]] for f in folds], [f[1] for f in folds]))
     decided, rng = held.argmax(1), np.random.default_rng(0)
     drawn = [rng.integers(0, len(truth), len(truth)) for _ in range(1000)]
@@ -207,12 +243,14 @@ def main():
     (out / "folds.json").write_text(json.dumps(table, indent=1))
     np.savez(out / "held_out.npz", truth=truth, logits=held)
     print(json.dumps(table, indent=1), flush=True)
-    model, seconds = fit(clips, args.steps // 2, args.seed, out / "checkpoint.pt", folds[0][3].state_dict())
+    start, steps = reached(args.resume, "checkpoint.pt"), args.steps if args.resume else args.steps // 2
+    model, seconds = fit(clips, steps, args.seed, out / "checkpoint.pt", start or folds[0][3].state_dict())
+    model = between(model, start)
     state = {k: v.clone() for k, v in model.state_dict().items() if "num_batches" not in k}
     for part in ("head.weight", "head.bias"):
         state[part] /= table["temperature"]
     save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
-    (out / "trained.json").write_text(json.dumps(dict(cpu_minutes=seconds / 60, steps=args.steps // 2)))
+    (out / "trained.json").write_text(json.dumps(dict(cpu_minutes=seconds / 60, steps=steps)))
 
 
 if __name__ == "__main__":
