@@ -24,12 +24,14 @@ const NOISE_FOLLOWS_S: f32 = 5.0;
 const ACTION_PART: usize = 450;
 
 /// What the newest frame shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moved {
     /// Two cells side by side differ from the background: something is there, or creeps.
     pub differs: bool,
     /// A part of the picture that a person near enough to be judged fills has changed since the frame before.
     pub acts: bool,
+    /// Part of the picture that has changed since the frame before, 0 to 1.
+    pub part: f32,
 }
 
 /// The last frames of one camera.
@@ -68,9 +70,11 @@ impl Motion {
         let threshold = LEAST.max(TIMES_NOISE * self.noise);
         // The difference of two frames is √2 times as noisy as one of them.
         let acts = threshold * SQRT_2;
+        let count = changed.iter().filter(|d| **d > acts).count();
         let moved = Moved {
             differs: neighbours(&differs, columns, threshold),
-            acts: changed.iter().filter(|d| **d > acts).count() >= (cells.len() / ACTION_PART).max(2),
+            acts: count >= (cells.len() / ACTION_PART).max(2),
+            part: count as f32 / cells.len() as f32,
         };
         let mean_of = 1.0 / self.frames as f32;
         let noise = (median(changed) / SQRT_2).min(GREATEST_NOISE);

@@ -265,6 +265,11 @@ impl Behaviour {
             .collect()
     }
 
+    /// Which part of the picture moves in a window, 0 to 1.
+    pub fn moves(&mut self, part: f32, at_ns: u64, utc_offset_ns: i64) -> Option<Finding> {
+        self.anomaly.as_mut()?.moves(part, at_ns, utc_offset_ns)
+    }
+
     /// What it has learned of this camera, to be kept; None when it learns nothing.
     pub fn learned(&self) -> Option<Arc<str>> {
         self.anomaly.as_ref().map(|rule| rule.learned().into())

@@ -80,6 +80,8 @@ pub struct Job {
     pub look: Option<Arc<PictureStats>>,
     /// The gate's word on it.
     pub awake: Awake,
+    /// Part of the picture that moves, 0 to 1, as the gate measured it.
+    pub moving: Option<f32>,
 }
 
 impl Job {
@@ -90,6 +92,7 @@ impl Job {
             profile,
             look: None,
             awake: Awake::ALL,
+            moving: None,
         }
     }
 

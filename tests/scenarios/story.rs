@@ -150,6 +150,9 @@ pub struct View {
     /// Part of the picture, from the left, in which something else stands.
     #[serde(default)]
     pub lorry: f32,
+    /// Part of the picture, from the left, in which everything moves all the time.
+    #[serde(default)]
+    pub stir: f32,
     /// Noise of the sensor in grey steps.
     #[serde(default = "noisy")]
     pub noise: f32,

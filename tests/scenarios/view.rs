@@ -11,7 +11,15 @@ const HEIGHT: usize = 90;
 /// The picture at a time.
 pub fn picture(views: &[View], t: f64) -> Picture {
     let view = at(views, t);
-    let grey = blurred(scene(&view), view.blur);
+    let mut grey = scene(&view);
+    blocks(
+        &mut grey,
+        (t * 1000.0) as u64,
+        0,
+        (view.stir * WIDTH as f32) as usize,
+        12,
+    );
+    let grey = blurred(grey, view.blur);
     // A frozen picture has the noise of the moment at which it froze.
     let moment = if view.frozen { view.t } else { t };
     let mut dice = Dice::new((moment * 1000.0) as u64);
@@ -48,6 +56,7 @@ fn at(views: &[View], t: f64) -> View {
         blur: mix(now.blur, next.blur),
         covered: mix(now.covered, next.covered),
         lorry: mix(now.lorry, next.lorry),
+        stir: mix(now.stir, next.stir),
         noise: mix(now.noise, next.noise),
         colour: mix(now.colour, next.colour),
         ..now.clone()
