@@ -293,7 +293,7 @@ impl Behaviour {
             acted: reports.acted()?,
             blend,
             seen: reports.seen(),
-            heard: reports.heard(),
+            heard: reports.heard_beside_clip(),
         };
         self.fight.as_mut()?.observe(&scene)
     }
