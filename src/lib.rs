@@ -13,6 +13,7 @@ pub mod clock;
 pub mod data;
 pub mod error;
 // 1: pure maths
+pub mod cells;
 pub mod colour;
 pub mod draw;
 pub mod faces;

@@ -13,8 +13,8 @@ use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
 use super::url::url;
 use crate::behaviour::{
-    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, MoodRule, RunningOptions, SoundRule,
-    TamperOptions, Zone,
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, LeftOptions, Line, MoodRule, RunningOptions,
+    SoundRule, TamperOptions, Zone,
 };
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
@@ -54,6 +54,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
         running: kinds.contains(&Kind::Running).then(RunningOptions::default),
         fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
         fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
+        left: kinds.contains(&Kind::LeftOrTaken).then(LeftOptions::default),
         tamper: kinds.contains(&Kind::Tamper).then(TamperOptions::default),
         anomaly: kinds.contains(&Kind::Anomaly).then(AnomalyOptions::default),
         ..BehaviourOptions::default()

@@ -313,8 +313,9 @@ pub struct Rule {
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.
     pub speed: Option<f32>,
-    /// `running`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as long where only
-    /// picture or only sound argues for it. Default: 1 for running, 10 for tamper, 3 for aggression and distress.
+    /// `running`, `left_or_taken`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as
+    /// long where only picture or only sound argues for it. Default: 1 for running, 60 for left_or_taken, 10 for tamper, 3
+    /// for aggression and distress.
     pub min_s: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
+use crate::cells::cells;
 use crate::data::Window;
 use crate::error::StageError;
 use crate::loudness::{Loudness, level_dbfs};
@@ -93,11 +94,14 @@ impl Stage for Gate {
 
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
         for mut job in jobs {
-            if job.profile.behaviour.tamper.is_some() {
-                let last = job.window.frames.last();
-                job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
-            }
             let behaviour = &job.profile.behaviour;
+            let last = job.window.frames.last().map(|frame| &frame.picture);
+            if behaviour.tamper.is_some() {
+                job.look = last.map(|picture| Arc::new(picture_stats(picture)));
+            }
+            if behaviour.left.is_some() {
+                job.cells = last.map(|picture| Arc::new(cells(picture)));
+            }
             let gates = job.profile.gating == Gating::Motion || behaviour.fight.is_some();
             // Who asks for nothing of it does not pay for it.
             if gates || behaviour.anomaly.is_some() {

@@ -26,6 +26,7 @@ pub use vision::{Detect, Vision};
 pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
+use crate::cells::Cells;
 use crate::data::{CameraId, PictureStats, Snapshots, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
@@ -78,6 +79,8 @@ pub struct Job {
     /// What its last picture looks like, where the camera watches for tampering. The gate fills it in, so that it is
     /// known also when vision sheds the window.
     pub look: Option<Arc<PictureStats>>,
+    /// The same picture in cells, where the camera watches for what is left or taken.
+    pub cells: Option<Arc<Cells>>,
     /// The gate's word on it.
     pub awake: Awake,
     /// Part of the picture that moves, 0 to 1, as the gate measured it.
@@ -91,6 +94,7 @@ impl Job {
             window: Arc::new(window),
             profile,
             look: None,
+            cells: None,
             awake: Awake::ALL,
             moving: None,
         }

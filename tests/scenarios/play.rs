@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
+use watchfire::cells::cells;
 use watchfire::config::{Surroundings, load_texts};
 use watchfire::data::{
     Alert, BBox, CameraId, EndReason, HearingReport, Kind, SoundPatch, Track, TrackedFrame, VisionReport,
@@ -66,8 +67,9 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
             findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns));
         }
         if !story.view.is_empty() {
-            let (view, at_ns) = (picture(&story.view, from), (from * S) as u64 + shift_ns);
+            let (view, at_ns) = (picture(story, from, twist.mirrored), (from * S) as u64 + shift_ns);
             findings.extend(mind.look(&picture_stats(&view), at_ns));
+            findings.extend(mind.stands(&cells(&view), at_ns));
             let moved = motion.look(&view, at_ns);
             findings.extend(moved.and_then(|moved| mind.moves(moved.part, at_ns, offset_ns)));
         }
