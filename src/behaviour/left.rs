@@ -19,7 +19,7 @@ impl Default for LeftOptions {
     }
 }
 
-/// A view is known after so many pictures.
+/// A cell is known after so many pictures in which no track hid it.
 const KNOWN: u32 = 20;
 /// A cell shows another thing when it differs by so many grey levels, and by so often its own noise.
 const LEAST: f32 = 14.0;
@@ -30,6 +30,8 @@ const OTHER_NS: u64 = 2_000_000_000;
 /// Somebody was there: within so long, and so many of their heights around their box.
 const NEAR_NS: u64 = 10_000_000_000;
 const NEAR_HEIGHTS: f32 = 0.5;
+/// A box is rarely exact: what lies so close to it is hidden too.
+const HIDES_HEIGHTS: f32 = 0.1;
 /// How slowly the waiting background follows small changes.
 const FOLLOW_S: f32 = 60.0;
 /// What has stayed for so long is a part of the place.
@@ -51,7 +53,6 @@ pub(super) struct Left {
     zones: Vec<Zone>,
     columns: usize,
     cells: Vec<Cell>,
-    pictures: u32,
     last_ns: u64,
     /// Since when the whole view is another.
     other_view_ns: Option<u64>,
@@ -60,6 +61,8 @@ pub(super) struct Left {
 }
 
 struct Cell {
+    /// Pictures that it was learned from, up to `KNOWN`.
+    pictures: u32,
     /// How it was, and how it is, both without what the whole picture has changed by.
     background: Colour,
     now: Colour,
@@ -78,6 +81,7 @@ struct Cell {
 impl Cell {
     fn new(colour: Colour, at_ns: u64) -> Self {
         Self {
+            pictures: 0,
             background: colour,
             now: colour,
             noise: 0.0,
@@ -93,17 +97,26 @@ impl Cell {
         (TIMES_NOISE * self.noise).clamp(LEAST, MOST)
     }
 
-    fn is_other(&self) -> bool {
-        distance(&self.now, &self.background) > self.threshold()
+    fn is_known(&self) -> bool {
+        self.pictures >= KNOWN
     }
 
-    fn learn(&mut self, colour: &Colour, part: f32) {
+    fn is_other(&self) -> bool {
+        self.is_known() && distance(&self.now, &self.background) > self.threshold()
+    }
+
+    fn learn(&mut self, colour: &Colour) {
+        self.pictures += 1;
+        let part = 1.0 / self.pictures as f32;
         self.noise += (distance(colour, &self.background) - self.noise) * part;
         follow(&mut self.background, colour, part);
         self.now = self.background;
     }
 
     fn take(&mut self, colour: &Colour, at_ns: u64, dt_s: f32) {
+        if !self.is_known() {
+            return self.learn(colour);
+        }
         let away = distance(colour, &self.now);
         if away <= self.threshold() {
             self.other_ns = None;
@@ -134,7 +147,6 @@ impl Left {
             zones: zones.cloned().collect(),
             columns: 0,
             cells: Vec::new(),
-            pictures: 0,
             last_ns: 0,
             other_view_ns: None,
             boxes: Vec::new(),
@@ -165,13 +177,6 @@ impl Left {
             .iter()
             .map(|c| [0, 1, 2].map(|k| c[k] - shift[k]))
             .collect();
-        if self.pictures < KNOWN {
-            self.pictures += 1;
-            let part = 1.0 / self.pictures as f32;
-            let cells = self.cells.iter_mut().zip(&picture.colours);
-            cells.for_each(|(cell, colour)| cell.learn(colour, part));
-            return Vec::new();
-        }
         let hidden = self.hidden(at_ns);
         let seen = self
             .cells
@@ -179,7 +184,8 @@ impl Left {
             .zip(&colours)
             .zip(&hidden)
             .filter(|(_, hidden)| !**hidden);
-        let others = seen.filter(|((cell, colour), _)| distance(colour, &cell.now) > cell.threshold());
+        let others =
+            seen.filter(|((cell, colour), _)| cell.is_known() && distance(colour, &cell.now) > cell.threshold());
         if others.count() as f32 > SCENE_PART * self.cells.len() as f32 {
             let since_ns = *self.other_view_ns.get_or_insert(at_ns);
             if at_ns - since_ns >= SCENE_NS {
@@ -197,7 +203,7 @@ impl Left {
     fn begin(&mut self, picture: &Cells, at_ns: u64) {
         self.columns = picture.columns;
         self.cells = picture.colours.iter().map(|c| Cell::new(*c, at_ns)).collect();
-        (self.pictures, self.last_ns, self.other_view_ns) = (0, at_ns, None);
+        (self.last_ns, self.other_view_ns) = (at_ns, None);
     }
 
     fn rows(&self) -> usize {
@@ -206,21 +212,19 @@ impl Left {
 
     /// Which cells a track hides; notes beside it where somebody is near.
     fn hidden(&mut self, at_ns: u64) -> Vec<bool> {
-        let (columns, rows) = (self.columns, self.rows());
+        let (columns, rows) = (self.columns as f32, self.rows() as f32);
         let mut hidden = vec![false; self.cells.len()];
         for (bbox, is_person) in &self.boxes {
-            let around = if *is_person { NEAR_HEIGHTS * bbox.height() } else { 0.0 };
+            let height = bbox.height();
             for (i, cell) in self.cells.iter_mut().enumerate() {
-                let x = ((i % columns) as f32 + 0.5) / columns as f32;
-                let y = ((i / columns) as f32 + 0.5) / rows as f32;
-                // Half a cell more: a box is rarely exact.
-                let (dx, dy) = (1.0 / columns as f32, 1.0 / rows as f32);
+                let x = ((i % self.columns) as f32 + 0.5) / columns;
+                let y = ((i / self.columns) as f32 + 0.5) / rows;
                 let within = |grow: f32| {
-                    (bbox.x1 - grow - dx..=bbox.x2 + grow + dx).contains(&x)
-                        && (bbox.y1 - grow - dy..=bbox.y2 + grow + dy).contains(&y)
+                    let (dx, dy) = (grow.max(1.0 / columns), grow.max(1.0 / rows));
+                    (bbox.x1 - dx..=bbox.x2 + dx).contains(&x) && (bbox.y1 - dy..=bbox.y2 + dy).contains(&y)
                 };
-                hidden[i] |= within(0.0);
-                if *is_person && within(around) {
+                hidden[i] |= within(HIDES_HEIGHTS * height);
+                if *is_person && within(NEAR_HEIGHTS * height) {
                     cell.near_ns = Some(at_ns);
                 }
             }
@@ -231,7 +235,8 @@ impl Left {
     /// Cells that have been other for long enough, gathered into objects.
     fn objects(&mut self, hidden: &[bool], at_ns: u64) -> Vec<Finding> {
         let long_ns = (self.options.min_s * 1e9) as u64;
-        let stays = |c: &Cell| c.touched && c.is_other() && at_ns.saturating_sub(c.since_ns) >= long_ns;
+        let is_there = |c: &Cell| c.is_other() && c.other_ns.is_none();
+        let stays = |c: &Cell| c.touched && is_there(c) && at_ns.saturating_sub(c.since_ns) >= long_ns;
         let mut open: Vec<bool> = self.cells.iter().map(stays).collect();
         let mut found = Vec::new();
         for start in 0..open.len() {
