@@ -14,6 +14,7 @@ pub mod data;
 pub mod error;
 // 1: pure maths
 pub mod colour;
+pub mod denoise;
 pub mod draw;
 pub mod faces;
 pub mod geometry;

@@ -11,6 +11,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         1,
         &[
             "colour",
+            "denoise",
             "draw",
             "faces",
             "geometry",

@@ -63,6 +63,7 @@ impl Running {
         let profile = CameraProfile {
             detect: config.detect.clone(),
             gating: config.gating,
+            noise_reduction: config.noise_reduction,
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

@@ -76,6 +76,7 @@ impl Player {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
             gating: self.camera.gating,
+            noise_reduction: self.camera.noise_reduction,
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

@@ -237,6 +237,7 @@ snapshots = "mqtt"
 clock = "camera"
 emotion = true
 gating = "motion"
+noise_reduction = "off"
 [[camera.zone]]
 name = "fence"
 polygon = [[0.0, 0.6], [1.0, 0.6], [1.0, 0.7]]

@@ -36,6 +36,7 @@ pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
     pub gating: Gating,
+    pub noise_reduction: NoiseReduction,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
@@ -53,6 +54,15 @@ pub enum Gating {
     Always,
     /// It looks while something moves or is loud, and now and then.
     Motion,
+}
+
+/// What is done about noise in the pictures before the detector looks at them. Nobody else sees these pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NoiseReduction {
+    /// As much as the frames themselves show: none by day.
+    #[default]
+    Auto,
+    Off,
 }
 
 /// Whose work a window is worth. The clip model sleeps while nothing moves, whatever the camera's gating; hearing never
