@@ -124,6 +124,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "weights", "out"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--dark", type=float, help="instead: fights and capston2 below this mean luma, trained on or not")
     parser.add_argument("--thin", type=int, default=1, help="every so many of these pictures only")
     parser.add_argument("--looks", nargs="*", default=["day", "day, shaken", *night.LOOKS, *(f"{look}{stream}" for look in ("day", "night", "infra-red") for stream in STREAMS)])
     parser.add_argument("--preparations", nargs="*", default=list(night.PREPARATIONS), help="the first is the one compared with")
@@ -132,8 +133,12 @@ def main():
     model = YOLOX(len(CLASSES))
     model.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()}, strict=False)
     model = model.eval().bfloat16()  # half the time; the same for every row
-    held = [p for p in packs.load(args.data, args.cache) if p["val"]]
-    held = [p for p in held if p["src"] == "street"][::4] + [p for p in held if p["src"] != "street"]
+    held = packs.load(args.data, args.cache)
+    if args.dark:
+        held = [p for p in held if p["src"] in ("fight", "cap") and night.luma(p["img"]).mean() < args.dark]
+    else:
+        held = [p for p in held if p["val"]]
+        held = [p for p in held if p["src"] == "street"][::4] + [p for p in held if p["src"] != "street"]
     held = held[:: args.thin]
     threshold = tomllib.loads(MANIFEST.read_text())["label"][0]["threshold"]
     truth = [truth_of(p, 0) for p in held]
