@@ -64,6 +64,7 @@ impl Running {
             detect: config.detect.clone(),
             gating: config.gating,
             noise_reduction: config.noise_reduction,
+            audio_gain: config.audio_gain,
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

@@ -19,7 +19,7 @@ use crate::behaviour::{
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
-use crate::stages::{Gating, NoiseReduction};
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::window::WindowOptions;
 
 const DEFAULT_KINDS: [Kind; 6] = [
@@ -133,6 +133,13 @@ pub(super) fn camera(
         &NOISE_REDUCTIONS,
         NoiseReduction::default(),
     );
+    let gain = raw.audio_gain.as_ref().or(defaults.audio_gain.as_ref());
+    let audio_gain = judge.word(
+        &at("audio_gain"),
+        gain.map(String::as_str),
+        &AUDIO_GAINS,
+        AudioGain::default(),
+    );
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     ingest.native = emotion;
     let kinds = judge.kinds(
@@ -184,6 +191,7 @@ pub(super) fn camera(
         emotion,
         gating,
         noise_reduction,
+        audio_gain,
     }
 }
 
@@ -248,6 +256,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
 
 const GATINGS: [(&str, Gating); 2] = [("always", Gating::Always), ("motion", Gating::Motion)];
 const NOISE_REDUCTIONS: [(&str, NoiseReduction); 2] = [("auto", NoiseReduction::Auto), ("off", NoiseReduction::Off)];
+const AUDIO_GAINS: [(&str, AudioGain); 2] = [("off", AudioGain::Off), ("auto", AudioGain::Auto)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
 fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {

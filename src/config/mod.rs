@@ -25,7 +25,7 @@ use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
-use crate::stages::{Gating, NoiseReduction};
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::store::StoreOptions;
 use document::Document;
 
@@ -56,6 +56,7 @@ pub struct CameraConfig {
     pub emotion: bool,
     pub gating: Gating,
     pub noise_reduction: NoiseReduction,
+    pub audio_gain: AudioGain,
 }
 
 impl Config {

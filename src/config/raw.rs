@@ -188,6 +188,9 @@ pub struct CameraDefaults {
     /// `auto` (the detector sees pictures whose noise is averaged away as far as the frames show noise: at night) or `off`.
     /// Snapshots, faces and clips are not touched. Default: `auto`.
     pub noise_reduction: Option<String>,
+    /// `off`, or `auto` for a microphone whose loudest sounds stay below -50 dBFS: the sound model hears what is below -42 dBFS
+    /// raised to that, by 30 dB at most. Levels, screams and voices are judged by what was heard. Default: `off`.
+    pub audio_gain: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -233,6 +236,8 @@ pub struct Camera {
     pub gating: Option<String>,
     /// As in `[camera_defaults]`.
     pub noise_reduction: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub audio_gain: Option<String>,
     /// Parts of the picture in which presence counts. A camera without zones has none.
     pub zone: Vec<Zone>,
     /// Lines whose crossing counts.

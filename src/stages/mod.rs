@@ -37,6 +37,7 @@ pub struct CameraProfile {
     pub detect: Vec<Arc<str>>,
     pub gating: Gating,
     pub noise_reduction: NoiseReduction,
+    pub audio_gain: AudioGain,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
@@ -63,6 +64,15 @@ pub enum NoiseReduction {
     #[default]
     Auto,
     Off,
+}
+
+/// What is done about sound that is very quiet before the sound model listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AudioGain {
+    #[default]
+    Off,
+    /// It is raised to a level that the model knows.
+    Auto,
 }
 
 /// Whose work a window is worth. The clip model sleeps while nothing moves, whatever the camera's gating; hearing never

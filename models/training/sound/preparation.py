@@ -48,10 +48,14 @@ def heard(clip, number, snr_db=None, level_db=None):
 
 
 @torch.no_grad()
-def scores(model, x):
-    """The highest of each label, and the number of runs over each threshold follow from it: [patches, labels]."""
-    mel = (log_mel(patches(x[BEFORE:].astype(np.float32))) - MEAN) * SCALE
+def scores(model, x, by_patch):
+    """[patches, labels] of what comes after BEFORE."""
+    mel = (log_mel(by_patch(patches(x[BEFORE:].astype(np.float32)))) - MEAN) * SCALE
     return torch.sigmoid(model(torch.from_numpy(mel[:, None]))).numpy()
+
+
+def same(x):
+    return x
 
 
 def auc(own, other):
@@ -77,6 +81,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "weights", "out"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--conditions", nargs="*", default=list(CONDITIONS))
+    parser.add_argument("--preparations", nargs="*", default=[*steady.PREPARATIONS, *steady.BY_PATCH],
+                        help="the first is the one compared with")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model, clips = network(args.weights), packs.load(args.data, args.cache)
@@ -89,11 +96,12 @@ def main():
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(clips), (200, len(clips)))
     result = dict(clips={l: int((labels == l).sum()) for l in LABELS}, conditions={})
-    for condition, how in CONDITIONS.items():
-        sounds = [heard(c, i, **how) for i, c in enumerate(clips)]
+    for condition in args.conditions:
+        sounds = [heard(c, i, **CONDITIONS[condition]) for i, c in enumerate(clips)]
         base = None
-        for name, prepare in steady.PREPARATIONS.items():
-            of = [scores(model, prepare(x)) for x in sounds]
+        for name in args.preparations:
+            prepare, by_patch = steady.PREPARATIONS.get(name, same), steady.BY_PATCH.get(name, same)
+            of = [scores(model, prepare(x), by_patch) for x in sounds]
             best = np.stack([s.max(0) for s in of])
             alarms = np.stack([[runs(s[:, i] >= thresholds[i]) for i in range(len(LABELS))] for s in of])
             seconds = np.array([len(s) * HOP / RATE_HZ for s in of])
@@ -107,7 +115,7 @@ def main():
                      false_alarms_gain_interval95=interval(drawn[:, 2] - base[1][:, 2], 1),
                      by_label={l: round(float((best[labels == l, LABELS.index(l)] >= known[l]).mean()), 2) for l in EVENTS})
             result["conditions"].setdefault(condition, {})[name] = f
-            print(f"{condition:16s} {name:13s} AUC {f['auc']:.3f} gain {f['auc_gain']:+.3f} {f['auc_gain_interval95']} "
+            print(f"{condition:16s} {name:12s} AUC {f['auc']:.3f} gain {f['auc_gain']:+.3f} {f['auc_gain_interval95']} "
                   f"found {f['found']:.2f} {f['found_gain_interval95']} false {f['false_alarms_per_hour']:.0f}/h "
                   f"{f['false_alarms_gain_interval95']} {f['by_label']}", flush=True)
             Path(args.out).write_text(json.dumps(result, indent=1))

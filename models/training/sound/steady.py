@@ -59,6 +59,12 @@ def automatic_gain(x, target_db=-26.0, most_db=30.0, tau_s=3.0):
     return np.clip(x * np.repeat(gain, block)[np.minimum(np.arange(len(x)), len(gain) * block - 1)], -1, 1)
 
 
+def patch_gain(patches, target_db=-42.0, most_db=30.0):
+    """[n, samples]: each patch raised to the target by itself; never lowered."""
+    level = np.sqrt((patches ** 2).mean(1, keepdims=True) + 1e-12)
+    return np.clip(patches * np.clip(10 ** (target_db / 20) / level, 1, 10 ** (most_db / 20)), -1, 1).astype(np.float32)
+
+
 def floor_of(power, smooth=0.85, span=94, bias=1.6):
     """The noise's power [bins, frames]: the least of the smoothed power over the last 1.5 s (after Martin, 2001)."""
     smoothed = lfilter([1 - smooth], [1, -smooth], power, axis=1, zi=smooth * power[:, :1])[0]
@@ -100,7 +106,10 @@ def wiener(x, alpha=0.96, least=0.18):
 PREPARATIONS = {
     "none": lambda x: x,
     "high-pass": high_pass,
-    "gain": automatic_gain,
+    "gain to -26": automatic_gain,
+    "gain to -42": lambda x: automatic_gain(x, -42.0),
     "subtraction": subtraction,
     "Wiener": wiener,
 }
+# These see patches and no more.
+BY_PATCH = {"patch to -42": patch_gain}
