@@ -126,8 +126,10 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--dark", type=float, help="instead: fights and capston2 below this mean luma, trained on or not")
     parser.add_argument("--thin", type=int, default=1, help="every so many of these pictures only")
-    parser.add_argument("--looks", nargs="*", default=["day", "day, shaken", *night.LOOKS, *(f"{look}{stream}" for look in ("day", "night", "infra-red") for stream in STREAMS)])
-    parser.add_argument("--preparations", nargs="*", default=list(night.PREPARATIONS), help="the first is the one compared with")
+    streams = [f"{look}{stream}" for look in ("day", "night", "infra-red") for stream in STREAMS]
+    parser.add_argument("--looks", nargs="*", default=["day", "day, shaken", *night.LOOKS, *streams])
+    parser.add_argument("--preparations", nargs="*", default=list(night.PREPARATIONS),
+                        help="the first is the one compared with")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = YOLOX(len(CLASSES))

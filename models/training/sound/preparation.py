@@ -1,10 +1,11 @@
-"""What preparing the sound does for the sound model: python preparation.py --data DATA --cache CACHE --weights FILE --out FILE
+"""What preparing sound does for its model: python preparation.py --data DATA --cache CACHE --weights FILE --out FILE
 
-The validation and test clips (every fourth of background, every sixteenth of speech) as they are, in steady noise (steady.py) so many dB below the
-loudest 0.96 s of a clip, and at so many dBFS there without noise but that of 16 bits, under each preparation. Three
-seconds of noise alone come before every clip, as a microphone in a yard has heard it for hours. Told are means over the
-five labels of events: AUC, and the share found and false alarms at the thresholds of models/sound/model.toml. Intervals
-are 95 % over resampled clips; "gain" is the difference to "none" over the same clips.
+The validation and test clips (every fourth of background, every sixteenth of speech) as they are, in steady noise
+(steady.py) so many dB below the loudest 0.96 s of a clip, and at so many dBFS there without noise but that of 16 bits,
+under each preparation. Three seconds of noise alone come before every clip, as a microphone in a yard has heard it for
+hours. Told are means over the five labels of events: AUC, and the share found at the thresholds of
+models/sound/model.toml, and false alarms there, summed. Intervals are 95 % over resampled clips; "gain" is the
+difference to the first preparation over the same clips.
 """
 import argparse
 import json
