@@ -15,6 +15,7 @@ pub mod error;
 // 1: pure maths
 pub mod cells;
 pub mod colour;
+pub mod denoise;
 pub mod draw;
 pub mod faces;
 pub mod geometry;

@@ -12,6 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         &[
             "cells",
             "colour",
+            "denoise",
             "draw",
             "faces",
             "geometry",

@@ -19,7 +19,7 @@ use crate::behaviour::{
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
-use crate::stages::Gating;
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::window::WindowOptions;
 
 const DEFAULT_KINDS: [Kind; 6] = [
@@ -127,6 +127,20 @@ pub(super) fn camera(
     }
     let gating = raw.gating.as_ref().or(defaults.gating.as_ref());
     let gating = judge.word(&at("gating"), gating.map(String::as_str), &GATINGS, Gating::default());
+    let noise = raw.noise_reduction.as_ref().or(defaults.noise_reduction.as_ref());
+    let noise_reduction = judge.word(
+        &at("noise_reduction"),
+        noise.map(String::as_str),
+        &NOISE_REDUCTIONS,
+        NoiseReduction::default(),
+    );
+    let gain = raw.audio_gain.as_ref().or(defaults.audio_gain.as_ref());
+    let audio_gain = judge.word(
+        &at("audio_gain"),
+        gain.map(String::as_str),
+        &AUDIO_GAINS,
+        AudioGain::default(),
+    );
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     ingest.native = emotion;
     let kinds = judge.kinds(
@@ -177,6 +191,8 @@ pub(super) fn camera(
         snapshots,
         emotion,
         gating,
+        noise_reduction,
+        audio_gain,
     }
 }
 
@@ -240,6 +256,8 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
 }
 
 const GATINGS: [(&str, Gating); 2] = [("always", Gating::Always), ("motion", Gating::Motion)];
+const NOISE_REDUCTIONS: [(&str, NoiseReduction); 2] = [("auto", NoiseReduction::Auto), ("off", NoiseReduction::Off)];
+const AUDIO_GAINS: [(&str, AudioGain); 2] = [("off", AudioGain::Off), ("auto", AudioGain::Auto)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
 fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {

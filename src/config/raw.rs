@@ -185,6 +185,12 @@ pub struct CameraDefaults {
     /// `always` (the detector looks at every picture) or `motion` (it looks while something moves or is loud, and at one
     /// picture every 5 s in between). Default: `always`.
     pub gating: Option<String>,
+    /// `auto` (the detector sees pictures whose noise is averaged away as far as the frames show noise: at night) or `off`.
+    /// Snapshots, faces and clips are not touched. Default: `auto`.
+    pub noise_reduction: Option<String>,
+    /// `off`, or `auto` for a microphone whose loudest sounds stay below -50 dBFS: the sound model hears what is below -42 dBFS
+    /// raised to that, by 30 dB at most. Levels, screams and voices are judged by what was heard. Default: `off`.
+    pub audio_gain: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -228,6 +234,10 @@ pub struct Camera {
     pub emotion: Option<bool>,
     /// As in `[camera_defaults]`.
     pub gating: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub noise_reduction: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub audio_gain: Option<String>,
     /// Parts of the picture in which presence counts. A camera without zones has none.
     pub zone: Vec<Zone>,
     /// Lines whose crossing counts.

@@ -37,6 +37,8 @@ pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
     pub gating: Gating,
+    pub noise_reduction: NoiseReduction,
+    pub audio_gain: AudioGain,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
@@ -54,6 +56,24 @@ pub enum Gating {
     Always,
     /// It looks while something moves or is loud, and now and then.
     Motion,
+}
+
+/// What is done about noise in the pictures before the detector looks at them. Nobody else sees these pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NoiseReduction {
+    /// As much as the frames themselves show: none by day.
+    #[default]
+    Auto,
+    Off,
+}
+
+/// What is done about sound that is very quiet before the sound model listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AudioGain {
+    #[default]
+    Off,
+    /// It is raised to a level that the model knows.
+    Auto,
 }
 
 /// Whose work a window is worth. The clip model sleeps while nothing moves, whatever the camera's gating; hearing never
