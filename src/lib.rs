@@ -13,7 +13,9 @@ pub mod clock;
 pub mod data;
 pub mod error;
 // 1: pure maths
+pub mod cells;
 pub mod colour;
+pub mod denoise;
 pub mod draw;
 pub mod faces;
 pub mod geometry;

@@ -7,6 +7,18 @@ const LEAST_DBFS: f32 = -60.0;
 const RISES_S: f32 = 30.0;
 const FALLS_S: f32 = 2.0;
 
+/// What is quieter is raised to it before the sound model listens, by so many decibels at most, where the camera asks for
+/// it: a microphone turned down. docs/preparation.md says what that is worth, and what it costs elsewhere.
+const RAISE_TO_DBFS: f32 = -42.0;
+const RAISE_BY_DB: f32 = 30.0;
+
+/// The samples as the sound model should hear them. None: they are loud enough.
+pub fn raised(samples: &[f32]) -> Option<Vec<f32>> {
+    let by_db = (RAISE_TO_DBFS - level_dbfs(samples.iter())).min(RAISE_BY_DB);
+    let gain = 10f32.powf(by_db / 20.0);
+    (by_db > 0.0).then(|| samples.iter().map(|s| (s * gain).clamp(-1.0, 1.0)).collect())
+}
+
 /// Root mean square in decibels of full scale; -120 for digital silence or no samples.
 pub fn level_dbfs<'a>(samples: impl Iterator<Item = &'a f32>) -> f32 {
     let (sum, n) = samples.fold((0f64, 0u64), |(sum, n), s| (sum + f64::from(*s) * f64::from(*s), n + 1));
@@ -41,6 +53,21 @@ mod tests {
     fn level_is_relative_to_full_scale() {
         assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
         assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
+    }
+
+    #[test]
+    fn what_is_quiet_is_raised_and_what_is_loud_stays_as_it_is() {
+        let tone = |peak: f32| -> Vec<f32> { (0..16_000).map(|i| peak * (i as f32 * 0.3).sin()).collect() };
+        let level = |x: &[f32]| level_dbfs(x.iter());
+        let quiet = tone(0.001);
+        assert!((level(&quiet) + 63.0).abs() < 0.1);
+        assert!((level(&raised(&quiet).unwrap()) + 42.0).abs() < 0.1);
+        assert!((level(&raised(&tone(0.000_01)).unwrap()) + 73.0).abs() < 0.1);
+        assert!(raised(&tone(0.02)).is_none());
+        let mut bang = vec![0.0; 16_000];
+        bang[5_000] = 0.5;
+        assert_eq!(raised(&bang).unwrap()[5_000], 1.0);
+        assert!(raised(&[0.0; 100]).unwrap().iter().all(|s| *s == 0.0));
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! Whether something moves in a picture. Cheap beside any network: one pass over the pixels.
 //!
-//! The picture is laid out in cells of about a hundredth of its width. A cell's mean colour is compared with a background
-//! that follows slowly, so that what creeps shows as much as what runs, and with the frame before. A change of light that
-//! is the same everywhere is taken away first (the median over the cells), and what counts lies above the camera's own
-//! noise, as the cells show it from frame to frame.
+//! A cell's mean colour (`cells`) is compared with a background that follows slowly, so that what creeps shows as much as
+//! what runs, and with the frame before. A change of light that is the same everywhere is taken away first (the median
+//! over the cells), and what counts lies above the camera's own noise, as the cells show it from frame to frame.
 
 use std::f32::consts::SQRT_2;
 
+use crate::cells::{Cells, Colour, cells, median, shift};
 use crate::data::Picture;
 
-const COLUMNS: usize = 80;
-const LEAST_CELL_PX: usize = 4;
 /// The background follows within so many seconds: half a minute after it has stopped, an object is a part of it.
 const FOLLOW_S: f32 = 10.0;
 /// Levels of 255 by which a cell must differ, and how often the noise, at least. The noise is the median over the cells;
@@ -24,12 +22,14 @@ const NOISE_FOLLOWS_S: f32 = 5.0;
 const ACTION_PART: usize = 450;
 
 /// What the newest frame shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moved {
     /// Two cells side by side differ from the background: something is there, or creeps.
     pub differs: bool,
     /// A part of the picture that a person near enough to be judged fills has changed since the frame before.
     pub acts: bool,
+    /// Part of the picture that has changed since the frame before, 0 to 1.
+    pub part: f32,
 }
 
 /// The last frames of one camera.
@@ -44,12 +44,13 @@ pub struct Motion {
     frames: u32,
 }
 
-type Colour = [f32; 3];
-
 impl Motion {
     /// One frame, in the order of time. None: there is nothing to compare it with, since it is the first or of another size.
     pub fn look(&mut self, picture: &Picture, pts_ns: u64) -> Option<Moved> {
-        let (cells, columns) = cells(picture);
+        let Cells {
+            colours: cells,
+            columns,
+        } = cells(picture);
         let size = (picture.width, picture.height);
         if self.size != size || self.last.len() != cells.len() || cells.is_empty() || pts_ns < self.last_ns {
             *self = Self {
@@ -68,9 +69,11 @@ impl Motion {
         let threshold = LEAST.max(TIMES_NOISE * self.noise);
         // The difference of two frames is √2 times as noisy as one of them.
         let acts = threshold * SQRT_2;
+        let count = changed.iter().filter(|d| **d > acts).count();
         let moved = Moved {
             differs: neighbours(&differs, columns, threshold),
-            acts: changed.iter().filter(|d| **d > acts).count() >= (cells.len() / ACTION_PART).max(2),
+            acts: count >= (cells.len() / ACTION_PART).max(2),
+            part: count as f32 / cells.len() as f32,
         };
         let mean_of = 1.0 / self.frames as f32;
         let noise = (median(changed) / SQRT_2).min(GREATEST_NOISE);
@@ -87,46 +90,11 @@ impl Motion {
     }
 }
 
-/// Mean colours, row by row, and the number of columns.
-fn cells(picture: &Picture) -> (Vec<Colour>, usize) {
-    let (w, h) = (picture.width as usize, picture.height as usize);
-    if w == 0 || h == 0 || picture.rgb.len() < w * h * 3 {
-        return (Vec::new(), 0);
-    }
-    let px = (w / COLUMNS).max(LEAST_CELL_PX);
-    let (columns, rows) = (w.div_ceil(px), h.div_ceil(px));
-    let mut cells = Vec::with_capacity(columns * rows);
-    let mut sums = vec![[0u32; 3]; columns];
-    for y0 in (0..h).step_by(px) {
-        sums.fill([0; 3]);
-        let height = px.min(h - y0);
-        for row in picture.rgb[y0 * w * 3..(y0 + height) * w * 3].chunks_exact(w * 3) {
-            for (sum, cell) in sums.iter_mut().zip(row.chunks(px * 3)) {
-                for pixel in cell.chunks_exact(3) {
-                    for (sum, value) in sum.iter_mut().zip(pixel) {
-                        *sum += u32::from(*value);
-                    }
-                }
-            }
-        }
-        cells.extend(sums.iter().enumerate().map(|(column, sum)| {
-            let count = (height * px.min(w - column * px)) as f32;
-            sum.map(|s| s as f32 / count)
-        }));
-    }
-    (cells, columns)
-}
-
 /// How far each cell is from what it was, in the colour that changed most, beyond what the whole picture has changed.
 fn differences(now: &[Colour], was: &[Colour]) -> Vec<f32> {
-    let shift: Colour = [0, 1, 2].map(|k| median(now.iter().zip(was).map(|(n, w)| n[k] - w[k]).collect()));
+    let shift = shift(now, was);
     let most = |(n, w): (&Colour, &Colour)| (0..3).map(|k| (n[k] - w[k] - shift[k]).abs()).fold(0.0, f32::max);
     now.iter().zip(was).map(most).collect()
-}
-
-fn median(mut values: Vec<f32>) -> f32 {
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// Whether two cells side by side or one above the other are over the threshold.

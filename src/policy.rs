@@ -48,6 +48,7 @@ impl KindPolicy {
             Kind::Running => (Severity::Info, 3.0, 20.0),
             // Somebody who lies there is often not seen for a while.
             Kind::Fall => (Severity::Warning, 20.0, 10.0),
+            Kind::LeftOrTaken => (Severity::Warning, 10.0, 10.0),
             Kind::Tamper => (Severity::Critical, 10.0, 60.0),
             Kind::Anomaly => (Severity::Info, 10.0, 300.0),
             Kind::Fight => (Severity::Critical, 5.0, 30.0),

@@ -10,7 +10,9 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         1,
         &[
+            "cells",
             "colour",
+            "denoise",
             "draw",
             "faces",
             "geometry",
@@ -33,6 +35,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 /// Imports between siblings of one floor, each with its reason. Floor 6 composes and is free.
 const SIBLINGS: &[(&str, &str, &str)] = &[
     ("draw", "colour", "what is drawn is drawn in a colour"),
+    ("motion", "cells", "motion is a difference of cells"),
     ("behaviour", "fusion", "a finding's score is pooled from its evidence"),
     ("policy", "fusion", "an alert tells each evidence's share"),
     ("publish", "store", "the outbox is read where it is stored"),

@@ -3,9 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use watchfire::data::Picture;
+use watchfire::denoise::Denoise;
 use watchfire::nn::{DeviceChoice, Exercise, ModelError};
 
 const TIME: Duration = Duration::from_secs(6);
@@ -18,6 +21,7 @@ pub fn compare(dir: &Path) -> anyhow::Result<()> {
             one(name, threads, dir)?;
         }
     }
+    noise_reduction()?;
     println!();
     Ok(())
 }
@@ -63,6 +67,44 @@ fn one(name: &str, threads: usize, dir: &Path) -> anyhow::Result<()> {
             );
         }
         Err(why) => println!("  {label:32} network {net:7.2}   whole call {whole:7.2}   ({calls} calls; {why:#})"),
+    }
+    Ok(())
+}
+
+/// What goes before the detector: frames of a second stream with noise that differs from one to the next, and the same
+/// without.
+fn noise_reduction() -> anyhow::Result<()> {
+    for (what, noise) in [("noisy", 24), ("quiet", 1)] {
+        let mut state = 1u32;
+        let mut grain = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 24) % noise) as u8
+        };
+        let frames: Vec<Arc<Picture>> = (0..8)
+            .map(|_| {
+                let rgb = (0..640 * 360 * 3)
+                    .map(|i| 60 + (i / 640 % 90) as u8 + grain())
+                    .collect();
+                Arc::new(Picture {
+                    width: 640,
+                    height: 360,
+                    rgb,
+                })
+            })
+            .collect();
+        let (mut denoise, mut ms, mut at_ns) = (Denoise::default(), Vec::new(), 0);
+        for frame in frames.iter().cycle().take(100) {
+            at_ns += 200_000_000;
+            let call = || {
+                std::hint::black_box(denoise.clean(frame, at_ns));
+                Ok(())
+            };
+            ms.push(timed(call)?.1);
+        }
+        println!(
+            "  noise reduction, {what} 640 × 360: {:.2}",
+            ms.iter().sum::<f64>() / ms.len() as f64
+        );
     }
     Ok(())
 }

@@ -63,6 +63,8 @@ impl Running {
         let profile = CameraProfile {
             detect: config.detect.clone(),
             gating: config.gating,
+            noise_reduction: config.noise_reduction,
+            audio_gain: config.audio_gain,
             behaviour,
             policy: config.policy.clone(),
             snapshots: config.snapshots,

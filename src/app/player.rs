@@ -76,6 +76,8 @@ impl Player {
         let profile = CameraProfile {
             detect: self.camera.detect.clone(),
             gating: self.camera.gating,
+            noise_reduction: self.camera.noise_reduction,
+            audio_gain: self.camera.audio_gain,
             behaviour: self.camera.behaviour.clone(),
             policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,

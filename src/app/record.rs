@@ -198,6 +198,9 @@ impl Recorder {
         if vision.is_some_and(|v| v.status == Status::Ok) {
             camera.last_ok_ns.store(now_ns, Relaxed);
         }
+        camera
+            .skewed
+            .fetch_add(u64::from(verdict.reports.are_skewed()), Relaxed);
         let starts = verdict.alerts.iter().filter(|a| a.phase == Phase::Start).count();
         camera.alerts.fetch_add(starts as u64, Relaxed);
     }

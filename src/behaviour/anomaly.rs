@@ -1,9 +1,10 @@
-//! What this camera has never seen: learned on the box from its own tracks and sounds, without anybody's labels.
+//! What this camera has never seen: learned on the box from its own tracks, motion and sounds, without anybody's labels.
 //!
 //! Every second of a track is judged by what was seen before (where, how large and how fast there, at which hour) and
-//! then learned. How surprising something must be follows from the record: so much that it comes `per_day` times a day
+//! then learned; so is how much of the picture moves and how loud it is, by the time of the day. How surprising something must be follows from the record: so much that it comes `per_day` times a day
 //! at most. Nothing is told during the warm-up, and what happens again and again becomes usual.
 
+mod course;
 mod memory;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +17,8 @@ use super::gait::Gaits;
 use super::{alert_track, told_by};
 use crate::data::{AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, Track, TrackedFrame};
 use crate::fusion::{contribution, sigmoid};
-use memory::{COLUMNS, LEVELS, Memory, QUARTERS, ROWS, SIZES, Second, Why};
+use course::Course;
+use memory::{COLUMNS, LEVELS, Memory, QUARTERS, ROWS, SIZES, Second, Sense, Why};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnomalyOptions {
@@ -49,8 +51,6 @@ const SECONDS: usize = 3;
 const STAYS: u32 = 20;
 /// So many seconds of a track are learned only when it is gone.
 const PENDING: usize = 60;
-/// So many windows of sound are learned later, for the same reason.
-const LEVELS_PENDING: usize = 40;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Body heights a second: the upper edge of each step of speed but the last.
 const SPEED_EDGES: [f32; 7] = [0.15, 0.5, 0.9, 1.4, 2.0, 2.8, 4.0];
@@ -59,12 +59,8 @@ pub(super) struct Anomaly {
     options: AnomalyOptions,
     memory: Memory,
     tracks: BTreeMap<u64, Follow>,
-    /// Surprises of the last windows of sound.
-    loud: Vec<f32>,
-    /// Quarter and loudness of windows that are not learned yet.
-    levels: VecDeque<(usize, usize)>,
-    /// The highest surprise of the loud stretch at hand; 0 between two.
-    loud_peak: f32,
+    loudness: Course,
+    motion: Course,
     last_ns: Option<u64>,
     told: Option<(u64, Finding)>,
 }
@@ -88,9 +84,8 @@ impl Anomaly {
             options,
             memory: Memory::default(),
             tracks: BTreeMap::new(),
-            loud: Vec::new(),
-            levels: VecDeque::new(),
-            loud_peak: 0.0,
+            loudness: Course::new(Sense::Loudness),
+            motion: Course::new(Sense::Motion),
             last_ns: None,
             told: None,
         }
@@ -100,10 +95,8 @@ impl Anomaly {
         for second in std::mem::take(&mut self.tracks).into_values().flat_map(|f| f.pending) {
             self.memory.learn(&second);
         }
-        self.loud.clear();
-        for (quarter, level) in std::mem::take(&mut self.levels) {
-            self.memory.learn_level(quarter, level);
-        }
+        self.loudness.reset(&mut self.memory);
+        self.motion.reset(&mut self.memory);
         self.last_ns = None;
         self.told = None;
     }
@@ -213,34 +206,34 @@ impl Anomaly {
     pub fn hear(&mut self, heard: &HearingReport, utc_offset_ns: i64) -> Option<Finding> {
         let at_ns = heard.patches.last()?.start_ns;
         let loudest = heard.patches.iter().map(|p| p.level_dbfs).fold(-120.0, f32::max);
-        let hour = hour((at_ns as i64 + utc_offset_ns) / 1_000_000_000, &self.options.timezone);
-        let quarter = hour * QUARTERS / 24;
         let level = (((loudest + 72.0) / 3.0).max(0.0) as usize).min(LEVELS - 1);
-        let surprise = self.memory.loudness_surprise(quarter, level);
-        self.levels.push_back((quarter, level));
-        if self.levels.len() > LEVELS_PENDING
-            && let Some((quarter, level)) = self.levels.pop_front()
-        {
-            self.memory.learn_level(quarter, level);
-        }
-        self.loud.push(surprise);
-        if self.loud.len() > SECONDS {
-            self.loud.remove(0);
-        }
-        let least = self.loud.iter().copied().fold(f32::INFINITY, f32::min);
-        if self.loud.len() < SECONDS || least < FLOOR {
-            let peak = std::mem::take(&mut self.loud_peak);
-            if peak > 0.0 && self.gathers_peaks() {
-                self.memory.learn_peak(peak);
-            }
-            return None;
-        }
-        self.loud_peak = self.loud_peak.max(least);
+        let (quarter, gathers) = (self.quarter(at_ns, utc_offset_ns), self.gathers_peaks());
+        let surprise = self.loudness.observe(&mut self.memory, quarter, level, gathers)?;
         if !self.judges() {
             return None;
         }
-        self.tell(least, Why::Loud, Modality::Audio, None, at_ns);
+        self.tell(surprise, Why::Loud, Modality::Audio, None, at_ns);
         self.take(at_ns)
+    }
+
+    /// Which part of the picture moves in one window, 0 to 1.
+    pub fn moves(&mut self, part: f32, at_ns: u64, utc_offset_ns: i64) -> Option<Finding> {
+        // Two steps an octave, from a thousandth of the picture on.
+        let level = (2.0 * (part * 1024.0).max(1.0).log2()) as usize;
+        let (quarter, gathers) = (self.quarter(at_ns, utc_offset_ns), self.gathers_peaks());
+        let surprise = self
+            .motion
+            .observe(&mut self.memory, quarter, level.min(LEVELS - 1), gathers)?;
+        if !self.judges() {
+            return None;
+        }
+        self.tell(surprise, Why::Moving, Modality::Video, None, at_ns);
+        self.take(at_ns)
+    }
+
+    fn quarter(&self, at_ns: u64, utc_offset_ns: i64) -> usize {
+        let utc_s = (at_ns as i64 + utc_offset_ns) / 1_000_000_000;
+        hour(utc_s, &self.options.timezone) * QUARTERS / 24
     }
 
     /// What was found since the last call.
@@ -286,6 +279,7 @@ fn label(why: Why, class: &str) -> String {
         Why::Slow => format!("{class} slower than any there before"),
         Why::Hour => format!("{class} at an hour at which hardly anything was seen before"),
         Why::Loud => "louder than at this time of the day before".to_owned(),
+        Why::Moving => "more of the picture moves than at this time of the day before".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ mod anomaly;
 mod fall;
 mod fight;
 mod gait;
+mod left;
 mod lines;
 mod moods;
 mod places;
@@ -16,6 +17,7 @@ mod zones;
 
 use std::sync::Arc;
 
+use crate::cells::Cells;
 use crate::data::{
     AlertTrack, BBox, Direction, Evidence, Finding, HearingReport, Kind, Modality, PictureStats, Point, Reports, Track,
     VisionReport,
@@ -28,6 +30,8 @@ pub use fall::FallOptions;
 pub use fight::FightOptions;
 use fight::{Fight, Scene};
 use gait::Gaits;
+use left::Left;
+pub use left::LeftOptions;
 use lines::LineRule;
 use moods::MoodWatch;
 use running::Running;
@@ -132,6 +136,7 @@ pub struct BehaviourOptions {
     pub running: Option<RunningOptions>,
     pub fall: Option<FallOptions>,
     pub fight: Option<FightOptions>,
+    pub left: Option<LeftOptions>,
     pub tamper: Option<TamperOptions>,
     pub anomaly: Option<AnomalyOptions>,
 }
@@ -148,6 +153,7 @@ impl BehaviourOptions {
         self.running = other.running.map(|new| self.running.take().unwrap_or(new));
         self.fall = other.fall.map(|new| self.fall.take().unwrap_or(new));
         self.fight = other.fight.map(|new| self.fight.take().unwrap_or(new));
+        self.left = other.left.map(|new| self.left.take().unwrap_or(new));
         self.tamper = other.tamper.map(|new| self.tamper.take().unwrap_or(new));
         self.anomaly = other.anomaly.map(|new| self.anomaly.take().unwrap_or(new));
     }
@@ -186,6 +192,7 @@ pub struct Behaviour {
     wrong_ways: Vec<WrongWay>,
     running: Option<Running>,
     fall: Option<Fall>,
+    left: Option<Left>,
     tamper: Option<Tamper>,
     anomaly: Option<Anomaly>,
     sounds: SoundRules,
@@ -202,6 +209,7 @@ impl Behaviour {
             wrong_ways: zones.iter().filter_map(WrongWay::new).collect(),
             running: options.running.map(|o| Running::new(o, zones)),
             fall: options.fall.map(|o| Fall::new(o, zones)),
+            left: options.left.map(|o| Left::new(o, zones)),
             tamper: options.tamper.map(Tamper::new),
             anomaly: options.anomaly.map(Anomaly::new),
             zones: options.zones.into_iter().map(ZoneRule::new).collect(),
@@ -232,6 +240,9 @@ impl Behaviour {
             }
             if let Some(rule) = &mut self.fall {
                 rule.observe(frame, &self.gaits);
+            }
+            if let Some(rule) = &mut self.left {
+                rule.observe(frame);
             }
             if let Some(rule) = &mut self.anomaly {
                 rule.observe(frame, &self.gaits, utc_offset_ns);
@@ -265,6 +276,16 @@ impl Behaviour {
             .collect()
     }
 
+    /// What stands in one picture of a window.
+    pub fn stands(&mut self, cells: &Cells, at_ns: u64) -> Vec<Finding> {
+        self.left.as_mut().map_or_else(Vec::new, |rule| rule.look(cells, at_ns))
+    }
+
+    /// Which part of the picture moves in a window, 0 to 1.
+    pub fn moves(&mut self, part: f32, at_ns: u64, utc_offset_ns: i64) -> Option<Finding> {
+        self.anomaly.as_mut()?.moves(part, at_ns, utc_offset_ns)
+    }
+
     /// What it has learned of this camera, to be kept; None when it learns nothing.
     pub fn learned(&self) -> Option<Arc<str>> {
         self.anomaly.as_ref().map(|rule| rule.learned().into())
@@ -288,7 +309,7 @@ impl Behaviour {
             acted: reports.acted()?,
             blend,
             seen: reports.seen(),
-            heard: reports.heard(),
+            heard: reports.heard_beside_clip(),
         };
         self.fight.as_mut()?.observe(&scene)
     }
@@ -316,6 +337,7 @@ impl Behaviour {
         self.wrong_ways.iter_mut().for_each(WrongWay::reset);
         self.running.iter_mut().for_each(Running::reset);
         self.fall.iter_mut().for_each(Fall::reset);
+        self.left.iter_mut().for_each(Left::reset);
         self.tamper.iter_mut().for_each(Tamper::reset);
         self.anomaly.iter_mut().for_each(Anomaly::reset);
         self.sounds.reset();

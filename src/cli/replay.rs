@@ -17,7 +17,7 @@ use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
-use crate::stages::Gating;
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -234,6 +234,8 @@ fn default(args: &Args) -> Setup {
         snapshots: Snapshots::Off,
         emotion: false,
         gating: Gating::default(),
+        noise_reduction: NoiseReduction::default(),
+        audio_gain: AudioGain::default(),
     };
     let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {

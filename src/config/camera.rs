@@ -13,13 +13,13 @@ use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
 use super::url::url;
 use crate::behaviour::{
-    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, Line, MoodRule, RunningOptions, SoundRule,
-    TamperOptions, Zone,
+    Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, LeftOptions, Line, MoodRule, RunningOptions,
+    SoundRule, TamperOptions, Zone,
 };
 use crate::data::{CameraId, Direction, Kind, Snapshots};
 use crate::ingest::{CameraOptions, ClockSource, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
-use crate::stages::Gating;
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::window::WindowOptions;
 
 const DEFAULT_KINDS: [Kind; 6] = [
@@ -54,6 +54,7 @@ pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {
         running: kinds.contains(&Kind::Running).then(RunningOptions::default),
         fall: kinds.contains(&Kind::Fall).then(FallOptions::default),
         fight: kinds.contains(&Kind::Fight).then(FightOptions::default),
+        left: kinds.contains(&Kind::LeftOrTaken).then(LeftOptions::default),
         tamper: kinds.contains(&Kind::Tamper).then(TamperOptions::default),
         anomaly: kinds.contains(&Kind::Anomaly).then(AnomalyOptions::default),
         ..BehaviourOptions::default()
@@ -126,6 +127,20 @@ pub(super) fn camera(
     }
     let gating = raw.gating.as_ref().or(defaults.gating.as_ref());
     let gating = judge.word(&at("gating"), gating.map(String::as_str), &GATINGS, Gating::default());
+    let noise = raw.noise_reduction.as_ref().or(defaults.noise_reduction.as_ref());
+    let noise_reduction = judge.word(
+        &at("noise_reduction"),
+        noise.map(String::as_str),
+        &NOISE_REDUCTIONS,
+        NoiseReduction::default(),
+    );
+    let gain = raw.audio_gain.as_ref().or(defaults.audio_gain.as_ref());
+    let audio_gain = judge.word(
+        &at("audio_gain"),
+        gain.map(String::as_str),
+        &AUDIO_GAINS,
+        AudioGain::default(),
+    );
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     ingest.native = emotion;
     let kinds = judge.kinds(
@@ -176,6 +191,8 @@ pub(super) fn camera(
         snapshots,
         emotion,
         gating,
+        noise_reduction,
+        audio_gain,
     }
 }
 
@@ -239,6 +256,8 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
 }
 
 const GATINGS: [(&str, Gating); 2] = [("always", Gating::Always), ("motion", Gating::Motion)];
+const NOISE_REDUCTIONS: [(&str, NoiseReduction); 2] = [("auto", NoiseReduction::Auto), ("off", NoiseReduction::Off)];
+const AUDIO_GAINS: [(&str, AudioGain); 2] = [("off", AudioGain::Off), ("auto", AudioGain::Auto)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
 fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {

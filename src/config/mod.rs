@@ -25,7 +25,7 @@ use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
-use crate::stages::Gating;
+use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::store::StoreOptions;
 use document::Document;
 
@@ -55,6 +55,8 @@ pub struct CameraConfig {
     /// What faces and voices express is read: only where the operator has opted in.
     pub emotion: bool,
     pub gating: Gating,
+    pub noise_reduction: NoiseReduction,
+    pub audio_gain: AudioGain,
 }
 
 impl Config {

@@ -185,6 +185,12 @@ pub struct CameraDefaults {
     /// `always` (the detector looks at every picture) or `motion` (it looks while something moves or is loud, and at one
     /// picture every 5 s in between). Default: `always`.
     pub gating: Option<String>,
+    /// `auto` (the detector sees pictures whose noise is averaged away as far as the frames show noise: at night) or `off`.
+    /// Snapshots, faces and clips are not touched. Default: `auto`.
+    pub noise_reduction: Option<String>,
+    /// `off`, or `auto` for a microphone whose loudest sounds stay below -50 dBFS: the sound model hears what is below -42 dBFS
+    /// raised to that, by 30 dB at most. Levels, screams and voices are judged by what was heard. Default: `off`.
+    pub audio_gain: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -228,6 +234,10 @@ pub struct Camera {
     pub emotion: Option<bool>,
     /// As in `[camera_defaults]`.
     pub gating: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub noise_reduction: Option<String>,
+    /// As in `[camera_defaults]`.
+    pub audio_gain: Option<String>,
     /// Parts of the picture in which presence counts. A camera without zones has none.
     pub zone: Vec<Zone>,
     /// Lines whose crossing counts.
@@ -313,8 +323,9 @@ pub struct Rule {
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.
     pub speed: Option<f32>,
-    /// `running`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as long where only
-    /// picture or only sound argues for it. Default: 1 for running, 10 for tamper, 3 for aggression and distress.
+    /// `running`, `left_or_taken`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as
+    /// long where only picture or only sound argues for it. Default: 1 for running, 60 for left_or_taken, 10 for tamper, 3
+    /// for aggression and distress.
     pub min_s: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,

@@ -116,7 +116,13 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
         (
             "min_s",
             rule.min_s.is_some(),
-            &[Kind::Running, Kind::Tamper, Kind::Aggression, Kind::Distress],
+            &[
+                Kind::Running,
+                Kind::LeftOrTaken,
+                Kind::Tamper,
+                Kind::Aggression,
+                Kind::Distress,
+            ],
         ),
         ("stay_down_s", rule.stay_down_s.is_some(), &[Kind::Fall]),
         ("frozen_s", rule.frozen_s.is_some(), &[Kind::Tamper]),
@@ -137,6 +143,9 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     }
     if let (Kind::Fall, Some(fall)) = (kind, &mut behaviour.fall) {
         fall.stay_down_s = judge.number(&at.key("stay_down_s"), rule.stay_down_s, 1.0, 3600.0, fall.stay_down_s);
+    }
+    if let (Kind::LeftOrTaken, Some(left)) = (kind, &mut behaviour.left) {
+        left.min_s = judge.number(&at.key("min_s"), rule.min_s, 10.0, 1200.0, left.min_s);
     }
     if let (Kind::Tamper, Some(tamper)) = (kind, &mut behaviour.tamper) {
         tamper.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 3600.0, tamper.min_s);
@@ -240,6 +249,9 @@ fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptio
     }
     if let (Kind::Fall, Some(fall)) = (kind, &behaviour.fall) {
         note("stay_down_s", fall.stay_down_s);
+    }
+    if let (Kind::LeftOrTaken, Some(left)) = (kind, &behaviour.left) {
+        note("min_s", left.min_s);
     }
     if let (Kind::Tamper, Some(tamper)) = (kind, &behaviour.tamper) {
         note("min_s", tamper.min_s);

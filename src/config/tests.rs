@@ -237,6 +237,8 @@ snapshots = "mqtt"
 clock = "camera"
 emotion = true
 gating = "motion"
+noise_reduction = "off"
+audio_gain = "auto"
 [[camera.zone]]
 name = "fence"
 polygon = [[0.0, 0.6], [1.0, 0.6], [1.0, 0.7]]

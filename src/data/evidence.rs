@@ -39,6 +39,7 @@ named! {
         WrongWay = "wrong_way",
         Running = "running",
         Fall = "fall",
+        LeftOrTaken = "left_or_taken",
         Tamper = "tamper",
         Anomaly = "anomaly",
         Fight = "fight",

@@ -18,8 +18,8 @@ pub use media::{
     Track, Window,
 };
 pub use report::{
-    ActionReport, Branch, Embedding, FaceReport, HearingReport, Report, ReportBody, Reports, SoundPatch, SpeechEmotion,
-    Status, TrackFace, TrackedFrame, VisionReport,
+    ActionReport, Branch, Embedding, FaceReport, HearingReport, MAX_SKEW_NS, Report, ReportBody, Reports, SoundPatch,
+    SpeechEmotion, Status, TrackFace, TrackedFrame, VisionReport,
 };
 pub use secret::{Redactor, Secret};
 pub use status::{AudioInfo, CameraState, CameraStatus, Snapshots, StateReason, VideoInfo};

@@ -101,7 +101,26 @@ impl Reports {
             _ => None,
         }
     }
+
+    /// What was heard during the clip. None too when the two lie further apart than [`MAX_SKEW_NS`].
+    pub fn heard_beside_clip(&self) -> Option<&HearingReport> {
+        self.heard().filter(|_| !self.are_skewed())
+    }
+
+    /// Clip and sounds of the window are no pair: they lie further apart than [`MAX_SKEW_NS`].
+    pub fn are_skewed(&self) -> bool {
+        let (Some(clip), Some(heard)) = (self.acted(), self.heard()) else {
+            return false;
+        };
+        let (Some(first), Some(last)) = (heard.patches.first(), heard.patches.last()) else {
+            return false;
+        };
+        first.start_ns > clip.end_ns + MAX_SKEW_NS || last.end_ns + MAX_SKEW_NS < clip.start_ns
+    }
 }
+
+/// Sound that begins so long after a clip, or ends so long before it, is not joined with it.
+pub const MAX_SKEW_NS: u64 = 500_000_000;
 
 /// What vision saw: the tracks as they stood at each frame of the window, in time order.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! The daemon as a process of its own, as an operator runs it.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -23,6 +24,9 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
+            // A Ctrl-C in the terminal goes to the whole group. It is the demo that tells the daemon to end: two signals
+            // would end it at once, without waiting for its work.
+            .process_group(0)
             .spawn()
             .context("the daemon does not start")?;
         let log = log.to_owned();

@@ -99,6 +99,8 @@ pub struct CameraMetrics {
     /// Window's last part received → judged.
     pub latency: Histogram,
     pub alerts: AtomicU64,
+    /// Clips that were judged without what was heard, because the two were too far apart in time.
+    pub skewed: AtomicU64,
     /// Host time (monotonic) of the last `ok` report of vision; 0 before the first.
     pub last_ok_ns: AtomicU64,
 }
@@ -224,7 +226,7 @@ impl Metrics {
 
     fn write_cameras(&self, text: &mut Text) {
         type Reading = fn(&CameraMetrics) -> f64;
-        let counters: [(&str, &str, Reading); 4] = [
+        let counters: [(&str, &str, Reading); 5] = [
             ("windows_total", "Windows cut from a camera's stream.", |m| {
                 m.windows.load(Relaxed) as f64
             }),
@@ -235,6 +237,11 @@ impl Metrics {
                 m.stream_ms.load(Relaxed) as f64 / 1e3
             }),
             ("alerts_total", "Alerts started.", |m| m.alerts.load(Relaxed) as f64),
+            (
+                "skewed_total",
+                "Clips judged without what was heard: too far apart in time.",
+                |m| m.skewed.load(Relaxed) as f64,
+            ),
         ];
         for (name, help, read) in counters {
             text.family(name, "counter", help);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::data::{ActionReport, Branch, Embedding, Reports};
+use crate::data::{ActionReport, Branch, Embedding, MAX_SKEW_NS, Reports};
 use crate::fusion::{Blend, LogOdds, SILENT_DBFS};
 
 /// A fusion head as this stage needs it. `nn::AvModel` is one; tests bring their own.
@@ -18,8 +18,6 @@ pub trait BlendFight: Send {
     fn log_odds(&mut self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, String>;
 }
 
-/// Sound counts to a clip when it ended at most so long after it. More is skew, and such sound is left out.
-const MAX_SKEW_NS: u64 = 500_000_000;
 /// Windows whose sounds are kept: those of five seconds, or of more where windows are longer.
 const KEEP: usize = 10;
 

@@ -256,6 +256,13 @@ impl CameraMind {
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
             findings.extend(self.behaviour.look(look, frame.pts_ns));
         }
+        if let (Some(cells), Some(frame)) = (&job.cells, window.frames.last()) {
+            findings.extend(self.behaviour.stands(cells, frame.pts_ns));
+        }
+        if let (Some(part), Some(frame)) = (job.moving, window.frames.last()) {
+            let moves = self.behaviour.moves(part, frame.pts_ns, window.utc_offset_ns);
+            findings.extend(moves);
+        }
         let since_ns = *self.told_ns.get_or_insert(window.end_ns);
         let mut learned = None;
         if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
+use crate::cells::cells;
 use crate::data::Window;
 use crate::error::StageError;
 use crate::loudness::{Loudness, level_dbfs};
@@ -50,8 +51,10 @@ impl Senses {
         }
     }
 
-    fn take(&mut self, window: &Window) -> Awake {
+    /// Who is awake for this window, and which part of the picture moves in it.
+    fn take(&mut self, window: &Window) -> (Awake, Option<f32>) {
         self.end_ns = window.end_ns;
+        let mut parts = Vec::new();
         for frame in &window.frames {
             match self.motion.look(&frame.picture, frame.pts_ns) {
                 // Unlike anything before.
@@ -63,6 +66,7 @@ impl Senses {
                     if moved.acts {
                         self.acts_ns = Some(frame.pts_ns);
                     }
+                    parts.push(moved.part);
                 }
             }
         }
@@ -75,10 +79,12 @@ impl Senses {
             }
         }
         let since = |cause_ns: u64| window.end_ns.saturating_sub(cause_ns);
-        Awake {
+        let awake = Awake {
             vision: self.profile.gating == Gating::Always || since(self.differs_ns) <= DETECTOR_STAYS_NS,
             action: self.acts_ns.is_some_and(|t| since(t) <= CLIPS_STAY_NS),
-        }
+        };
+        let mean = parts.iter().sum::<f32>() / parts.len().max(1) as f32;
+        (awake, (!parts.is_empty()).then_some(mean))
     }
 }
 
@@ -88,12 +94,17 @@ impl Stage for Gate {
 
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
         for mut job in jobs {
-            if job.profile.behaviour.tamper.is_some() {
-                let last = job.window.frames.last();
-                job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
+            let behaviour = &job.profile.behaviour;
+            let last = job.window.frames.last().map(|frame| &frame.picture);
+            if behaviour.tamper.is_some() {
+                job.look = last.map(|picture| Arc::new(picture_stats(picture)));
             }
-            // Where nothing is gated nothing is measured either.
-            if job.profile.gating == Gating::Motion || job.profile.behaviour.fight.is_some() {
+            if behaviour.left.is_some() {
+                job.cells = last.map(|picture| Arc::new(cells(picture)));
+            }
+            let gates = job.profile.gating == Gating::Motion || behaviour.fight.is_some();
+            // Who asks for nothing of it does not pay for it.
+            if gates || behaviour.anomaly.is_some() {
                 let senses = self
                     .cameras
                     .entry(job.camera().clone())
@@ -103,7 +114,7 @@ impl Stage for Gate {
                 if !goes_on || job.window.discontinuity {
                     *senses = Senses::new(&job);
                 }
-                job.awake = senses.take(&job.window);
+                (job.awake, job.moving) = senses.take(&job.window);
             }
             out.push(job);
         }
@@ -118,5 +129,58 @@ impl Stage for Gate {
         for job in jobs {
             self.cameras.remove(job.camera());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::behaviour::{AnomalyOptions, BehaviourOptions};
+    use crate::data::{AudioState, Frame, Picture};
+
+    /// The lower half of the second picture is another; a single window of both.
+    fn gated(anomaly: Option<AnomalyOptions>) -> Job {
+        let picture = |lower: u8| Picture {
+            width: 64,
+            height: 36,
+            rgb: [vec![80; 64 * 20 * 3], vec![lower; 64 * 16 * 3]].concat(),
+        };
+        let frame = |(i, lower): (usize, u8)| Frame {
+            pts_ns: i as u64 * 200_000_000,
+            picture: Arc::new(picture(lower)),
+            native: None,
+        };
+        let window = Window {
+            camera: CameraId::new("yard"),
+            seq: 0,
+            start_ns: 0,
+            end_ns: 500_000_000,
+            frames: [80, 160].into_iter().enumerate().map(frame).collect(),
+            audio: vec![],
+            audio_state: AudioState::None,
+            utc_offset_ns: 0,
+            arrived_ns: 0,
+            discontinuity: false,
+        };
+        let behaviour = BehaviourOptions {
+            anomaly,
+            ..BehaviourOptions::default()
+        };
+        let profile = CameraProfile {
+            behaviour,
+            ..CameraProfile::default()
+        };
+        let mut out = Vec::new();
+        Gate::default()
+            .process(vec![Job::new(window, Arc::new(profile))], &mut out)
+            .unwrap();
+        out.remove(0)
+    }
+
+    #[test]
+    fn how_much_moves_is_measured_for_a_camera_that_learns_it_and_for_no_other() {
+        let part = gated(Some(AnomalyOptions::default())).moving.unwrap();
+        assert!((part - 16.0 / 36.0).abs() < 0.01, "{part}");
+        assert_eq!(gated(None).moving, None);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
-use super::{CameraId, Job, Stage};
+use super::{AudioGain, CameraId, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
 use crate::error::StageError;
-use crate::loudness::level_dbfs;
+use crate::loudness::{level_dbfs, raised};
 use crate::scream::{self, Scream, ScreamRule};
 
 /// What a sound model says of one patch.
@@ -122,7 +122,17 @@ impl Hearing {
         let scored = if cuts.is_empty() {
             Vec::new()
         } else {
-            let slices: Vec<&[f32]> = cuts.iter().map(|(_, s)| &s[..]).collect();
+            // Only the sound model: levels, screams and voices are judged by what was heard.
+            let louder = |samples: &[f32]| match job.profile.audio_gain {
+                AudioGain::Auto => raised(samples),
+                AudioGain::Off => None,
+            };
+            let louder: Vec<Option<Vec<f32>>> = cuts.iter().map(|(_, s)| louder(s)).collect();
+            let slices: Vec<&[f32]> = cuts
+                .iter()
+                .zip(&louder)
+                .map(|((_, heard), louder)| louder.as_deref().unwrap_or(heard))
+                .collect();
             self.model.classify(&slices).map_err(StageError::Model)?
         };
         let embedding = mean(&scored);
@@ -315,6 +325,51 @@ mod tests {
                 embedding: [].into(),
             };
             Ok(vec![says; patches.len()])
+        }
+    }
+
+    /// Tells how loud what it was given is.
+    struct Meter;
+
+    impl Listen for Meter {
+        fn id(&self) -> Arc<str> {
+            "meter@1".into()
+        }
+
+        fn labels(&self) -> Arc<[Arc<str>]> {
+            ["dbfs".into()].into()
+        }
+
+        fn patch_and_hop(&self) -> (usize, usize) {
+            (15_360, 7_680)
+        }
+
+        fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+            let says = |p: &&[f32]| SoundScores {
+                scores: vec![level_dbfs(p.iter())],
+                embedding: [].into(),
+            };
+            Ok(patches.iter().map(says).collect())
+        }
+    }
+
+    #[test]
+    fn the_sound_model_hears_quiet_sound_raised_and_the_report_tells_its_level_as_it_was() {
+        for (audio_gain, told) in [(AudioGain::Auto, -42.0), (AudioGain::Off, -60.0)] {
+            let mut hearing = Hearing::new(Box::new(Meter), None);
+            let profile = CameraProfile {
+                audio_gain,
+                ..CameraProfile::default()
+            };
+            let mut job = Job::new(window(0, 0, 16_000), Arc::new(profile));
+            let mut quiet = (*job.window).clone();
+            quiet.audio[0].samples = vec![0.001; 16_000].into();
+            job.window = Arc::new(quiet);
+            let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
+                panic!("no report of sound");
+            };
+            assert!((heard.patches[0].scores[0] - told).abs() < 0.1);
+            assert!((heard.patches[0].level_dbfs + 60.0).abs() < 0.1 && (heard.level_dbfs + 60.0).abs() < 0.1);
         }
     }
 

@@ -26,6 +26,7 @@ pub use vision::{Detect, Vision};
 pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
+use crate::cells::Cells;
 use crate::data::{CameraId, PictureStats, Snapshots, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
@@ -36,6 +37,8 @@ pub struct CameraProfile {
     /// Classes that are tracked; others are dropped after the detector.
     pub detect: Vec<Arc<str>>,
     pub gating: Gating,
+    pub noise_reduction: NoiseReduction,
+    pub audio_gain: AudioGain,
     pub behaviour: BehaviourOptions,
     pub policy: PolicyOptions,
     pub snapshots: Snapshots,
@@ -53,6 +56,24 @@ pub enum Gating {
     Always,
     /// It looks while something moves or is loud, and now and then.
     Motion,
+}
+
+/// What is done about noise in the pictures before the detector looks at them. Nobody else sees these pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NoiseReduction {
+    /// As much as the frames themselves show: none by day.
+    #[default]
+    Auto,
+    Off,
+}
+
+/// What is done about sound that is very quiet before the sound model listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AudioGain {
+    #[default]
+    Off,
+    /// It is raised to a level that the model knows.
+    Auto,
 }
 
 /// Whose work a window is worth. The clip model sleeps while nothing moves, whatever the camera's gating; hearing never
@@ -78,8 +99,12 @@ pub struct Job {
     /// What its last picture looks like, where the camera watches for tampering. The gate fills it in, so that it is
     /// known also when vision sheds the window.
     pub look: Option<Arc<PictureStats>>,
+    /// The same picture in cells, where the camera watches for what is left or taken.
+    pub cells: Option<Arc<Cells>>,
     /// The gate's word on it.
     pub awake: Awake,
+    /// Part of the picture that moves, 0 to 1, as the gate measured it.
+    pub moving: Option<f32>,
 }
 
 impl Job {
@@ -89,7 +114,9 @@ impl Job {
             window: Arc::new(window),
             profile,
             look: None,
+            cells: None,
             awake: Awake::ALL,
+            moving: None,
         }
     }
 

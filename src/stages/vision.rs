@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::faces::Faces;
 use super::held::{Held, Plan};
-use super::{CameraId, CameraProfile, Job, ReadFaces, Stage};
+use super::{CameraId, CameraProfile, Job, NoiseReduction, ReadFaces, Stage};
 use crate::data::{Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, TrackedFrame, VisionReport};
+use crate::denoise::Denoise;
 use crate::error::StageError;
 use crate::tracking::{Tracker, TrackerOptions};
 
@@ -33,6 +34,7 @@ pub struct Vision {
 struct CameraTracks {
     tracker: Tracker,
     held: Held,
+    denoise: Denoise,
     profile: Arc<CameraProfile>,
 }
 
@@ -52,9 +54,21 @@ impl Vision {
             .or_insert_with(|| CameraTracks {
                 tracker: Tracker::new(TrackerOptions::default()),
                 held: Held::new(job.profile.clone()),
+                denoise: Denoise::default(),
                 profile: job.profile.clone(),
             });
         state.held.plan(job)
+    }
+
+    /// What the detector looks at instead of the frames of the plan, for each frame that it looks at.
+    fn cleaned(&mut self, job: &Job, plan: &Plan) -> Vec<Option<Picture>> {
+        let looked = plan.frames.iter().filter(|(_, look)| *look).map(|(frame, _)| frame);
+        match self.cameras.get_mut(job.camera()) {
+            Some(state) if job.profile.noise_reduction == NoiseReduction::Auto => looked
+                .map(|frame| state.denoise.clean(&frame.picture, frame.pts_ns))
+                .collect(),
+            _ => looked.map(|_| None).collect(),
+        }
     }
 
     /// `found` has a list for each frame of the plan that was looked at.
@@ -73,6 +87,7 @@ impl Vision {
         };
         if !Arc::ptr_eq(&state.profile, &job.profile) {
             state.tracker = Tracker::new(TrackerOptions::default());
+            state.denoise = Denoise::default();
             state.profile = job.profile.clone();
             self.faces.iter_mut().for_each(|f| f.forget(&window.camera));
         } else if window.discontinuity {
@@ -139,8 +154,16 @@ impl Stage for Vision {
 
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
         let plans: Vec<Plan> = jobs.iter().map(|job| self.plan(job)).collect();
+        let cleaned: Vec<Option<Picture>> = jobs
+            .iter()
+            .zip(&plans)
+            .flat_map(|(job, plan)| self.cleaned(job, plan))
+            .collect();
         let looked_at = plans.iter().flat_map(|p| &p.frames).filter(|(_, look)| *look);
-        let pictures: Vec<&Picture> = looked_at.map(|(frame, _)| &*frame.picture).collect();
+        let pictures: Vec<&Picture> = looked_at
+            .zip(&cleaned)
+            .map(|((frame, _), cleaned)| cleaned.as_ref().unwrap_or(&frame.picture))
+            .collect();
         let found = if pictures.is_empty() {
             Vec::new()
         } else {
@@ -176,6 +199,7 @@ pub(super) fn failed_reports(jobs: &[Job], branch: Branch) -> Vec<Report> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    use std::sync::mpsc::{Sender, channel};
 
     use super::super::FaceReading;
     use super::*;
@@ -277,6 +301,65 @@ mod tests {
             _ => panic!("no vision"),
         });
         (bodies.collect(), asked.load(Relaxed))
+    }
+
+    /// Sees nobody, and hands on what it is shown.
+    struct Shown(Sender<Picture>);
+
+    impl Detect for Shown {
+        fn id(&self) -> Arc<str> {
+            "detector@test".into()
+        }
+
+        fn labels(&self) -> Arc<[Arc<str>]> {
+            ["person".into()].into()
+        }
+
+        fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
+            for picture in pictures {
+                self.0.send((*picture).clone()).unwrap();
+            }
+            Ok(vec![vec![]; pictures.len()])
+        }
+    }
+
+    /// Frames of a grey wall that differ by up to `noise` levels, and what the detector is shown of them.
+    fn shown(noise: u32, noise_reduction: NoiseReduction) -> Vec<(Arc<Picture>, Picture)> {
+        let (sender, receiver) = channel();
+        let mut vision = Vision::new(Box::new(Shown(sender)), None);
+        let profile = Arc::new(CameraProfile {
+            noise_reduction,
+            ..CameraProfile::default()
+        });
+        let mut state = 1u32;
+        let mut sent = Vec::new();
+        for seq in 0..4 {
+            let mut job = job(seq, &profile);
+            let mut window = (*job.window).clone();
+            for frame in &mut window.frames {
+                let mut picture = (*frame.picture).clone();
+                for pixel in picture.rgb.chunks_exact_mut(3) {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    pixel.fill(80 + ((state >> 16) % (noise + 1)) as u8);
+                }
+                frame.picture = Arc::new(picture);
+                sent.push(frame.picture.clone());
+            }
+            job.window = Arc::new(window);
+            vision.process(vec![job], &mut Vec::new()).unwrap();
+        }
+        drop(vision);
+        sent.into_iter().zip(receiver).collect()
+    }
+
+    #[test]
+    fn the_detector_sees_less_noise_and_only_where_there_is_some_and_the_camera_wants_it() {
+        let noisy = shown(30, NoiseReduction::Auto);
+        assert_eq!(noisy.len(), 12);
+        assert!(noisy[1..].iter().all(|(sent, shown)| **sent != *shown));
+        let same = |of: Vec<(Arc<Picture>, Picture)>| of.iter().all(|(sent, shown)| **sent == *shown);
+        assert!(same(shown(30, NoiseReduction::Off)));
+        assert!(same(shown(2, NoiseReduction::Auto)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub fn street(place: &Place) -> String {
             "fall",
             "wrong_way",
             "fight",
+            "left_or_taken",
             "tamper",
             "anomaly",
         ],

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
+use watchfire::cells::cells;
 use watchfire::config::{Surroundings, load_texts};
 use watchfire::data::{
     Alert, BBox, CameraId, EndReason, HearingReport, Kind, SoundPatch, Track, TrackedFrame, VisionReport,
 };
 use watchfire::fusion::Mood;
+use watchfire::motion::Motion;
 use watchfire::picture_stats::picture_stats;
 use watchfire::policy::{AlertLife, PolicyOptions};
 
@@ -45,6 +47,7 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
     let mut life = AlertLife::new(CameraId::new("story"), policy);
     let mut alerts = Vec::new();
     let mut stage = Stage::new(story, twist);
+    let mut motion = Motion::default();
     let windows = (story.length_s() / WINDOW_S).ceil() as u64;
     for w in 0..windows {
         let (from, to) = (w as f64 * WINDOW_S, (w + 1) as f64 * WINDOW_S);
@@ -64,8 +67,11 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
             findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns));
         }
         if !story.view.is_empty() {
-            let look = picture_stats(&picture(&story.view, from));
-            findings.extend(mind.look(&look, (from * S) as u64 + shift_ns));
+            let (view, at_ns) = (picture(story, from, twist.mirrored), (from * S) as u64 + shift_ns);
+            findings.extend(mind.look(&picture_stats(&view), at_ns));
+            findings.extend(mind.stands(&cells(&view), at_ns));
+            let moved = motion.look(&view, at_ns);
+            findings.extend(moved.and_then(|moved| mind.moves(moved.part, at_ns, offset_ns)));
         }
         alerts.extend(life.step(&findings, now_ns, offset_ns));
     }

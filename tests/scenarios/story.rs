@@ -63,6 +63,9 @@ pub struct Story {
     /// What the whole picture looks like, in time; without it there are no pictures.
     #[serde(default)]
     pub view: Vec<View>,
+    /// Things in these pictures.
+    #[serde(default)]
+    pub thing: Vec<Thing>,
     /// Seconds at which the stream is interrupted.
     #[serde(default)]
     pub cut: Vec<f64>,
@@ -150,6 +153,9 @@ pub struct View {
     /// Part of the picture, from the left, in which something else stands.
     #[serde(default)]
     pub lorry: f32,
+    /// Part of the picture, from the left, in which everything moves all the time.
+    #[serde(default)]
+    pub stir: f32,
     /// Noise of the sensor in grey steps.
     #[serde(default = "noisy")]
     pub noise: f32,
@@ -162,6 +168,24 @@ pub struct View {
     /// It comes slowly since the view before, not at once.
     #[serde(default)]
     pub ramp: bool,
+}
+
+/// Something that stands in the picture for a while, or light that falls there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thing {
+    pub from: f64,
+    pub to: f64,
+    /// Left, top, right, bottom in fractions of the picture.
+    pub at: [f32; 4],
+    /// Its grey value.
+    #[serde(default)]
+    pub grey: f32,
+    /// Grey steps that it brightens what is there; it has no surface of its own then.
+    pub light: Option<f32>,
+    /// Part of the picture's width by which it moves to the right in a second.
+    #[serde(default)]
+    pub speed: f32,
 }
 
 fn whole() -> f32 {
@@ -229,6 +253,7 @@ impl Story {
         });
         let rest = self.flicker.iter().map(|f| f.to).chain(self.sound.iter().map(|s| s.to));
         let rest = rest.chain(self.view.iter().map(|v| v.t));
+        let rest = rest.chain(self.thing.iter().map(|thing| thing.to));
         let rest = rest.chain(self.face.iter().chain(&self.voice).map(|f| f.to));
         self.length_s
             .unwrap_or_else(|| walks.chain(rest).fold(0.0, f64::max) + 40.0)

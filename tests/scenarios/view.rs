@@ -3,21 +3,33 @@
 use watchfire::data::Picture;
 
 use super::play::Dice;
-use super::story::View;
+use super::story::{Story, Thing, View};
 
 const WIDTH: usize = 160;
 const HEIGHT: usize = 90;
 
-/// The picture at a time.
-pub fn picture(views: &[View], t: f64) -> Picture {
-    let view = at(views, t);
-    let grey = blurred(scene(&view), view.blur);
+/// The picture at a time; `mirrored`: left for right.
+pub fn picture(story: &Story, t: f64, mirrored: bool) -> Picture {
+    let view = at(&story.view, t);
+    let mut grey = scene(&view);
+    blocks(
+        &mut grey,
+        (t * 1000.0) as u64,
+        0,
+        (view.stir * WIDTH as f32) as usize,
+        12,
+    );
+    for thing in story.thing.iter().filter(|thing| (thing.from..thing.to).contains(&t)) {
+        put(&mut grey, thing, t);
+    }
+    let grey = blurred(grey, view.blur);
     // A frozen picture has the noise of the moment at which it froze.
     let moment = if view.frozen { view.t } else { t };
     let mut dice = Dice::new((moment * 1000.0) as u64);
     let mut rgb = Vec::with_capacity(3 * grey.len());
-    for (i, v) in grey.iter().enumerate() {
-        let x = (i % WIDTH) as f32 / WIDTH as f32;
+    for i in 0..grey.len() {
+        let column = if mirrored { WIDTH - 1 - i % WIDTH } else { i % WIDTH };
+        let (v, x) = (grey[i - i % WIDTH + column], column as f32 / WIDTH as f32);
         let seen = if x < view.covered {
             70.0
         } else {
@@ -48,6 +60,7 @@ fn at(views: &[View], t: f64) -> View {
         blur: mix(now.blur, next.blur),
         covered: mix(now.covered, next.covered),
         lorry: mix(now.lorry, next.lorry),
+        stir: mix(now.stir, next.stir),
         noise: mix(now.noise, next.noise),
         colour: mix(now.colour, next.colour),
         ..now.clone()
@@ -74,6 +87,18 @@ fn blocks(grey: &mut [f32], seed: u64, from: usize, to: usize, count: usize) {
             for column in x..(x + w).min(to) {
                 grey[row * WIDTH + column] = v;
             }
+        }
+    }
+}
+
+fn put(grey: &mut [f32], thing: &Thing, t: f64) {
+    let [x1, y1, x2, y2] = thing.at;
+    let moved = thing.speed * (t - thing.from) as f32;
+    for (i, v) in grey.iter_mut().enumerate() {
+        let x = (i % WIDTH) as f32 / WIDTH as f32 - moved;
+        let y = (i / WIDTH) as f32 / HEIGHT as f32;
+        if (x1..x2).contains(&x) && (y1..y2).contains(&y) {
+            *v = thing.light.map_or(thing.grey, |light| *v + light);
         }
     }
 }

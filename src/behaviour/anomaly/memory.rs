@@ -7,7 +7,7 @@ pub(super) const ROWS: usize = 9;
 pub(super) const SIZES: usize = 8;
 pub(super) const SPEEDS: usize = 8;
 pub(super) const LEVELS: usize = 24;
-/// Quarters of the day for sound: six hours each.
+/// Quarters of the day for sound and motion: six hours each.
 pub(super) const QUARTERS: usize = 4;
 /// Surprise in steps of a quarter decade.
 pub(super) const PEAKS: usize = 24;
@@ -18,10 +18,10 @@ const NEVER: f32 = 0.1;
 const ROW_KNOWN_S: f32 = 60.0;
 /// Fewer hours than this of an hour of the day say nothing about it.
 const HOUR_KNOWN_S: f32 = 2.0 * 3600.0;
-/// The form of what is stored. A later form must still read the earlier ones.
-const VERSION: u32 = 1;
+/// The form of what is stored. A later form must still read the earlier ones: 1 knew no motion.
+const VERSION: u32 = 2;
 
-/// Seconds by place, size, speed, hour and loudness. All fade alike.
+/// Seconds by place, size, speed, hour, loudness and motion. All fade alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
     version: u32,
@@ -37,8 +37,21 @@ pub(super) struct Memory {
     hour: Vec<f32>,
     hour_watched: Vec<f32>,
     level: Vec<f32>,
+    #[serde(default = "levels")]
+    motion: Vec<f32>,
     /// Tracks and sounds by the highest surprise of each.
     peaks: Vec<f32>,
+}
+
+fn levels() -> Vec<f32> {
+    vec![0.0; QUARTERS * LEVELS]
+}
+
+/// What is known by level and by quarter of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    Loudness,
+    Motion,
 }
 
 /// One second of a track.
@@ -61,6 +74,7 @@ pub(super) enum Why {
     Slow,
     Hour,
     Loud,
+    Moving,
 }
 
 impl Default for Memory {
@@ -75,7 +89,8 @@ impl Default for Memory {
             speed: vec![0.0; ROWS * SPEEDS],
             hour: vec![0.0; 24],
             hour_watched: vec![0.0; 24],
-            level: vec![0.0; QUARTERS * LEVELS],
+            level: levels(),
+            motion: levels(),
             peaks: vec![0.0; PEAKS],
         }
     }
@@ -85,7 +100,7 @@ impl Memory {
     /// # Errors
     /// The text is no memory, or of a form that this version does not know.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let memory: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let mut memory: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let fresh = Self::default();
         let sizes = |m: &Self| {
             [
@@ -95,6 +110,7 @@ impl Memory {
                 &m.hour,
                 &m.hour_watched,
                 &m.level,
+                &m.motion,
                 &m.peaks,
             ]
             .map(Vec::len)
@@ -105,14 +121,16 @@ impl Memory {
             &memory.speed,
             &memory.hour,
             &memory.level,
+            &memory.motion,
             &memory.peaks,
         ];
-        if memory.version != VERSION {
+        if !(1..=VERSION).contains(&memory.version) {
             return Err(format!("its form {} is not known", memory.version));
         }
         if sizes(&memory) != sizes(&fresh) || counts.iter().any(|c| c.iter().any(|v| !v.is_finite() || *v < 0.0)) {
             return Err("its counts are not as they should be".to_owned());
         }
+        memory.version = VERSION;
         Ok(memory)
     }
 
@@ -132,10 +150,12 @@ impl Memory {
         self.faded_at_s += hours * 3600;
         let part = (-(hours as f32) / (24.0 * decay_days)).exp();
         let lists = [&mut self.place, &mut self.size, &mut self.speed, &mut self.hour];
-        for list in lists
-            .into_iter()
-            .chain([&mut self.hour_watched, &mut self.level, &mut self.peaks])
-        {
+        for list in lists.into_iter().chain([
+            &mut self.hour_watched,
+            &mut self.level,
+            &mut self.motion,
+            &mut self.peaks,
+        ]) {
             list.iter_mut().for_each(|v| *v *= part);
         }
         self.judged_s *= part;
@@ -196,19 +216,27 @@ impl Memory {
         most
     }
 
-    pub fn learn_level(&mut self, quarter: usize, level: usize) {
-        self.level[quarter * LEVELS + level] += 1.0;
+    pub fn learn_level(&mut self, sense: Sense, quarter: usize, level: usize) {
+        let levels = match sense {
+            Sense::Loudness => &mut self.level,
+            Sense::Motion => &mut self.motion,
+        };
+        levels[quarter * LEVELS + level] += 1.0;
     }
 
-    /// How many decades rarer so loud a second is than one in a hundred.
-    pub fn loudness_surprise(&self, quarter: usize, level: usize) -> f32 {
-        let row = &self.level[quarter * LEVELS..][..LEVELS];
+    /// How many decades rarer a window of so much or more is than one in a hundred.
+    pub fn level_surprise(&self, sense: Sense, quarter: usize, level: usize) -> f32 {
+        let levels = match sense {
+            Sense::Loudness => &self.level,
+            Sense::Motion => &self.motion,
+        };
+        let row = &levels[quarter * LEVELS..][..LEVELS];
         let all: f32 = row.iter().sum();
-        let louder: f32 = row[level..].iter().sum();
+        let more: f32 = row[level..].iter().sum();
         if all < HOUR_KNOWN_S / 2.0 {
             return 0.0;
         }
-        (-((louder + NEVER) / (all + NEVER)).log10() - 2.0).max(0.0)
+        (-((more + NEVER) / (all + NEVER)).log10() - 2.0).max(0.0)
     }
 
     pub fn learn_peak(&mut self, surprise: f32) {
@@ -329,10 +357,15 @@ mod tests {
         assert_eq!(Memory::parse(&memory.text()).unwrap(), memory);
         assert!(Memory::parse("{}").is_err());
         assert!(
-            Memory::parse(&memory.text().replace("\"version\":1", "\"version\":9"))
+            Memory::parse(&memory.text().replace("\"version\":2", "\"version\":9"))
                 .unwrap_err()
                 .contains('9')
         );
+        let known = memory.text();
+        let (before, motion) = known.split_once(",\"motion\":").unwrap();
+        let (_, after) = motion.split_once(']').unwrap();
+        let first = format!("{before}{after}").replace("\"version\":2", "\"version\":1");
+        assert_eq!(Memory::parse(&first).unwrap(), memory, "the form before motion");
         let mut short = memory.clone();
         short.place.pop();
         assert!(Memory::parse(&short.text()).is_err());

@@ -85,6 +85,7 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
     out.extend(match kind {
         Kind::Running => b.running.as_ref().map(plain),
         Kind::Fall => b.fall.as_ref().map(plain),
+        Kind::LeftOrTaken => b.left.as_ref().map(plain),
         Kind::Tamper => b.tamper.as_ref().map(plain),
         Kind::Anomaly => b.anomaly.as_ref().map(plain),
         _ => None,

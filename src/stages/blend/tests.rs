@@ -15,6 +15,41 @@ fn only_sounds_during_the_clip_are_joined_with_it() {
     assert_eq!(sounds.during(5 * S, 6 * S), None);
 }
 
+#[test]
+fn sounds_far_from_the_clip_are_no_pair_with_it_and_that_is_told() {
+    let reports = |first_s: u64| {
+        let mut reports = Reports::default();
+        let patch = SoundPatch {
+            start_ns: first_s * S,
+            end_ns: (first_s + 1) * S,
+            scores: vec![],
+            level_dbfs: -20.0,
+        };
+        let heard = HearingReport {
+            patches: vec![patch],
+            labels: [].into(),
+            rules: [].into(),
+            level_dbfs: -20.0,
+            model: "sound@1".into(),
+            speech_emotion: None,
+        };
+        for (branch, body) in [
+            (Branch::Action, ReportBody::Action(acted())),
+            (Branch::Hearing, ReportBody::Hearing(heard)),
+        ] {
+            let bare = Report::bare(CameraId::new("yard"), 0, branch, Status::Ok);
+            reports.put(Report { body, ..bare });
+        }
+        reports
+    };
+    // The clip lasts from 8 to 10 s.
+    for (first_s, skewed) in [(6, true), (7, false), (9, false), (10, false), (11, true)] {
+        let reports = reports(first_s);
+        assert_eq!(reports.are_skewed(), skewed, "{first_s}");
+        assert_eq!(reports.heard_beside_clip().is_none(), skewed, "{first_s}");
+    }
+}
+
 /// What was heard in a second.
 fn sound(start_s: u64, embedding: Arc<[f32]>, patches: f32) -> Sound {
     Sound {
