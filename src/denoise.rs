@@ -12,8 +12,10 @@ const LEAST_NOISE: f32 = 1.5;
 const GREATEST_NOISE: f32 = 12.0;
 /// A neighbour that differs by so many times the noise is something else, and does not count.
 const REACH: f32 = 6.0;
-/// The noise is the median over so many pairs of frames: it lasts, and a change of light does not.
-const PAIRS: usize = 5;
+/// The noise is the least over the last pairs of frames, and is not known before there are some: noise lasts, while a change
+/// of light, or somebody close to the camera who fills most of the picture, comes and goes.
+const PAIRS: usize = 15;
+const KNOWN_PAIRS: usize = 3;
 /// Frames further apart show another scene.
 const APART_NS: u64 = 1_000_000_000;
 const RADIUS: usize = 2;
@@ -46,9 +48,10 @@ impl Denoise {
     }
 
     fn noise(&self) -> f32 {
-        let mut sorted: Vec<f32> = self.noise.iter().copied().collect();
-        sorted.sort_by(f32::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+        if self.noise.len() < KNOWN_PAIRS {
+            return 0.0;
+        }
+        self.noise.iter().copied().fold(f32::INFINITY, f32::min)
     }
 }
 
@@ -267,6 +270,19 @@ mod tests {
                 .1
                 .is_none()
         );
+    }
+
+    #[test]
+    fn somebody_who_fills_the_picture_and_moves_for_a_while_is_no_noise() {
+        let moves = |i: u32| {
+            if (10..20).contains(&i) {
+                30.0 * (i % 2) as f32
+            } else {
+                0.0
+            }
+        };
+        let frames = (0..20).map(|i| scene(i, 1.0, 60.0 + moves(i), 160.0 + moves(i)));
+        assert!(last_of(frames).1.is_none());
     }
 
     #[test]
