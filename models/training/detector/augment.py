@@ -8,6 +8,7 @@ from data import targets
 
 # how often a picture of a pack is drawn
 WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}
+SMEARED = 0.25  # share of people blurred by their motion
 CUT = 0.2  # share of pieces whose edge runs through a person: who walks into a picture is seen in part at first
 
 
@@ -28,7 +29,7 @@ class Mixer:
         return self.pictures[int(np.searchsorted(self.share, self.rng.random()))]
 
     def draw(self, size, mosaic):
-        """(picture [size, size, 3] BGR, rows [n, 7] as in data.targets)"""
+        """(picture [size, size, 3] BGR, rows [n, 7] as in data.targets), before `smear` and `spoil`."""
         x, rows = np.full((size, size, 3), 114, np.uint8), [np.zeros((0, 7), np.float32)]
         for left, top, width, height, scale in self.places(size, mosaic):
             piece, lab = self.piece(self.pick(), width, height, scale)
@@ -45,7 +46,7 @@ class Mixer:
         rows = np.concatenate(rows)
         for _ in range(self.rng.choice((0, 0, 1, 2))):
             rows = self.paste(x, rows)
-        return np.ascontiguousarray(self.spoil(x)), rows
+        return x, rows
 
     def places(self, size, mosaic):
         r = self.rng
@@ -126,6 +127,27 @@ class Mixer:
         alpha = cv2.GaussianBlur(alpha, (0, 0), 1.5)[..., None]
         x[py: py + h, px: px + w] = cut * alpha + x[py: py + h, px: px + w] * (1 - alpha)
         return np.concatenate([rows, [[row[0], px, py, px + w, py + h, 1, 0]]]).astype(np.float32)
+
+    def smear(self, x, rows):
+        """Somebody who moves fast: now and then a person's box is blurred along their way, in place."""
+        r, size = self.rng, x.shape[0]
+        for row in rows[(rows[:, 0] == 0) & (rows[:, 6] == 0)]:
+            if r.random() >= SMEARED:
+                continue
+            length = int((row[3] - row[1]) * r.uniform(0.08, 0.4)) | 1
+            x1, y1 = (max(0, int(v) - length // 2) for v in row[1:3])
+            x2, y2 = (min(size, int(v) + length // 2 + 1) for v in row[3:5])
+            if length < 3 or x2 - x1 < 4 or y2 - y1 < 4:
+                continue
+            kernel = np.zeros((length, length), np.float32)
+            lean = r.uniform(-0.3, 0.3) * length / 2
+            middle = length / 2
+            cv2.line(kernel, (0, round(middle - lean)), (length - 1, min(length - 1, round(middle + lean))), 1)
+            part = cv2.filter2D(x[y1: y2, x1: x2], -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+            alpha = np.zeros((y2 - y1, x2 - x1, 1), np.float32)
+            alpha[1:-1, 1:-1] = 1
+            alpha = cv2.GaussianBlur(alpha, (0, 0), 2)[..., None]
+            x[y1: y2, x1: x2] = part * alpha + x[y1: y2, x1: x2] * (1 - alpha)
 
     def spoil(self, x):
         """Colour and light; infra-red at night; blur, noise, compression."""
