@@ -13,19 +13,18 @@ pub type Colour = [f32; 3];
 pub struct Cells {
     pub colours: Vec<Colour>,
     pub columns: usize,
-}
-
-impl Cells {
-    pub fn rows(&self) -> usize {
-        self.colours.len() / self.columns.max(1)
-    }
+    /// Width and height of the picture.
+    pub size_px: (u32, u32),
 }
 
 /// Costs one pass over the pixels. A picture without any has no cells.
 pub fn cells(picture: &Picture) -> Cells {
     let (w, h) = (picture.width as usize, picture.height as usize);
     if w == 0 || h == 0 || picture.rgb.len() < w * h * 3 {
-        return Cells::default();
+        return Cells {
+            size_px: (picture.width, picture.height),
+            ..Cells::default()
+        };
     }
     let px = (w / COLUMNS).max(LEAST_CELL_PX);
     let (columns, rows) = (w.div_ceil(px), h.div_ceil(px));
@@ -51,12 +50,24 @@ pub fn cells(picture: &Picture) -> Cells {
     Cells {
         colours: cells,
         columns,
+        size_px: (picture.width, picture.height),
     }
 }
 
-/// What the whole picture has changed by: the median over the cells, colour by colour.
-pub fn shift(now: &[Colour], was: &[Colour]) -> Colour {
-    [0, 1, 2].map(|k| median(now.iter().zip(was).map(|(n, w)| n[k] - w[k]).collect()))
+/// The cells without what the whole picture has changed by since: the median over the cells, colour by colour.
+pub fn without_shift(now: &[Colour], was: &[Colour]) -> Vec<Colour> {
+    let shift = [0, 1, 2].map(|k| median(now.iter().zip(was).map(|(n, w)| n[k] - w[k]).collect()));
+    now.iter().map(|n| [0, 1, 2].map(|k| n[k] - shift[k])).collect()
+}
+
+/// Grey levels in the colour that differs most.
+pub fn distance(a: &Colour, b: &Colour) -> f32 {
+    (0..3).map(|k| (a[k] - b[k]).abs()).fold(0.0, f32::max)
+}
+
+/// Moves a mean a part of the way to a new value.
+pub fn follow(mean: &mut Colour, new: &Colour, part: f32) {
+    mean.iter_mut().zip(new).for_each(|(m, n)| *m += (n - *m) * part);
 }
 
 /// The upper of both in the middle of an even number; 0 of none.

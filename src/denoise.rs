@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::data::Picture;
+use crate::picture_stats::luma;
 
 /// Less noise than this, in levels of 255, is left alone: by day, and where the camera or its codec has smoothed already.
 const LEAST_NOISE: f32 = 1.5;
@@ -168,11 +169,11 @@ impl Planes {
             let line = &picture.rgb[y.saturating_sub(RADIUS).min(h - 1) * w * 3..][..w * 3];
             for x in 0..stride {
                 let x = x.saturating_sub(RADIUS).min(w - 1) * 3;
-                let [r, g, b] = [line[x], line[x + 1], line[x + 2]].map(f32::from);
-                planes[0].push(r);
-                planes[1].push(g);
-                planes[2].push(b);
-                planes[3].push(0.299 * r + 0.587 * g + 0.114 * b);
+                let rgb = &line[x..x + 3];
+                for (plane, value) in planes.iter_mut().zip(rgb) {
+                    plane.push(f32::from(*value));
+                }
+                planes[3].push(luma(rgb));
             }
         }
         Self {

@@ -1,11 +1,7 @@
 //! Plane geometry and grey values of faces: how one is turned upright and cut out, and how much it shows. Pure.
 
 use crate::data::{BBox, Face, Picture, Point};
-
-/// Grey of one pixel (ITU-R BT.601).
-fn luma(rgb: &[u8]) -> f32 {
-    0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2])
-}
+use crate::picture_stats::luma;
 
 /// A picture in grey, rounded.
 pub fn grey(picture: &Picture) -> Vec<u8> {

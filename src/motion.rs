@@ -1,4 +1,4 @@
-//! Whether something moves in a picture. Cheap beside any network: one pass over the pixels.
+//! Whether something moves in a picture. Cheap beside any network: it sees cells, not pixels.
 //!
 //! A cell's mean colour (`cells`) is compared with a background that follows slowly, so that what creeps shows as much as
 //! what runs, and with the frame before. A change of light that is the same everywhere is taken away first (the median
@@ -6,8 +6,7 @@
 
 use std::f32::consts::SQRT_2;
 
-use crate::cells::{Cells, Colour, cells, median, shift};
-use crate::data::Picture;
+use crate::cells::{Cells, Colour, distance, follow, median, without_shift};
 
 /// The background follows within so many seconds: half a minute after it has stopped, an object is a part of it.
 const FOLLOW_S: f32 = 10.0;
@@ -35,7 +34,7 @@ pub struct Moved {
 /// The last frames of one camera.
 #[derive(Default)]
 pub struct Motion {
-    size: (u32, u32),
+    size_px: (u32, u32),
     background: Vec<Colour>,
     last: Vec<Colour>,
     last_ns: u64,
@@ -46,17 +45,17 @@ pub struct Motion {
 
 impl Motion {
     /// One frame, in the order of time. None: there is nothing to compare it with, since it is the first or of another size.
-    pub fn look(&mut self, picture: &Picture, pts_ns: u64) -> Option<Moved> {
-        let Cells {
-            colours: cells,
-            columns,
-        } = cells(picture);
-        let size = (picture.width, picture.height);
-        if self.size != size || self.last.len() != cells.len() || cells.is_empty() || pts_ns < self.last_ns {
+    pub fn look(&mut self, picture: &Cells, pts_ns: u64) -> Option<Moved> {
+        let cells = &picture.colours;
+        if self.size_px != picture.size_px
+            || self.last.len() != cells.len()
+            || cells.is_empty()
+            || pts_ns < self.last_ns
+        {
             *self = Self {
-                size,
+                size_px: picture.size_px,
                 background: cells.clone(),
-                last: cells,
+                last: cells.clone(),
                 last_ns: pts_ns,
                 noise: 0.0,
                 frames: 1,
@@ -64,14 +63,14 @@ impl Motion {
             return None;
         }
         let dt_s = (pts_ns - self.last_ns) as f32 / 1e9;
-        let changed = differences(&cells, &self.last);
-        let differs = differences(&cells, &self.background);
+        let changed = differences(cells, &self.last);
+        let differs = differences(cells, &self.background);
         let threshold = LEAST.max(TIMES_NOISE * self.noise);
         // The difference of two frames is √2 times as noisy as one of them.
         let acts = threshold * SQRT_2;
         let count = changed.iter().filter(|d| **d > acts).count();
         let moved = Moved {
-            differs: neighbours(&differs, columns, threshold),
+            differs: neighbours(&differs, picture.columns, threshold),
             acts: count >= (cells.len() / ACTION_PART).max(2),
             part: count as f32 / cells.len() as f32,
         };
@@ -80,21 +79,18 @@ impl Motion {
         self.noise += (noise - self.noise) * (dt_s / NOISE_FOLLOWS_S).max(mean_of).min(1.0);
         self.frames = self.frames.saturating_add(1);
         let part = (dt_s / FOLLOW_S).max(1.0 / self.frames as f32).min(1.0);
-        for (mean, new) in self.background.iter_mut().zip(&cells) {
-            for (mean, new) in mean.iter_mut().zip(new) {
-                *mean += (new - *mean) * part;
-            }
-        }
-        (self.last, self.last_ns) = (cells, pts_ns);
+        let background = self.background.iter_mut().zip(cells);
+        background.for_each(|(mean, new)| follow(mean, new, part));
+        self.last.clone_from(cells);
+        self.last_ns = pts_ns;
         Some(moved)
     }
 }
 
 /// How far each cell is from what it was, in the colour that changed most, beyond what the whole picture has changed.
 fn differences(now: &[Colour], was: &[Colour]) -> Vec<f32> {
-    let shift = shift(now, was);
-    let most = |(n, w): (&Colour, &Colour)| (0..3).map(|k| (n[k] - w[k] - shift[k]).abs()).fold(0.0, f32::max);
-    now.iter().zip(was).map(most).collect()
+    let now = without_shift(now, was);
+    now.iter().zip(was).map(|(n, w)| distance(n, w)).collect()
 }
 
 /// Whether two cells side by side or one above the other are over the threshold.
@@ -107,6 +103,8 @@ fn neighbours(cells: &[f32], columns: usize, threshold: f32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::cells;
+    use crate::data::Picture;
 
     const FRAME_NS: u64 = 200_000_000;
     const WIDTH: usize = 640;
@@ -156,7 +154,7 @@ mod tests {
         let (mut differs, mut acts) = (0, 0);
         for i in 0..frames {
             let (light, person) = at(i as f32 * 0.2);
-            let moved = motion.look(&street(&mut noise, light, person), i * FRAME_NS);
+            let moved = motion.look(&cells(&street(&mut noise, light, person)), i * FRAME_NS);
             if let Some(moved) = moved.filter(|_| i >= count_from) {
                 differs += u64::from(moved.differs);
                 acts += u64::from(moved.acts);
@@ -173,11 +171,11 @@ mod tests {
             rgb: vec![90; (width * height * 3) as usize],
         };
         let mut motion = Motion::default();
-        assert_eq!(motion.look(&picture(16, 8), 0), None);
-        assert_eq!(motion.look(&picture(16, 8), FRAME_NS), Some(Moved::default()));
-        assert_eq!(motion.look(&picture(8, 16), 2 * FRAME_NS), None);
-        assert_eq!(motion.look(&picture(0, 0), 3 * FRAME_NS), None);
-        assert_eq!(motion.look(&picture(0, 0), 4 * FRAME_NS), None);
+        assert_eq!(motion.look(&cells(&picture(16, 8)), 0), None);
+        assert_eq!(motion.look(&cells(&picture(16, 8)), FRAME_NS), Some(Moved::default()));
+        assert_eq!(motion.look(&cells(&picture(8, 16)), 2 * FRAME_NS), None);
+        assert_eq!(motion.look(&cells(&picture(0, 0)), 3 * FRAME_NS), None);
+        assert_eq!(motion.look(&cells(&picture(0, 0)), 4 * FRAME_NS), None);
     }
 
     #[test]

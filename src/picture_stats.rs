@@ -51,7 +51,8 @@ pub fn picture_stats(picture: &Picture) -> PictureStats {
     }
 }
 
-fn luma(rgb: &[u8]) -> f32 {
+/// Grey of one pixel (ITU-R BT.601), 0 to 255.
+pub fn luma(rgb: &[u8]) -> f32 {
     0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2])
 }
 

@@ -61,15 +61,9 @@ impl Running {
             tracing::warn!(camera = %id, "fight takes effect at a restart: the clip model was not there at the start");
         }
         let profile = CameraProfile {
-            detect: config.detect.clone(),
-            gating: config.gating,
-            noise_reduction: config.noise_reduction,
-            audio_gain: config.audio_gain,
             behaviour,
-            policy: config.policy.clone(),
-            snapshots: config.snapshots,
             learned: self.learned(&id),
-            emotion: config.emotion,
+            ..config.profile()
         };
         let metrics = {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());

@@ -74,15 +74,8 @@ impl Player {
         mut take: impl FnMut(&Verdict) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
-            detect: self.camera.detect.clone(),
-            gating: self.camera.gating,
-            noise_reduction: self.camera.noise_reduction,
-            audio_gain: self.camera.audio_gain,
-            behaviour: self.camera.behaviour.clone(),
-            policy: self.camera.policy.clone(),
             snapshots: Snapshots::Off,
-            emotion: self.camera.emotion,
-            ..CameraProfile::default()
+            ..self.camera.profile()
         };
         let inlet = self
             .graph

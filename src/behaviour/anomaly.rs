@@ -1,8 +1,8 @@
 //! What this camera has never seen: learned on the box from its own tracks, motion and sounds, without anybody's labels.
 //!
 //! Every second of a track is judged by what was seen before (where, how large and how fast there, at which hour) and
-//! then learned; so is how much of the picture moves and how loud it is, by the time of the day. How surprising something must be follows from the record: so much that it comes `per_day` times a day
-//! at most. Nothing is told during the warm-up, and what happens again and again becomes usual.
+//! then learned; so is how much of the picture moves and how loud it is, by the time of the day. How surprising something
+//! must be follows from the record: so much that it comes `per_day` times a day at most. Nothing is told during the warm-up, and what happens again and again becomes usual.
 
 mod course;
 mod memory;
@@ -207,33 +207,31 @@ impl Anomaly {
         let at_ns = heard.patches.last()?.start_ns;
         let loudest = heard.patches.iter().map(|p| p.level_dbfs).fold(-120.0, f32::max);
         let level = (((loudest + 72.0) / 3.0).max(0.0) as usize).min(LEVELS - 1);
-        let (quarter, gathers) = (self.quarter(at_ns, utc_offset_ns), self.gathers_peaks());
-        let surprise = self.loudness.observe(&mut self.memory, quarter, level, gathers)?;
-        if !self.judges() {
-            return None;
-        }
-        self.tell(surprise, Why::Loud, Modality::Audio, None, at_ns);
-        self.take(at_ns)
+        self.level(Sense::Loudness, level, at_ns, utc_offset_ns)
     }
 
     /// Which part of the picture moves in one window, 0 to 1.
     pub fn moves(&mut self, part: f32, at_ns: u64, utc_offset_ns: i64) -> Option<Finding> {
         // Two steps an octave, from a thousandth of the picture on.
-        let level = (2.0 * (part * 1024.0).max(1.0).log2()) as usize;
-        let (quarter, gathers) = (self.quarter(at_ns, utc_offset_ns), self.gathers_peaks());
-        let surprise = self
-            .motion
-            .observe(&mut self.memory, quarter, level.min(LEVELS - 1), gathers)?;
+        let level = ((2.0 * (part * 1024.0).max(1.0).log2()) as usize).min(LEVELS - 1);
+        self.level(Sense::Motion, level, at_ns, utc_offset_ns)
+    }
+
+    /// How much there is of something in one window.
+    fn level(&mut self, sense: Sense, level: usize, at_ns: u64, utc_offset_ns: i64) -> Option<Finding> {
+        let utc_s = (at_ns as i64 + utc_offset_ns) / 1_000_000_000;
+        let quarter = hour(utc_s, &self.options.timezone) * QUARTERS / 24;
+        let gathers = self.gathers_peaks();
+        let (course, why, modality) = match sense {
+            Sense::Loudness => (&mut self.loudness, Why::Loud, Modality::Audio),
+            Sense::Motion => (&mut self.motion, Why::Moving, Modality::Video),
+        };
+        let surprise = course.observe(&mut self.memory, quarter, level, gathers)?;
         if !self.judges() {
             return None;
         }
-        self.tell(surprise, Why::Moving, Modality::Video, None, at_ns);
+        self.tell(surprise, why, modality, None, at_ns);
         self.take(at_ns)
-    }
-
-    fn quarter(&self, at_ns: u64, utc_offset_ns: i64) -> usize {
-        let utc_s = (at_ns as i64 + utc_offset_ns) / 1_000_000_000;
-        hour(utc_s, &self.options.timezone) * QUARTERS / 24
     }
 
     /// What was found since the last call.

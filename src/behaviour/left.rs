@@ -3,7 +3,7 @@
 //! backgrounds, one that follows at once and one that waits, after Porikli, 2007).
 
 use super::{Zone, by_rule, told_by};
-use crate::cells::{Cells, Colour, shift};
+use crate::cells::{Cells, Colour, distance, follow, without_shift};
 use crate::data::{AlertTrack, BBox, Finding, Kind, TrackedFrame};
 use crate::geometry::inside;
 
@@ -171,21 +171,11 @@ impl Left {
         let dt_s = ((at_ns - self.last_ns) as f32 / 1e9).min(5.0);
         self.last_ns = at_ns;
         let before: Vec<Colour> = self.cells.iter().map(|c| c.background).collect();
-        let shift = shift(&picture.colours, &before);
-        let colours: Vec<Colour> = picture
-            .colours
-            .iter()
-            .map(|c| [0, 1, 2].map(|k| c[k] - shift[k]))
-            .collect();
+        let colours = without_shift(&picture.colours, &before);
         let hidden = self.hidden(at_ns);
-        let seen = self
-            .cells
-            .iter()
-            .zip(&colours)
-            .zip(&hidden)
-            .filter(|(_, hidden)| !**hidden);
-        let others =
-            seen.filter(|((cell, colour), _)| cell.is_known() && distance(colour, &cell.now) > cell.threshold());
+        let differs = |cell: &Cell, colour| cell.is_known() && distance(colour, &cell.now) > cell.threshold();
+        let seen = self.cells.iter().zip(&colours).zip(&hidden);
+        let others = seen.filter(|((cell, colour), hidden)| !**hidden && differs(cell, colour));
         if others.count() as f32 > SCENE_PART * self.cells.len() as f32 {
             let since_ns = *self.other_view_ns.get_or_insert(at_ns);
             if at_ns - since_ns >= SCENE_NS {
@@ -358,13 +348,4 @@ fn neighbours(i: usize, columns: usize, cells: usize) -> impl Iterator<Item = us
         .filter(move |(x, y)| (0..columns as isize).contains(x) && *y >= 0)
         .map(move |(x, y)| y as usize * columns + x as usize)
         .filter(move |j| *j < cells)
-}
-
-/// In the colour that differs most.
-fn distance(a: &Colour, b: &Colour) -> f32 {
-    (0..3).map(|k| (a[k] - b[k]).abs()).fold(0.0, f32::max)
-}
-
-fn follow(mean: &mut Colour, colour: &Colour, part: f32) {
-    mean.iter_mut().zip(colour).for_each(|(m, c)| *m += (c - *m) * part);
 }

@@ -111,8 +111,7 @@ pub(super) fn camera(
     ingest.backoff_first = Duration::from_secs_f32(retry_s);
     ingest.backoff_cap = Duration::from_secs_f32(retry_max_s.max(retry_s));
     let clocks = [("host", ClockSource::Host), ("camera", ClockSource::Camera)];
-    let clock = raw.clock.as_ref().or(defaults.clock.as_ref());
-    ingest.clock = judge.word(&at("clock"), clock.map(String::as_str), &clocks, ClockSource::Host);
+    ingest.clock = judge.inherited_word(&at("clock"), [&raw.clock, &defaults.clock], &clocks, ClockSource::Host);
     let decoder = raw.decoder.as_ref().or(defaults.decoder.as_ref());
     ingest.decoder = judge.note(&at("decoder"), decoder.cloned().unwrap_or_else(|| "auto".into()));
     ingest.window = window.clone();
@@ -125,19 +124,21 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    let gating = raw.gating.as_ref().or(defaults.gating.as_ref());
-    let gating = judge.word(&at("gating"), gating.map(String::as_str), &GATINGS, Gating::default());
-    let noise = raw.noise_reduction.as_ref().or(defaults.noise_reduction.as_ref());
-    let noise_reduction = judge.word(
+    let gating = judge.inherited_word(
+        &at("gating"),
+        [&raw.gating, &defaults.gating],
+        &GATINGS,
+        Gating::default(),
+    );
+    let noise_reduction = judge.inherited_word(
         &at("noise_reduction"),
-        noise.map(String::as_str),
+        [&raw.noise_reduction, &defaults.noise_reduction],
         &NOISE_REDUCTIONS,
         NoiseReduction::default(),
     );
-    let gain = raw.audio_gain.as_ref().or(defaults.audio_gain.as_ref());
-    let audio_gain = judge.word(
+    let audio_gain = judge.inherited_word(
         &at("audio_gain"),
-        gain.map(String::as_str),
+        [&raw.audio_gain, &defaults.audio_gain],
         &AUDIO_GAINS,
         AudioGain::default(),
     );
@@ -164,10 +165,9 @@ pub(super) fn camera(
         ("store", Snapshots::Store),
         ("mqtt", Snapshots::Mqtt),
     ];
-    let wanted = raw.snapshots.as_ref().or(defaults.snapshots.as_ref());
-    let snapshots = judge.word(
+    let snapshots = judge.inherited_word(
         &at("snapshots"),
-        wanted.map(String::as_str),
+        [&raw.snapshots, &defaults.snapshots],
         &snapshots,
         Snapshots::Store,
     );
@@ -202,10 +202,9 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
     let at = |key| [Key("camera"), Index(i), Key(key)];
     let mut password = raw.password.as_ref().and_then(|p| judge.secret(&at("password"), p));
     let transports = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
-    let given = raw.transport.as_ref().or(defaults.transport.as_ref());
-    let transport = judge.word(
+    let transport = judge.inherited_word(
         &[Key("camera"), Index(i), Key("transport")],
-        given.map(String::as_str),
+        [&raw.transport, &defaults.transport],
         &transports,
         Transport::Tcp,
     );

@@ -82,6 +82,18 @@ impl Judge<'_> {
         value
     }
 
+    /// The camera's own word, or else that of the defaults.
+    pub fn inherited_word<T: Copy + PartialEq>(
+        &mut self,
+        steps: &[Step],
+        [own, general]: [&Option<String>; 2],
+        words: &[(&str, T)],
+        default: T,
+    ) -> T {
+        let given = own.as_ref().or(general.as_ref());
+        self.word(steps, given.map(String::as_str), words, default)
+    }
+
     fn one_of<T: Copy>(&mut self, steps: &[Step], given: Option<&str>, words: &[(&str, T)], default: T) -> T {
         let Some(given) = given else { return default };
         if let Some((_, value)) = words.iter().find(|(w, _)| *w == given) {

@@ -25,7 +25,7 @@ use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
-use crate::stages::{AudioGain, Gating, NoiseReduction};
+use crate::stages::{AudioGain, CameraProfile, Gating, NoiseReduction};
 use crate::store::StoreOptions;
 use document::Document;
 
@@ -57,6 +57,23 @@ pub struct CameraConfig {
     pub gating: Gating,
     pub noise_reduction: NoiseReduction,
     pub audio_gain: AudioGain,
+}
+
+impl CameraConfig {
+    /// What the stages are told of it.
+    pub fn profile(&self) -> CameraProfile {
+        CameraProfile {
+            detect: self.detect.clone(),
+            gating: self.gating,
+            noise_reduction: self.noise_reduction,
+            audio_gain: self.audio_gain,
+            behaviour: self.behaviour.clone(),
+            policy: self.policy.clone(),
+            snapshots: self.snapshots,
+            learned: None,
+            emotion: self.emotion,
+        }
+    }
 }
 
 impl Config {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
-use crate::cells::cells;
+use crate::cells::{Cells, cells};
 use crate::data::Window;
 use crate::error::StageError;
 use crate::loudness::{Loudness, level_dbfs};
@@ -52,11 +52,12 @@ impl Senses {
     }
 
     /// Who is awake for this window, and which part of the picture moves in it.
-    fn take(&mut self, window: &Window) -> (Awake, Option<f32>) {
+    /// `cells`: its frames, as cells.
+    fn take(&mut self, window: &Window, cells: &[Arc<Cells>]) -> (Awake, Option<f32>) {
         self.end_ns = window.end_ns;
         let mut parts = Vec::new();
-        for frame in &window.frames {
-            match self.motion.look(&frame.picture, frame.pts_ns) {
+        for (frame, cells) in window.frames.iter().zip(cells) {
+            match self.motion.look(cells, frame.pts_ns) {
                 // Unlike anything before.
                 None => self.differs_ns = frame.pts_ns,
                 Some(moved) => {
@@ -95,16 +96,24 @@ impl Stage for Gate {
     fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
         for mut job in jobs {
             let behaviour = &job.profile.behaviour;
-            let last = job.window.frames.last().map(|frame| &frame.picture);
+            let frames = &job.window.frames;
             if behaviour.tamper.is_some() {
-                job.look = last.map(|picture| Arc::new(picture_stats(picture)));
-            }
-            if behaviour.left.is_some() {
-                job.cells = last.map(|picture| Arc::new(cells(picture)));
+                let last = frames.last();
+                job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
             }
             let gates = job.profile.gating == Gating::Motion || behaviour.fight.is_some();
             // Who asks for nothing of it does not pay for it.
-            if gates || behaviour.anomaly.is_some() {
+            let measures = gates || behaviour.anomaly.is_some();
+            let wanted = match (measures, behaviour.left.is_some()) {
+                (true, _) => &frames[..],
+                (false, true) => &frames[frames.len().saturating_sub(1)..],
+                (false, false) => &[],
+            };
+            let cells: Vec<Arc<Cells>> = wanted.iter().map(|f| Arc::new(cells(&f.picture))).collect();
+            if behaviour.left.is_some() {
+                job.cells = cells.last().cloned();
+            }
+            if measures {
                 let senses = self
                     .cameras
                     .entry(job.camera().clone())
@@ -114,7 +123,7 @@ impl Stage for Gate {
                 if !goes_on || job.window.discontinuity {
                     *senses = Senses::new(&job);
                 }
-                (job.awake, job.moving) = senses.take(&job.window);
+                (job.awake, job.moving) = senses.take(&job.window, &cells);
             }
             out.push(job);
         }

@@ -69,8 +69,9 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         if !story.view.is_empty() {
             let (view, at_ns) = (picture(story, from, twist.mirrored), (from * S) as u64 + shift_ns);
             findings.extend(mind.look(&picture_stats(&view), at_ns));
-            findings.extend(mind.stands(&cells(&view), at_ns));
-            let moved = motion.look(&view, at_ns);
+            let cells = cells(&view);
+            findings.extend(mind.stands(&cells, at_ns));
+            let moved = motion.look(&cells, at_ns);
             findings.extend(moved.and_then(|moved| mind.moves(moved.part, at_ns, offset_ns)));
         }
         alerts.extend(life.step(&findings, now_ns, offset_ns));

@@ -20,7 +20,7 @@ import data as packs
 import night
 from evaluate import CLASSES, MANIFEST, average_precision, matches, precision_recall, truth_of
 from teacher import letterbox, suppress
-from yolox import STRIDES, YOLOX, pictures
+from yolox import YOLOX, boxes, pictures
 
 # A stream: so many frames at 15 a second, of which every third is looked at; people move by so many pixels a frame.
 FRAMES, STEP, PACE_PX = 13, 3, 2
@@ -28,25 +28,15 @@ STREAMS = {", H.264 at 300 kbit/s": 300, ", H.264 at 1500 kbit/s": 1500}
 SIZE, GRAIN, FLOOR, LIMIT = 416, 32, 0.05, 0.45
 
 
-def cells(h, w):
-    parts = []
-    for s in STRIDES:
-        y, x = np.mgrid[: h // s, : w // s]
-        parts.append(np.stack([x.ravel(), y.ravel(), np.full(x.size, s)], 1))
-    return np.concatenate(parts).astype(np.float32)
-
-
 @torch.no_grad()
 def people(model, picture):
     """Rows [0, x1, y1, x2, y2, score]; the input is cut to the picture's shape as the daemon does."""
     square, r = letterbox(picture, SIZE)
     h, w = (min(SIZE, -(-int(side * r) // GRAIN) * GRAIN) for side in picture.shape[:2])
-    raw = model(pictures(torch.from_numpy(square[None, :h, :w])).bfloat16()).float()[0].numpy()
-    score = 1 / (1 + np.exp(-raw[:, 4])) / (1 + np.exp(-raw[:, 5]))
+    raw = model(pictures(torch.from_numpy(square[None, :h, :w])).bfloat16()).float()[0]
+    score = (raw[:, 4].sigmoid() * raw[:, 5].sigmoid()).numpy()
     k = np.where(score >= FLOOR)[0]
-    at, raw, score = cells(h, w)[k], raw[k], score[k]
-    centre, half = (raw[:, :2] + at[:, :2]) * at[:, 2:], np.exp(raw[:, 2:4].clip(-4, 6)) * at[:, 2:] / 2
-    box = np.concatenate([centre - half, centre + half], 1) / r
+    box, score = boxes(raw, h, w).numpy()[k] / r, score[k]
     box[:, 0::2], box[:, 1::2] = box[:, 0::2].clip(0, picture.shape[1]), box[:, 1::2].clip(0, picture.shape[0])
     k = suppress(box, score, LIMIT) if len(score) else np.zeros(0, int)
     return np.column_stack([np.zeros(len(k)), box[k], score[k]])
@@ -147,12 +137,12 @@ def main():
     counts, found, result = np.array([len(t) for t in truth]), {}, dict(pictures=len(held), people=sum(map(len, truth)))
     for look in args.looks:
         lumas, noises, n = [], [], 4 if set(args.preparations) & set(night.OVER_TIME) else 2
-        for p, boxes in zip(held, truth):
-            frames = seen(p, boxes, look, n)
+        for p, true in zip(held, truth):
+            frames = seen(p, true, look, n)
             lumas.append(float(night.luma(frames[-1]).mean()))
             noises.append(night.noise_over_time(*frames[-2:]))
-            for name, picture in prepared(frames, boxes, args.preparations):
-                found.setdefault(look, {}).setdefault(name, []).append(matches(people(model, picture), boxes))
+            for name, picture in prepared(frames, true, args.preparations):
+                found.setdefault(look, {}).setdefault(name, []).append(matches(people(model, picture), true))
         for name, values in (("luma", lumas), ("noise", noises)):
             result.setdefault(name, {})[look] = [round(float(v), 1) for v in np.percentile(values, [5, 50, 95])]
         result.setdefault("looks", {}).update(table({look: found[look]}, counts, threshold))

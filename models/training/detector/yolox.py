@@ -162,20 +162,20 @@ class YOLOX(nn.Module):
         return self.head(self.backbone(x))
 
 
-def grid(size):
-    """Cells [A, 2] (x, y) and strides [A, 1] for a square picture of `size` pixels."""
+def grid(height, width=None):
+    """Cells [A, 2] (x, y) and strides [A, 1] for a picture of so many pixels, square by default."""
     cells, strides = [], []
     for s in STRIDES:
-        n = size // s
-        y, x = torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij")
+        rows, columns = height // s, (width or height) // s
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         cells.append(torch.stack([x, y], -1).view(-1, 2).float())
-        strides.append(torch.full((n * n, 1), float(s)))
+        strides.append(torch.full((rows * columns, 1), float(s)))
     return torch.cat(cells), torch.cat(strides)
 
 
-def boxes(raw, size):
-    """Raw output -> x1, y1, x2, y2 in pixels of the letterboxed picture."""
-    cells, strides = grid(size)
+def boxes(raw, height, width=None):
+    """Raw output -> x1, y1, x2, y2 in pixels of the letterboxed picture, square by default."""
+    cells, strides = grid(height, width)
     centre = (raw[..., :2] + cells) * strides
     half = torch.exp(raw[..., 2:4].clamp(-4, 6)) * strides / 2
     return torch.cat([centre - half, centre + half], -1)
