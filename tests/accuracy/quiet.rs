@@ -45,7 +45,7 @@ pub fn street(place: &Place) -> String {
     }
     let _ = writeln!(
         out,
-        "\nFalse alarms (running, fall, wrong_way, fight, tamper): {false_ones}, {:.0} an hour.",
+        "\nFalse alarms (running, fall, wrong_way, fight, left_or_taken, tamper): {false_ones}, {:.0} an hour.",
         false_ones as f64 * 3600.0 / 79.5
     );
     out
