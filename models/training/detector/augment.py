@@ -8,7 +8,7 @@ from data import targets
 
 # how often a picture of a pack is drawn
 WEIGHTS = {"coco": 3.0, "cap": 2.2, "fight": 0.8, "street": 0.6, "clip": 0.12}
-SMEARED = 0.25  # share of people blurred by their motion
+LEANING = 0.4  # share of pictures that are turned and sheared a little
 CUT = 0.2  # share of pieces whose edge runs through a person: who walks into a picture is seen in part at first
 
 
@@ -29,7 +29,7 @@ class Mixer:
         return self.pictures[int(np.searchsorted(self.share, self.rng.random()))]
 
     def draw(self, size, mosaic):
-        """(picture [size, size, 3] BGR, rows [n, 7] as in data.targets), before `smear` and `spoil`."""
+        """(picture [size, size, 3] BGR, rows [n, 7] as in data.targets), before `lean` and `spoil`."""
         x, rows = np.full((size, size, 3), 114, np.uint8), [np.zeros((0, 7), np.float32)]
         for left, top, width, height, scale in self.places(size, mosaic):
             piece, lab = self.piece(self.pick(), width, height, scale)
@@ -128,26 +128,27 @@ class Mixer:
         x[py: py + h, px: px + w] = cut * alpha + x[py: py + h, px: px + w] * (1 - alpha)
         return np.concatenate([rows, [[row[0], px, py, px + w, py + h, 1, 0]]]).astype(np.float32)
 
-    def smear(self, x, rows):
-        """Somebody who moves fast: now and then a person's box is blurred along their way, in place."""
-        r, size = self.rng, x.shape[0]
-        for row in rows[(rows[:, 0] == 0) & (rows[:, 6] == 0)]:
-            if r.random() >= SMEARED:
-                continue
-            length = int((row[3] - row[1]) * r.uniform(0.08, 0.4)) | 1
-            x1, y1 = (max(0, int(v) - length // 2) for v in row[1:3])
-            x2, y2 = (min(size, int(v) + length // 2 + 1) for v in row[3:5])
-            if length < 3 or x2 - x1 < 4 or y2 - y1 < 4:
-                continue
-            kernel = np.zeros((length, length), np.float32)
-            lean = r.uniform(-0.3, 0.3) * length / 2
-            middle = length / 2
-            cv2.line(kernel, (0, round(middle - lean)), (length - 1, min(length - 1, round(middle + lean))), 1)
-            part = cv2.filter2D(x[y1: y2, x1: x2], -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
-            alpha = np.zeros((y2 - y1, x2 - x1, 1), np.float32)
-            alpha[1:-1, 1:-1] = 1
-            alpha = cv2.GaussianBlur(alpha, (0, 0), 2)[..., None]
-            x[y1: y2, x1: x2] = part * alpha + x[y1: y2, x1: x2] * (1 - alpha)
+    def lean(self, x, rows):
+        """A camera that hangs askew, or a wide lens's edge: the picture turned and sheared about its middle.
+
+        A box becomes that of the ellipse it held: a person fills no corners.
+        """
+        r, middle = self.rng, x.shape[0] / 2
+        if r.random() >= LEANING:
+            return x, rows
+        turn, shear = math.radians(r.uniform(-20, 20)), r.uniform(-0.3, 0.3)
+        move = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) @ [[1, shear], [0, 1]]
+        move *= r.uniform(0.85, 1.1)
+        fit = np.column_stack([move, [middle, middle] - move @ [middle, middle]])
+        x = cv2.warpAffine(x, fit, x.shape[:2], flags=cv2.INTER_LINEAR, borderValue=(114, 114, 114))
+        rows = rows.copy()
+        centre = (rows[:, 1:3] + rows[:, 3:5]) / 2 @ move.T + fit[:, 2]
+        half = np.sqrt(((rows[:, 3:5] - rows[:, 1:3]) / 2) ** 2 @ (move ** 2).T)
+        half[rows[:, 5] == 0] *= 1.2  # what is ignored is ignored with its corners
+        rows[:, 1:3], rows[:, 3:5] = (centre - half).clip(0, len(x)), (centre + half).clip(0, len(x))
+        left = (rows[:, 3:5] - rows[:, 1:3]).prod(1) / (4 * half.prod(1) + 1e-6)
+        rows[left < 0.3, 6] = 1
+        return x, rows[left > 0.02]
 
     def spoil(self, x):
         """Colour and light; infra-red at night; blur, noise, compression."""

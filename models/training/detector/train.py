@@ -44,11 +44,9 @@ class Batches(torch.utils.data.IterableDataset):
         while True:
             calm = bool(self.calm[0])
             size = 416 if calm else 320
-            drawn = [mixer.draw(size, not calm) for _ in range(self.batch)]
-            # The teacher looks at the picture as it was before motion, night and codec spoilt it.
+            drawn = [mixer.lean(*mixer.draw(size, not calm)) for _ in range(self.batch)]
+            # The teacher looks at the picture as it was before night and codec spoilt it.
             drawn = [(x, rows, teachers[size].raw(x)) for x, rows in drawn]
-            for x, rows, _ in drawn:
-                mixer.smear(x, rows)
             drawn = [(np.ascontiguousarray(mixer.spoil(x)), rows, answer) for x, rows, answer in drawn]
             drawn = [turned(*three, mixer.rng.random() < 0.5) if mixer.rng.random() < TURNED else three for three in drawn]
             rows = [np.column_stack([np.full(len(r), i, np.float32), r]) for i, (_, r, _) in enumerate(drawn)]
