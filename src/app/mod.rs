@@ -33,7 +33,7 @@ use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
 use crate::store::{Message, Store};
 use camera::Running;
-pub use models::{LoadedModels, fill_thresholds};
+pub use models::{LoadedModels, Wanted, fill_thresholds};
 use record::Recorder;
 
 /// How long an ordered stop may take.

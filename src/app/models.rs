@@ -32,6 +32,42 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
     }
 }
 
+/// The folders of the models that these cameras need.
+pub struct Wanted {
+    detector: PathBuf,
+    sound: PathBuf,
+    /// Where a camera looks for fights it must be there, else it is taken where it is.
+    action: Option<PathBuf>,
+    fusion: Option<PathBuf>,
+    /// Those of faces and voices, where a camera has opted into emotion.
+    voice: Option<PathBuf>,
+    faces: Option<[PathBuf; 2]>,
+}
+
+impl Wanted {
+    pub fn of(options: &ModelOptions, cameras: &[CameraConfig]) -> Self {
+        let folder = |name: &String| options.dir.join(name);
+        let there = |dir: &PathBuf| dir.join("model.toml").exists();
+        let fights = cameras.iter().any(|c| c.behaviour.fight.is_some());
+        let emotion = cameras.iter().any(|c| c.emotion);
+        let action = Some(folder(&options.action)).filter(|dir| fights || there(dir));
+        Self {
+            detector: folder(&options.detector),
+            sound: folder(&options.sound),
+            fusion: Some(folder(&options.av_fight)).filter(|dir| action.is_some() && there(dir)),
+            action,
+            voice: emotion.then(|| folder(&options.speech_emotion)),
+            faces: emotion.then(|| [folder(&options.face), folder(&options.face_emotion)]),
+        }
+    }
+
+    pub fn folders(&self) -> Vec<&PathBuf> {
+        let one = [Some(&self.detector), Some(&self.sound)].into_iter();
+        let more = [self.action.as_ref(), self.fusion.as_ref(), self.voice.as_ref()];
+        one.chain(more).flatten().chain(self.faces.iter().flatten()).collect()
+    }
+}
+
 /// Every model that the stages ask.
 pub struct LoadedModels {
     pub detector: Detector,
@@ -52,28 +88,31 @@ impl LoadedModels {
     /// # Errors
     /// A model is missing or damaged; of those for emotion it names the camera that asks for them.
     pub fn load(options: &ModelOptions, cameras: &[CameraConfig]) -> anyhow::Result<Self> {
-        let (dir, device, threads) = (&options.dir, options.device, options.threads);
-        let there = |dir: &PathBuf| dir.join("model.toml").exists();
-        let fights = cameras.iter().any(|c| c.behaviour.fight.is_some());
-        let opted_in = cameras.iter().find(|c| c.emotion);
-        let asked = |camera: &CameraConfig| {
-            let id = &camera.ingest.id;
+        let (device, threads) = (options.device, options.threads);
+        let wanted = Wanted::of(options, cameras);
+        let asked = || {
+            let id = cameras.iter().find(|c| c.emotion).map_or("?", |c| c.ingest.id.as_str());
             format!(
                 "camera {id} has emotion = true, which needs the models of faces and voices (install them, or set emotion = false)"
             )
         };
-        let action = Some(dir.join(&options.action)).filter(|dir| fights || there(dir));
-        let fusion = Some(dir.join(&options.av_fight)).filter(|dir| action.is_some() && there(dir));
-        let voice = || SpeechEmotion::load(&dir.join(&options.speech_emotion), device, threads);
-        let faces = || {
+        let voice = |dir: PathBuf| SpeechEmotion::load(&dir, device, threads).with_context(asked);
+        let faces = |[face, emotion]: [PathBuf; 2]| {
             Ok::<_, ModelError>(FaceModels {
-                detector: FaceDetector::load(&dir.join(&options.face), device, threads)?,
-                emotion: FaceEmotion::load(&dir.join(&options.face_emotion), device, threads)?,
+                detector: FaceDetector::load(&face, device, threads)?,
+                emotion: FaceEmotion::load(&emotion, device, threads)?,
             })
+            .with_context(asked)
         };
-        let action = action.map(|dir| ActionModel::load(&dir, device, threads)).transpose()?;
-        let sound = SoundModel::load(&dir.join(&options.sound), device, threads)?;
-        let fusion = fusion.map(|dir| AvModel::load(&dir, options.fusion)).transpose()?;
+        let action = wanted
+            .action
+            .map(|dir| ActionModel::load(&dir, device, threads))
+            .transpose()?;
+        let sound = SoundModel::load(&wanted.sound, device, threads)?;
+        let fusion = wanted
+            .fusion
+            .map(|dir| AvModel::load(&dir, options.fusion))
+            .transpose()?;
         let fusion = fusion.filter(|head| {
             let fits = |other: &Manifest| head.manifest().expect_beside(other);
             let fits = fits(sound.manifest()).and(action.as_ref().map_or(Ok(()), |m| fits(m.manifest())));
@@ -85,9 +124,9 @@ impl LoadedModels {
             fits.is_ok()
         });
         Ok(Self {
-            voice: opted_in.map(|c| voice().with_context(|| asked(c))).transpose()?,
-            faces: opted_in.map(|c| faces().with_context(|| asked(c))).transpose()?,
-            detector: Detector::load(&dir.join(&options.detector), device, threads)?,
+            voice: wanted.voice.map(voice).transpose()?,
+            faces: wanted.faces.map(faces).transpose()?,
+            detector: Detector::load(&wanted.detector, device, threads)?,
             sound,
             action,
             fusion,

@@ -18,6 +18,8 @@ mod replay;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -72,6 +74,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     crate::app::log::start(cli.log == LogForm::Json, cli.log == LogForm::Pretty);
+    if !matches!(cli.command, Command::Run { .. }) {
+        end_with_the_reader();
+    }
     let result = match cli.command {
         Command::Run { config } => crate::app::run(&config).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
@@ -90,6 +95,12 @@ pub fn main() -> ExitCode {
         eprintln!("watchfire: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// `watchfire events | head` ends quietly once head has enough, as other tools do; Rust would panic.
+fn end_with_the_reader() {
+    let always = Arc::new(AtomicBool::new(true));
+    let _ = signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always);
 }
 
 /// Where the models are when nobody says: installed, else in the working folder.

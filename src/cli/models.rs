@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, ensure};
 use serde_json::json;
 
+use crate::app::Wanted;
 use crate::config::{self, Surroundings};
 use crate::nn::{Checked, DeviceChoice, describe};
 
@@ -12,7 +13,7 @@ pub struct Args {
     #[command(subcommand)]
     command: Command,
     /// Folder of the models.
-    #[arg(long, global = true, default_value = "/usr/share/watchfire/models")]
+    #[arg(long, global = true, default_value_os_t = super::models_dir())]
     dir: PathBuf,
 }
 
@@ -43,7 +44,7 @@ enum Command {
     Import {
         /// A local .onnx, .pth or .safetensors file.
         source: PathBuf,
-        /// yolox-nano, yolox-tiny, yolox-s, yolox-m, yolox-l or yolox-x.
+        /// yolox-nano, yolox-nano-dense, yolox-tiny, yolox-s, yolox-m, yolox-l or yolox-x.
         #[arg(long)]
         arch: String,
         /// The folder that is made.
@@ -81,7 +82,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         } => {
             let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
             let models = loaded.config.models;
-            let chosen = models.folders();
+            let wanted = Wanted::of(&models, &loaded.config.cameras);
+            let chosen = wanted.folders();
             each(&models.dir, |folder| {
                 list(folder, models.device, models.threads, Some(&chosen), *json)
             })?
@@ -92,7 +94,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("{}: no folder of models here; --dir names another", dir.display()))?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     folders.retain(|f| f.join("model.toml").exists());
     folders.sort();
@@ -120,13 +123,13 @@ fn list(
     folder: &Path,
     device: DeviceChoice,
     threads: usize,
-    chosen: Option<&[PathBuf]>,
+    chosen: Option<&[&PathBuf]>,
     json: bool,
 ) -> anyhow::Result<()> {
     let model = Checked::load(folder, device, threads)?;
     let (manifest, ms) = (model.manifest(), model.milliseconds()?);
     let names: Vec<&str> = manifest.labels.iter().map(|l| &*l.name).collect();
-    let loaded = chosen.map(|c| c.iter().any(|f| f == folder));
+    let loaded = chosen.map(|c| c.iter().any(|f| *f == folder));
     if json {
         let line = json!({
             "model": *manifest.id(), "task": manifest.task, "arch": manifest.arch, "folder": folder,
@@ -162,6 +165,7 @@ fn shortened(names: &[&str]) -> String {
 
 fn verify(folder: &Path, device: DeviceChoice) -> anyhow::Result<()> {
     let model = Checked::load(folder, device, 0)?;
+    model.example()?;
     let golden = match model.golden()? {
         Some(off) => format!("answers as the reference does (off by {off:.0e} at most)"),
         None => "carries no reference results".into(),

@@ -1,7 +1,6 @@
 //! Raw → each owner's options. Collects every error, with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -163,11 +162,9 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
 
 /// What the most demanding of the chosen models needs, and its name.
 fn least_fps(models: &ModelOptions, around: &Surroundings) -> (f32, String) {
-    let name = |folder: &Path| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    models
-        .folders()
+    [&models.detector, &models.sound]
         .iter()
-        .filter_map(|folder| Some(((around.needs_fps)(folder)?, name(folder))))
+        .filter_map(|name| Some(((around.needs_fps)(&models.dir.join(name))?, (*name).clone())))
         .fold(
             (1.0, String::new()),
             |most, one| if one.0 > most.0 { one } else { most },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::ensure;
 use serde_json::json;
 
 use super::metrics::{accuracy, auc, ece, interval, macro_f1, uar, wilson};
@@ -49,9 +50,17 @@ pub(super) fn predict(job: &mut Job, file: &serde_json::Value, scores: &[f32]) -
 }
 
 /// The figures of `items`; those without a truth are counted as `left_out` and count for nothing else.
-pub(super) fn outcome(job: &Job, decision: Decision, items: &[Scored]) -> Outcome {
+///
+/// # Errors
+/// No item has a truth.
+pub(super) fn outcome(job: &Job, decision: Decision, items: &[Scored]) -> anyhow::Result<Outcome> {
     let labels = &job.manifest.labels;
     let known: Vec<(usize, &[f32])> = items.iter().filter_map(|i| Some((i.truth?, &i.scores[..]))).collect();
+    ensure!(
+        !known.is_empty(),
+        "no item's label is one of the model's, which are {}; `aliases` in its model.toml gives a label other words",
+        labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ")
+    );
     let pairs: Vec<(usize, usize)> = known
         .iter()
         .map(|(truth, _)| *truth)
@@ -101,7 +110,7 @@ pub(super) fn outcome(job: &Job, decision: Decision, items: &[Scored]) -> Outcom
         let figures = class(label, k, &known, &pairs, class_auc(&known, &all, k));
         outcome.per_class.insert(label.name.to_string(), figures);
     }
-    outcome
+    Ok(outcome)
 }
 
 fn class_auc(known: &[(usize, &[f32])], chosen: &[usize], k: usize) -> Option<f64> {

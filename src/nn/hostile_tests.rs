@@ -104,6 +104,36 @@ fn a_damaged_or_foreign_manifest_is_named() {
     assert!(refused(&good.replace("task = \"sound\"", "task = \"oracle\"")).contains("oracle"));
     assert!(refused(&good.replace("weights.safetensors", "weights.pth")).contains("import"));
     assert!(refused(&good.replace("channels =", "chanels =")).contains("chanels"));
+    for (good_line, bad_line, key) in [
+        ("hop_samples = 7680", "hop_samples = 0", "hop_samples"),
+        ("patch_samples = 15360", "patch_samples = 0", "patch_samples"),
+        (
+            "patch_samples = 15360",
+            "patch_samples = 9000000000000",
+            "patch_samples",
+        ),
+        ("patch_samples = 15360", "patch_samples = 32000", "patch_samples"),
+        ("rate_hz = 16000", "rate_hz = 44100", "rate_hz"),
+        ("bands = 64", "bands = 0", "bands"),
+        ("bands = 64", "width = 0", "width"),
+        ("bands = 64", "height = 4194304", "height"),
+        ("bands = 64", "frames = 100000000000", "frames"),
+        ("bands = 64", "span_s = inf", "span_s"),
+        ("bands = 64", "colour = \"red\"", "colour"),
+        ("mean = -3.0", "mean = nan", "mean"),
+        ("scale = 0.4", "scale = 0.0", "scale"),
+        ("name = \"dog_bark\"", "name = \"siren\"", "twice"),
+        ("file = \"weights", "file = \"../weights", "model's folder"),
+        ("file = \"weights", "file = \"/tmp/weights", "model's folder"),
+    ] {
+        assert!(good.contains(good_line), "{good_line}");
+        let error = refused(&good.replace(good_line, bad_line));
+        assert!(error.contains(key), "{bad_line}: {error}");
+    }
+    let threshold = good.lines().find(|l| l.starts_with("threshold")).unwrap();
+    for worse in ["threshold = nan", "threshold = -3.0", "threshold = 1.5"] {
+        assert!(refused(&good.replace(threshold, worse)).contains("threshold"));
+    }
     // The shipped weights, but not those that the manifest speaks of.
     std::fs::write(&weights, b"other").unwrap();
     assert!(refused(&good).contains("sha256"));

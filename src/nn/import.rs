@@ -18,8 +18,10 @@ use super::{Detector, DeviceChoice, ModelError};
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// What may be brought in: name, width, depth, depthwise, input side. The sizes are those of the YOLOX paper.
-const ARCHS: [(&str, f64, f64, bool, usize); 6] = [
+const ARCHS: [(&str, f64, f64, bool, usize); 7] = [
     ("yolox-nano", 0.25, 0.33, true, 416),
+    // Its channels with whole convolutions: what models/training/detector makes.
+    ("yolox-nano-dense", 0.25, 0.33, false, 416),
     ("yolox-tiny", 0.375, 0.33, false, 416),
     ("yolox-s", 0.5, 0.33, false, 640),
     ("yolox-m", 0.75, 0.67, false, 640),
@@ -29,6 +31,7 @@ const ARCHS: [(&str, f64, f64, bool, usize); 6] = [
 
 /// Larger files are no YOLOX (x has 400 MB).
 const MAX_BYTES: u64 = 2 << 30;
+const MAX_CLASSES: usize = 1000;
 
 /// Brings `source` (`.onnx`, `.pth` or `.safetensors`) in as a model folder `to` with weights, manifest and card.
 ///
@@ -65,9 +68,20 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     }
     .map_err(|why| fail(source, why))?;
     tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
-    let classes = tensors.get("head.cls_preds.0.weight").map_or(0, |(shape, _)| shape[0]);
-    if classes == 0 {
-        return Err(fail(source, format!("has no head.cls_preds.0.weight: it is no {name}")));
+    let whole = |(shape, values): &(Vec<usize>, Vec<f32>)| {
+        shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(values.len())
+    };
+    if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !whole(tensor)) {
+        return Err(fail(
+            source,
+            format!("tensor {name} holds less or more than its shape says"),
+        ));
+    }
+    let head = tensors.get("head.cls_preds.0.weight");
+    let classes = head.and_then(|(shape, _)| shape.first().copied()).unwrap_or(0);
+    if !(1..=MAX_CLASSES).contains(&classes) {
+        let why = format!("has no head.cls_preds.0.weight of one to {MAX_CLASSES} classes: it is no {name}");
+        return Err(fail(source, why));
     }
 
     let weights = serialise(&tensors).map_err(|why| fail(source, why))?;
@@ -91,7 +105,12 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     let checked = written.and_then(|()| Detector::load(to, DeviceChoice::Cpu, 1).map(|_| ()));
     if let Err(error) = checked {
         let _ = std::fs::remove_dir_all(to);
-        return Err(fail(source, format!("does not fit {name}: {error}")));
+        let why = match error {
+            // The path is of what was made and is gone.
+            ModelError::File { why, .. } => why,
+            other => other.to_string(),
+        };
+        return Err(fail(source, format!("does not fit {name}: {why}")));
     }
     Ok(())
 }
@@ -152,10 +171,12 @@ fn manifest(name: &str, config: &Config, side: usize, sha256: &str) -> String {
         config.width, config.depth, config.depthwise
     );
     for class in 0..config.classes {
-        let label = match COCO.get(class).filter(|_| config.classes == COCO.len()) {
-            Some(label) => format!("name = \"{label}\"\ncoco = {class}"),
-            None => format!("name = \"class_{class}\""),
+        let name = match COCO.get(class).filter(|_| config.classes == COCO.len()) {
+            Some(name) => (*name).to_owned(),
+            None => format!("class_{class}"),
         };
+        // Data sets count classes; without a number `models eval` would find none of them.
+        let label = format!("name = \"{name}\"\ncoco = {class}");
         let _ = write!(text, "\n[[label]]\n{label}\nthreshold = 0.35\n");
     }
     text
@@ -278,6 +299,19 @@ mod tests {
         assert!(refused("empty.onnx", &[], "yolox-s").contains("convolutions"));
         assert!(refused("film.mp4", &[1], "yolox-s").contains(".onnx"));
         assert!(refused("x.onnx", &[1], "resnet").contains("yolox-nano"));
+    }
+
+    #[test]
+    fn a_head_of_no_shape_or_of_millions_of_classes_is_refused() {
+        for (shape, data) in [
+            (vec![], &[0u8; 4][..]),
+            (vec![20_000_000, 0, 1, 1], &[]),
+            (vec![0], &[]),
+        ] {
+            let head = TensorView::new(Dtype::F32, shape, data).unwrap();
+            let file = safetensors::serialize([("head.cls_preds.0.weight", head)], None).unwrap();
+            assert!(refused("head.safetensors", &file, "yolox-nano").contains("classes"));
+        }
     }
 
     /// An ONNX file with one convolution whose tensor says this of itself.

@@ -1,6 +1,8 @@
 //! `model.toml`: what a model is, what it takes, and how its weights are known to be the right ones.
 
-use std::collections::BTreeMap;
+mod input;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +10,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::ModelError;
+pub use input::Input;
+
+/// More are a mistake or an attack: the largest networks of this kind have 400 MB.
+const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+const MAX_LABELS: usize = 1000;
 
 /// A model's folder, read and checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,47 +50,6 @@ struct WeightsEntry {
     sha256: String,
 }
 
-/// How the input is made.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Input {
-    pub width: usize,
-    pub height: usize,
-    /// `bgr` or `rgb`.
-    pub colour: String,
-    /// Each value x becomes (x - mean) * scale.
-    pub mean: f32,
-    pub scale: f32,
-    pub rate_hz: u32,
-    pub patch_samples: usize,
-    pub hop_samples: usize,
-    pub bands: usize,
-    /// Of a clip: how many pictures, over how many seconds.
-    pub frames: usize,
-    pub span_s: f32,
-    /// Where right eye, left eye, nose and the mouth's corners of an upright face lie, in fractions of the side.
-    pub points: Option<[[f32; 2]; 5]>,
-}
-
-impl Default for Input {
-    fn default() -> Self {
-        Self {
-            width: 416,
-            height: 416,
-            colour: "bgr".into(),
-            mean: 0.0,
-            scale: 1.0,
-            rate_hz: crate::data::SAMPLE_RATE_HZ,
-            patch_samples: crate::mel::PATCH_SAMPLES,
-            hop_samples: crate::mel::PATCH_SAMPLES / 2,
-            bands: crate::mel::BANDS,
-            frames: 0,
-            span_s: 0.0,
-            points: None,
-        }
-    }
-}
-
 /// What the model needs of its stream.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,7 +75,7 @@ impl Manifest {
     /// Reads `dir/model.toml`.
     ///
     /// # Errors
-    /// The file is missing, is not TOML, or has keys that are not known; the message names it.
+    /// The file is missing, is not TOML, or has keys that are not known or values that cannot be; the message names it.
     pub fn read(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("model.toml");
         let fail = |why: String| ModelError::File {
@@ -122,11 +88,30 @@ impl Manifest {
             ))
         })?;
         let mut manifest: Self = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
-        if manifest.labels.is_empty() {
-            return Err(fail("a model needs at least one [[label]]".into()));
-        }
+        manifest.check().map_err(fail)?;
         manifest.dir = dir.to_owned();
         Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.input.check()?;
+        if !(0.0..=60.0).contains(&self.needs.fps) {
+            return Err("[needs] fps must be 0 to 60".into());
+        }
+        if !(1..=MAX_LABELS).contains(&self.labels.len()) {
+            return Err(format!("a model needs one to {MAX_LABELS} [[label]]"));
+        }
+        let mut names = BTreeSet::new();
+        for label in &self.labels {
+            let name = &*label.name;
+            if name.is_empty() || !names.insert(name) {
+                return Err(format!("[[label]] {name:?}: a name must not be empty nor stand twice"));
+            }
+            if !(0.0..=1.0).contains(&label.threshold) {
+                return Err(format!("[[label]] {name:?}: threshold must be 0 to 1"));
+            }
+        }
+        Ok(())
     }
 
     /// `name@version`
@@ -169,6 +154,15 @@ impl Manifest {
             return Err(fail(
                 "only .safetensors are loaded; bring other formats in with `watchfire models import`".into(),
             ));
+        }
+        if Path::new(&self.weights.file).components().count() != 1 || self.weights.file.contains("..") {
+            return Err(fail(
+                "[weights] file must be the name of a file in the model's folder".into(),
+            ));
+        }
+        let about = std::fs::metadata(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
+        if !about.is_file() || about.len() > MAX_WEIGHTS_BYTES {
+            return Err(fail("is no file of at most 1 GiB".into()));
         }
         let bytes = std::fs::read(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
         let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();

@@ -66,15 +66,6 @@ pub struct ModelOptions {
     pub threads: usize,
 }
 
-impl ModelOptions {
-    /// The folder of every chosen model.
-    pub fn folders(&self) -> Vec<PathBuf> {
-        [&self.detector, &self.sound, &self.speech_emotion]
-            .map(|name| self.dir.join(name))
-            .into()
-    }
-}
-
 /// What can be wrong with a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {

@@ -9,7 +9,7 @@ use super::arch::mel_cnn::{Config, MelCnn};
 use super::check::{Checkable, Golden};
 use super::loaded::{Loaded, described};
 use super::{DeviceChoice, Manifest, ModelError};
-use crate::mel::{BANDS, FRAMES, LogMel};
+use crate::mel::{BANDS, FRAMES, LogMel, PATCH_SAMPLES};
 
 /// What a patch sounds like: independent probabilities by label, and the pooled embedding.
 pub type Heard = (Vec<f32>, Arc<[f32]>);
@@ -31,6 +31,12 @@ impl SoundModel {
                 labels: manifest.labels.len(),
                 ..manifest.config()?
             };
+            if manifest.input.patch_samples != PATCH_SAMPLES {
+                return Err(ModelError::File {
+                    path: dir.join("model.toml"),
+                    why: format!("[input] patch_samples must be {PATCH_SAMPLES} for this architecture"),
+                });
+            }
             MelCnn::new(weights, &config)
         })?;
         Ok(Self {

@@ -34,6 +34,10 @@ impl Weights {
             SafeTensors::deserialize(bytes).map_err(|e| fail(format!("is not a whole safetensors file ({e})")))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
+            // PyTorch's counter of a norm's batches: of use in training only.
+            if name.ends_with("num_batches_tracked") {
+                continue;
+            }
             let values: Vec<f32> = match view.dtype() {
                 Dtype::F32 => view
                     .data()

@@ -27,6 +27,8 @@ const WORDS: [&str; 10] = [
 
 /// An array that says it is larger is not unpacked.
 const MAX_BYTES: u64 = 2 << 30;
+/// Faces are small pictures; each costs memory of its own.
+const MAX_FACES: usize = 1_000_000;
 
 /// Whole numbers of an array with its shape.
 struct Array {
@@ -70,6 +72,11 @@ fn images(npz: &mut Npz) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     let shape = shape(&npy);
     let well = matches!(shape[..], [n, h, w] | [n, h, w, 3] if n > 0 && h > 0 && w > 0);
     ensure!(well, "`images` has shape {shape:?}; [N, H, W] or [N, H, W, 3] is read");
+    ensure!(
+        shape[0] <= MAX_FACES,
+        "`images` has {} pictures; at most {MAX_FACES} are read",
+        shape[0]
+    );
     ensure!(
         matches!(npy.dtype(), DType::Plain(t) if t.type_char() == TypeChar::Uint && t.size_field() == 1),
         "`images` is of another type than bytes"
@@ -123,9 +130,12 @@ fn read(npz: &mut Npz, name: &str) -> anyhow::Result<Option<Array>> {
     let values = match (kind.type_char(), kind.size_field()) {
         (TypeChar::Uint, 1) => whole(npy.into_vec::<u8>().with_context(damaged)?),
         (TypeChar::Int, 1) => whole(npy.into_vec::<i8>().with_context(damaged)?),
+        (TypeChar::Uint, 2) => whole(npy.into_vec::<u16>().with_context(damaged)?),
+        (TypeChar::Int, 2) => whole(npy.into_vec::<i16>().with_context(damaged)?),
+        (TypeChar::Uint, 4) => whole(npy.into_vec::<u32>().with_context(damaged)?),
         (TypeChar::Int, 4) => whole(npy.into_vec::<i32>().with_context(damaged)?),
         (TypeChar::Int, 8) => npy.into_vec::<i64>().with_context(damaged)?,
-        _ => bail!("`{name}` is of type {kind}; u1, i1, i4 and i8 are read"),
+        _ => bail!("`{name}` is of type {kind}; whole numbers other than u8 are read"),
     };
     Ok(Some(Array { shape, values }))
 }
@@ -247,6 +257,7 @@ mod tests {
         let votes = || npy("|u1", "(2, 10)", &[1; 20]);
         assert!(refused(npy("|u1", "(2, 1000000000, 1000000000)", &[0; 4]), votes()).contains("too large"));
         assert!(refused(npy("|u1", "(2, 2, 2)", &[0; 3]), votes()).contains("damaged"));
+        assert!(refused(npy("|u1", "(1000001, 1, 1)", &[0; 4]), votes()).contains("at most"));
         assert!(refused(npy("|O", "(2, 2, 2)", b"cos\nsystem\n"), votes()).contains("type"));
         assert!(refused(npy("|u1", "(2, 2, 2)", &[0; 8]), npy("|u1", "(3, 10)", &[1; 30])).contains("beside"));
         assert!(refused(b"noise".to_vec(), votes()).contains("images.npy"));

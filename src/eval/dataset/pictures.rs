@@ -36,6 +36,7 @@ impl LabelledPicture {
 fn decode(jpeg: &[u8]) -> anyhow::Result<Picture> {
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_strict_mode(true)
         .set_max_width(MAX_SIDE_PX)
         .set_max_height(MAX_SIDE_PX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
@@ -98,9 +99,10 @@ pub(super) fn of_tar(path: &Path) -> anyhow::Result<Vec<LabelledPicture>> {
 }
 
 fn wanted(part: &str, name: &str) -> bool {
+    let ends = |endings: &[&str]| endings.iter().any(|e| name.to_ascii_lowercase().ends_with(e));
     match part {
-        "images" => name.ends_with(".jpg") || name.ends_with(".jpeg"),
-        "labels" => name.ends_with(".txt"),
+        "images" => ends(&[".jpg", ".jpeg"]),
+        "labels" => ends(&[".txt"]),
         _ => false,
     }
 }
@@ -188,5 +190,14 @@ mod tests {
         assert_eq!((picture.width, picture.height, picture.rgb.len()), (16, 8, 16 * 8 * 3));
         assert!(picture.rgb[0].abs_diff(200) < 4);
         assert!(decode(&jpeg[..20]).is_err());
+        let noise: Vec<u8> = (0..64u32 * 64)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let mut cut = Vec::new();
+        jpeg_encoder::Encoder::new(&mut cut, 90)
+            .encode(&noise, 64, 64, jpeg_encoder::ColorType::Luma)
+            .unwrap();
+        cut.truncate(cut.len() / 2);
+        assert!(decode(&cut).is_err(), "half a picture was taken for a whole one");
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
             scores,
         });
     }
-    let mut outcome = outcome(job, Decision::Likeliest, &clips);
+    let mut outcome = outcome(job, Decision::Likeliest, &clips)?;
     f1_of_the_first(&mut outcome, &clips);
     Ok(outcome)
 }

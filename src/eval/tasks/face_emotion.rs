@@ -29,7 +29,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
             });
         }
     }
-    Ok(outcome(job, Decision::Likeliest, &items))
+    outcome(job, Decision::Likeliest, &items)
 }
 
 /// The whole picture as a crop: its face is upright and fills it, as in the training data.

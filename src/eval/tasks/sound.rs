@@ -1,5 +1,7 @@
 //! Sound events: a clip's score is the highest over its patches.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
@@ -17,16 +19,32 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let labels = job.manifest.labels.clone();
     let background = word(&labels, BACKGROUND).context("the model has no label `background`")?;
     let mut clips = Vec::new();
+    let mut foreign = BTreeMap::new();
     for row in job.rows()? {
         let samples = read_sound(&row.path).with_context(|| row.file.clone())?;
         let scores = score(&model, samples)?;
         predict(job, &row.file.into(), &scores)?;
+        let known = word(&labels, &row.label);
+        if known.is_none() {
+            *foreign.entry(row.label).or_insert(0) += 1;
+        }
         clips.push(Scored {
-            truth: Some(word(&labels, &row.label).unwrap_or(background)),
+            truth: Some(known.unwrap_or(background)),
             scores,
         });
     }
-    Ok(outcome(job, Decision::Thresholds { background }, &clips))
+    let mut outcome = outcome(job, Decision::Thresholds { background }, &clips)?;
+    if !foreign.is_empty() {
+        let words: Vec<String> = foreign.iter().map(|(word, n)| format!("{word} ({n})")).collect();
+        tracing::warn!(
+            "these words are no label of the model and count as {BACKGROUND}: {}",
+            words.join(", ")
+        );
+        outcome
+            .metrics
+            .insert("as_background".into(), f64::from(foreign.values().sum::<u32>()));
+    }
+    Ok(outcome)
 }
 
 /// A clip's patches; one shorter than a patch is padded with silence.

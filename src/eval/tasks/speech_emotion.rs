@@ -20,5 +20,5 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
             scores,
         });
     }
-    Ok(outcome(job, Decision::Likeliest, &clips))
+    outcome(job, Decision::Likeliest, &clips)
 }

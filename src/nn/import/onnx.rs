@@ -57,7 +57,7 @@ pub(super) fn tensors(bytes: &[u8], names: &[String]) -> Result<Tensors, String>
             names.len()
         ));
     }
-    let mut tensors = Tensors::new();
+    let (mut tensors, mut taken) = (Tensors::new(), 0);
     for (name, conv) in names.iter().zip(convs) {
         for (part, at) in [("weight", 1), ("bias", 2)] {
             let tensor = conv
@@ -65,6 +65,11 @@ pub(super) fn tensors(bytes: &[u8], names: &[String]) -> Result<Tensors, String>
                 .get(at)
                 .and_then(|input| known.get(input.as_str()))
                 .ok_or_else(|| format!("the convolution {name} has no {part} in the file"))?;
+            // Many convolutions that share one tensor would multiply it.
+            taken += tensor.raw.len().max(4 * tensor.floats.len());
+            if taken > bytes.len() {
+                return Err(format!("the convolution {name} has weights that others have too"));
+            }
             tensors.insert(format!("{name}.{part}"), values(tensor)?);
         }
     }

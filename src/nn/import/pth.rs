@@ -7,8 +7,8 @@ use zip::ZipArchive;
 use super::Tensors;
 use super::pickle::{Id, Pickle, Value};
 
-/// The pickle of the largest YOLOX has less than 1 MB.
-const MAX_PICKLE_BYTES: u64 = 32 << 20;
+/// The pickle of the largest YOLOX has less than 1 MB. Every byte of one can cost some sixty of memory.
+const MAX_PICKLE_BYTES: u64 = 4 << 20;
 
 type Zip<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
@@ -36,13 +36,14 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, String> {
         .ok_or("is no PyTorch checkpoint: it holds no data.pkl")?
         .into_owned();
     let folder = member.trim_end_matches("data.pkl").to_owned();
-    let pickle =
-        Pickle::parse(&read(&mut zip, &member, MAX_PICKLE_BYTES)?).map_err(|why| format!("its pickle {why}"))?;
+    // PyTorch stores without compression.
+    let limit = MAX_PICKLE_BYTES.min(bytes.len() as u64);
+    let pickle = Pickle::parse(&read(&mut zip, &member, limit)?).map_err(|why| format!("its pickle {why}"))?;
     let named = named(&pickle);
     if named.is_empty() {
         return Err("is no PyTorch checkpoint of plain tensors: it holds none".into());
     }
-    // PyTorch stores without compression: what claims to be larger than the file is a lie or a bomb.
+    // What claims to be larger than the file is a lie or a bomb.
     let claimed = named.iter().fold(0usize, |n, t| n.saturating_add(t.bytes()));
     if claimed > bytes.len() {
         return Err(format!(
