@@ -33,7 +33,7 @@ pub struct KindPolicy {
     pub critical_at: Schedule,
     /// Alerts that last longer than this become critical. 0: never.
     pub critical_after_s: f32,
-    /// Alerts told in an hour; what is more is counted and told with the next. 0: no limit.
+    /// Alerts told in an hour, in one zone; what is more becomes one alert that counts it. 0: no limit.
     pub max_per_hour: u32,
 }
 
@@ -103,6 +103,8 @@ impl PolicyOptions {
 
 /// Updates of one alert are at least so far apart.
 const UPDATE_NS: u64 = 2_000_000_000;
+/// Those of one that stands for many: it is there to keep the count of messages down.
+const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
 
 /// What makes an alert the same one: presence and sounds by zone, crossings by track as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +112,18 @@ struct Key {
     kind: Kind,
     zone: Option<Arc<str>>,
     track: Option<u64>,
+    /// The one that stands for all that are more than `max_per_hour`.
+    summary: bool,
+}
+
+impl Key {
+    fn summary_of(&self) -> Self {
+        Self {
+            track: None,
+            summary: true,
+            ..self.clone()
+        }
+    }
 }
 
 struct Open {
@@ -171,6 +185,15 @@ impl AlertLife {
         let mut over = Vec::new();
         for (key, open) in &mut self.open {
             let policy = self.options.of(key.kind, key.zone.as_ref());
+            let limit = policy.map_or(0, |p| p.max_per_hour);
+            if key.summary {
+                if self.budget.allows(key.kind, key.zone.as_ref(), limit, now_ns) {
+                    over.push(key.clone());
+                } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= SUMMARY_UPDATE_NS {
+                    out.push(open.update(now_ns, utc_offset_ns));
+                }
+                continue;
+            }
             if now_ns.saturating_sub(open.last_evidence_ns) > policy.map_or(0, |p| ns(p.hold_s)) {
                 over.push(key.clone());
                 continue;
@@ -179,16 +202,14 @@ impl AlertLife {
             if after_ns > 0 && now_ns.saturating_sub(open.started_ns) >= after_ns {
                 open.raise(Severity::Critical);
             }
-            let limit = policy.map_or(0, |p| p.max_per_hour);
             if !open.told {
-                if self.budget.allows(key.kind, limit, now_ns) {
-                    self.budget.take_back(key.kind);
-                    out.push(open.start(self.budget.spend(key.kind, now_ns), now_ns));
+                if self.budget.allows(key.kind, key.zone.as_ref(), limit, now_ns) {
+                    self.budget.spend(key.kind, key.zone.as_ref(), now_ns);
+                    out.push(open.start(now_ns));
+                    over.push(key.summary_of());
                 }
             } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= UPDATE_NS {
-                open.changed = false;
-                open.last_sent_ns = now_ns;
-                out.push(open.next(Phase::Update, now_ns as i64 + utc_offset_ns));
+                out.push(open.update(now_ns, utc_offset_ns));
             }
         }
         for key in over {
@@ -216,29 +237,57 @@ impl AlertLife {
         ended
     }
 
-    fn take(&mut self, finding: &Finding, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
-        let policy = self.options.of(finding.kind, finding.zone.as_ref())?;
+    /// A single alert, or that which stands for many; the end of such a one where the hour allows single ones again.
+    fn take(&mut self, finding: &Finding, now_ns: u64, utc_offset_ns: i64) -> Vec<Alert> {
+        let Some(policy) = self.options.of(finding.kind, finding.zone.as_ref()) else {
+            return Vec::new();
+        };
         let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
         let zone = &self.options.timezone;
         if !policy.active.is_empty() && !policy.active.covers(at_utc_ns, zone) {
-            return None;
+            return Vec::new();
         }
         let critical = policy.critical_at.covers(at_utc_ns, zone);
         let own = if critical { Severity::Critical } else { policy.severity };
         let severity = finding.severity.map_or(own, |s| s.max(own));
-        let key = Key {
+        let one = Key {
             kind: finding.kind,
             zone: finding.zone.clone(),
             track: finding.key_track,
+            summary: false,
         };
-        if let Some(open) = self.open.get_mut(&key) {
+        let all = one.summary_of();
+        if let Some(open) = self.open.get_mut(&one) {
             open.absorb(finding, severity, utc_offset_ns);
-            return None;
+            return Vec::new();
         }
-        if self.is_quiet(&key, policy, finding) {
-            return None;
+        if self.is_quiet(&one, policy, finding) {
+            return Vec::new();
         }
-        let may_tell = self.budget.allows(finding.kind, policy.max_per_hour, now_ns);
+        let (kind, zone) = (finding.kind, finding.zone.as_ref());
+        if self.budget.allows(kind, zone, policy.max_per_hour, now_ns) {
+            self.budget.spend(kind, zone, now_ns);
+            let ended = self.end(&all, EndReason::Cleared, now_ns, utc_offset_ns);
+            let started = self.open(one, finding, severity, utc_offset_ns).start(now_ns);
+            return ended.into_iter().chain([started]).collect();
+        }
+        // It lives untold, and is told should it last until the hour allows it; meanwhile it is counted.
+        self.open(one, finding, severity, utc_offset_ns);
+        if let Some(open) = self.open.get_mut(&all) {
+            open.absorb(finding, severity, utc_offset_ns);
+            open.alert.suppressed += 1;
+            open.changed = true;
+            return Vec::new();
+        }
+        let open = self.open(all, finding, severity, utc_offset_ns);
+        open.alert.suppressed = 1;
+        open.alert.direction = None;
+        vec![open.start(now_ns)]
+    }
+
+    /// Opens an alert that nobody has been told of yet.
+    fn open(&mut self, key: Key, finding: &Finding, severity: Severity, utc_offset_ns: i64) -> &mut Open {
+        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
         self.counter += 1;
         let alert = Alert {
             id: id(&self.camera, &key, at_utc_ns, self.counter),
@@ -247,6 +296,7 @@ impl AlertLife {
             camera: self.camera.clone(),
             kind: finding.kind,
             severity,
+            prior: finding.prior,
             score: finding.score,
             started_utc_ns: at_utc_ns,
             updated_utc_ns: at_utc_ns,
@@ -260,23 +310,16 @@ impl AlertLife {
             suppressed: 0,
             snapshot: None,
         };
-        let mut open = Open {
+        let open = Open {
             alert,
             started_ns: finding.at_ns,
             last_evidence_ns: finding.at_ns,
-            last_sent_ns: now_ns,
+            last_sent_ns: 0,
             changed: false,
             tracks: finding.tracks.iter().map(|t| t.id).collect(),
             told: false,
         };
-        let told = if may_tell {
-            Some(open.start(self.budget.spend(finding.kind, now_ns), now_ns))
-        } else {
-            self.budget.hold_back(finding.kind);
-            None
-        };
-        self.open.insert(key, open);
-        told
+        self.open.entry(key).insert_entry(open).into_mut()
     }
 
     /// Whether it is too soon after the last: for its zone, or for all of its tracks.
@@ -293,7 +336,9 @@ impl AlertLife {
     /// The alert ended when its evidence did; `updated_at` says when that was judged.
     fn end(&mut self, key: &Key, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
         let mut open = self.open.remove(key)?;
-        self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+        if !key.summary {
+            self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+        }
         for id in &open.tracks {
             let whose = (key.kind, key.zone.clone(), *id);
             self.track_ended_ns.insert(whose, open.last_evidence_ns);
@@ -311,13 +356,14 @@ impl Open {
     fn absorb(&mut self, finding: &Finding, severity: Severity, utc_offset_ns: i64) {
         self.last_evidence_ns = self.last_evidence_ns.max(finding.at_ns);
         let ids = |tracks: &[crate::data::AlertTrack]| tracks.iter().map(|t| t.id).collect::<Vec<_>>();
-        let better = finding.score > self.alert.score + 0.02 || severity > self.alert.severity;
-        self.changed |= better || ids(&finding.tracks) != ids(&self.alert.tracks);
+        let surer = finding.score > self.alert.score + 0.02;
+        self.changed |= surer || ids(&finding.tracks) != ids(&self.alert.tracks);
         self.alert.tracks.clone_from(&finding.tracks);
         self.tracks.extend(finding.tracks.iter().map(|t| t.id));
         self.raise(severity);
-        if better {
-            self.alert.score = self.alert.score.max(finding.score);
+        // Score and evidence go together: the one explains the other.
+        if surer {
+            (self.alert.prior, self.alert.score) = (finding.prior, finding.score);
             self.alert.evidence = explained(&finding.evidence, utc_offset_ns);
         }
     }
@@ -331,12 +377,17 @@ impl Open {
     }
 
     /// It is told from now on.
-    fn start(&mut self, suppressed: u32, now_ns: u64) -> Alert {
+    fn start(&mut self, now_ns: u64) -> Alert {
         self.told = true;
         self.changed = false;
         self.last_sent_ns = now_ns;
-        self.alert.suppressed = suppressed;
         self.alert.clone()
+    }
+
+    fn update(&mut self, now_ns: u64, utc_offset_ns: i64) -> Alert {
+        self.changed = false;
+        self.last_sent_ns = now_ns;
+        self.next(Phase::Update, now_ns as i64 + utc_offset_ns)
     }
 
     fn next(&mut self, phase: Phase, at_utc_ns: i64) -> Alert {

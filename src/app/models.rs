@@ -9,8 +9,7 @@ use crate::config::CameraConfig;
 use crate::data::Kind;
 use crate::graph::Models;
 use crate::nn::{
-    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelError, ModelOptions, SoundModel,
-    SpeechEmotion,
+    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelOptions, SoundModel, SpeechEmotion,
 };
 use crate::stages::FaceModels;
 
@@ -98,11 +97,10 @@ impl LoadedModels {
         };
         let voice = |dir: PathBuf| SpeechEmotion::load(&dir, device, threads).with_context(asked);
         let faces = |[face, emotion]: [PathBuf; 2]| {
-            Ok::<_, ModelError>(FaceModels {
-                detector: FaceDetector::load(&face, device, threads)?,
-                emotion: FaceEmotion::load(&emotion, device, threads)?,
+            anyhow::Ok(FaceModels {
+                detector: FaceDetector::load(&face, device, threads).with_context(asked)?,
+                emotion: FaceEmotion::load(&emotion, device, threads).with_context(asked)?,
             })
-            .with_context(asked)
         };
         let action = wanted
             .action

@@ -2,7 +2,7 @@
 
 use super::{PRIOR, alert_track, found, weighed};
 use crate::data::{ActionReport, AlertTrack, BBox, Evidence, Finding, HearingReport, Kind, Modality, VisionReport};
-use crate::fusion::{Blend, contribution, pool};
+use crate::fusion::{Blend, contribution, logit, pool, sigmoid};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FightOptions {
@@ -10,6 +10,8 @@ pub struct FightOptions {
     pub threshold: f32,
     /// Windows in a row.
     pub min_windows: u32,
+    /// Probability that a window holds a fight, before anything is seen or heard.
+    pub prior: f32,
 }
 
 impl Default for FightOptions {
@@ -17,6 +19,7 @@ impl Default for FightOptions {
         Self {
             threshold: 0.0,
             min_windows: 2,
+            prior: PRIOR,
         }
     }
 }
@@ -64,7 +67,9 @@ impl Fight {
     }
 
     pub fn observe(&mut self, scene: &Scene) -> Option<Finding> {
-        let (prior, mut evidence) = seen_and_heard(scene)?;
+        let (measured, mut evidence) = seen_and_heard(scene)?;
+        // The models' priors are those of the clips that they were measured on; here it is rarer or commoner by so much.
+        let prior = sigmoid(logit(measured) + logit(self.options.prior) - logit(PRIOR));
         let mut tracks = Vec::new();
         if let Some(seen) = scene.seen.filter(|s| !s.frames.is_empty()) {
             let (near, found) = nearness(seen);
@@ -99,7 +104,7 @@ impl Fight {
         let at_ns = if told { run.last_ns } else { run.start_ns };
         Some(Finding {
             tracks,
-            ..found(Kind::Fight, score, evidence, at_ns)
+            ..found(Kind::Fight, prior, evidence, at_ns)
         })
     }
 }
@@ -223,7 +228,7 @@ mod tests {
     fn rule() -> Fight {
         Fight::new(FightOptions {
             threshold: 0.5,
-            min_windows: 2,
+            ..FightOptions::default()
         })
     }
 
@@ -269,6 +274,23 @@ mod tests {
         let unknown = score(None);
         assert!(score(Some(&[0.2, 0.32])) > unknown);
         assert!(score(Some(&[0.1, 0.8])) < unknown && score(Some(&[0.1])) < unknown);
+    }
+
+    #[test]
+    fn where_fights_are_rare_more_evidence_is_needed_and_the_account_says_so() {
+        let told = |prior: f32, score: f32| {
+            let mut rule = Fight::new(FightOptions {
+                threshold: 0.5,
+                prior,
+                ..FightOptions::default()
+            });
+            let _ = look(&mut rule, 2 * S, score, None);
+            look(&mut rule, 3 * S, score, None)
+        };
+        assert!(told(0.1, 0.7).is_some() && told(0.02, 0.7).is_none() && told(0.3, 0.4).is_some());
+        let rare = told(0.02, 0.9).unwrap();
+        let sum: f32 = rare.evidence.iter().map(|e| e.contribution).sum();
+        assert!((rare.prior - 0.02).abs() < 1e-4 && (logit(rare.score) - logit(rare.prior) - sum).abs() < 1e-3);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Line, PRIOR, alert_track, anchor_point, counts, seen_as};
+use super::{Line, alert_track, anchor_point, counts, seen_as, told_by};
 use crate::data::{Direction, Finding, Kind, Track, TrackedFrame};
-use crate::fusion::pool;
 use crate::geometry::{along, right_of};
 
 /// A track has cleared the line when its anchor is farther from it than this part of its height.
@@ -98,16 +97,11 @@ impl LineRule {
 }
 
 fn finding(kind: Kind, line: &Line, track: &Track, direction: Direction, at_ns: u64, model: &Arc<str>) -> Finding {
-    let evidence = vec![seen_as(track, track.score, model, at_ns)];
     Finding {
-        kind,
         zone: Some(line.name.clone()),
         direction: Some(direction),
         key_track: Some(track.id),
         tracks: vec![alert_track(track)],
-        score: pool(PRIOR, &evidence),
-        evidence,
-        severity: None,
-        at_ns,
+        ..told_by(kind, seen_as(track, track.score, model, at_ns))
     }
 }

@@ -108,6 +108,8 @@ pub struct MoodRule {
     pub threshold: f32,
     /// Seconds that it lasts while both picture and sound argue for it.
     pub min_s: f32,
+    /// Probability that a window holds it, before anything is seen or heard.
+    pub prior: f32,
 }
 
 impl MoodRule {
@@ -116,6 +118,7 @@ impl MoodRule {
             kind,
             threshold: 0.5,
             min_s: 3.0,
+            prior: 0.05,
         }
     }
 
@@ -403,14 +406,15 @@ fn weighed(modality: Modality, rule: &str, label: &str, contribution: f32, at_ns
 }
 
 /// A finding of no place, with nobody in it.
-fn found(kind: Kind, score: f32, evidence: Vec<Evidence>, at_ns: u64) -> Finding {
+fn found(kind: Kind, prior: f32, evidence: Vec<Evidence>, at_ns: u64) -> Finding {
     Finding {
         kind,
         zone: None,
         direction: None,
         key_track: None,
         tracks: Vec::new(),
-        score,
+        prior,
+        score: pool(prior, &evidence),
         evidence,
         severity: None,
         at_ns,
@@ -420,6 +424,5 @@ fn found(kind: Kind, score: f32, evidence: Vec<Evidence>, at_ns: u64) -> Finding
 /// A finding that rests on one piece of evidence.
 fn told_by(kind: Kind, evidence: Evidence) -> Finding {
     let at_ns = evidence.at_ns;
-    let evidence = vec![evidence];
-    found(kind, pool(PRIOR, &evidence), evidence, at_ns)
+    found(kind, PRIOR, vec![evidence], at_ns)
 }

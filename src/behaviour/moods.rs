@@ -11,8 +11,6 @@ use crate::data::{AlertTrack, Distribution, Evidence, Finding, HearingReport, Ki
 use crate::fusion::{Mood, Reading, logit, pool};
 use loudness::Loudness;
 
-/// A window starts from this probability.
-const PRIOR: f32 = 0.05;
 /// A face or voice read longer before the window's end than this says nothing of the window.
 const FRESH_NS: u64 = 1_500_000_000;
 /// A scream goes on counting for so long.
@@ -189,7 +187,7 @@ impl MoodWatch {
     }
 
     fn judge(&mut self, evidence: Vec<Evidence>, now_ns: u64) -> Option<Finding> {
-        let score = pool(PRIOR, &evidence);
+        let score = pool(self.rule.prior, &evidence);
         let least = self.rule.threshold - if self.stretch.is_some() { HYSTERESIS } else { 0.0 };
         if score < least {
             self.stretch = None;
@@ -222,7 +220,7 @@ impl MoodWatch {
         let at_ns = if told { now_ns } else { stretch.start_ns };
         Some(Finding {
             tracks: self.persons.0.clone(),
-            ..found(self.rule.kind, score, evidence, at_ns)
+            ..found(self.rule.kind, self.rule.prior, evidence, at_ns)
         })
     }
 }

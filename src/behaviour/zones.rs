@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::still::Stillness;
-use super::{PRIOR, Zone, alert_track, anchor_point, counts, seen_as};
+use super::{Zone, alert_track, anchor_point, counts, seen_as, told_by};
 use crate::data::{AlertTrack, Evidence, Finding, Kind, TrackedFrame};
-use crate::fusion::pool;
 use crate::geometry::{area, inside};
 
 /// A track that is out of the zone (or lost) for so long has left it.
@@ -143,20 +142,15 @@ impl ZoneRule {
             .iter()
             .filter_map(|g| g.evidence.as_ref())
             .max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let evidence = vec![Evidence {
+        let evidence = Evidence {
             model: model.clone(),
             ..best.clone()
-        }];
+        };
         Some(Finding {
-            kind,
             zone: Some(self.zone.name.clone()),
-            direction: None,
-            key_track: None,
             tracks: part.iter().map(|g| g.track.clone()).collect(),
-            score: pool(PRIOR, &evidence),
-            evidence,
-            severity: None,
             at_ns: part.iter().map(|g| g.last_ns).max().unwrap_or(self.now_ns),
+            ..told_by(kind, evidence)
         })
     }
 }

@@ -16,8 +16,8 @@ use crate::store::Store;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// An alert of the store. Without it, alerts are read from stdin: JSON objects as they are published, or the lines
-    /// of `replay --events`.
+    /// An alert of the store. Without it, alerts are read from stdin: JSON objects as they are published, the lines of
+    /// `replay --events`, or an array of them.
     alert_id: Option<String>,
     /// Where the store is, and what the thresholds are. For an alert on stdin it may be missing: thresholds are then
     /// not told.
@@ -71,13 +71,16 @@ fn from_stdin() -> anyhow::Result<Vec<AlertPayload>> {
         .read_to_string(&mut text)
         .context("stdin")?;
     ensure!(text.len() as u64 <= MAX_STDIN_BYTES, "stdin: more than 64 MiB");
+    let mut values = Vec::new();
+    for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
+        match value.with_context(|| format!("stdin, object {}", values.len() + 1))? {
+            Value::Array(list) => values.extend(list),
+            one => values.push(one),
+        }
+    }
     let mut messages = Vec::new();
-    for (i, value) in serde_json::Deserializer::from_str(&text)
-        .into_iter::<Value>()
-        .enumerate()
-    {
+    for (i, value) in values.into_iter().enumerate() {
         let nth = || format!("stdin, object {}", i + 1);
-        let value = value.with_context(nth)?;
         let schema = value["schema"].as_str().unwrap_or("none");
         ensure!(
             schema.starts_with("watchfire.alert/"),

@@ -327,6 +327,9 @@ pub struct Rule {
     /// long where only picture or only sound argues for it. Default: 1 for running, 60 for left_or_taken, 10 for tamper, 3
     /// for aggression and distress.
     pub min_s: Option<f32>,
+    /// `fight`, `aggression`, `distress`: the probability that a window of this camera holds it, before anything is seen or
+    /// heard. Less where it is rare, and more evidence is needed then. Default: 0.1 for fight, 0.05 for the others.
+    pub prior: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,
     /// `tamper`: seconds in which no pixel changes until the picture counts as frozen. Default: 60.
@@ -346,8 +349,8 @@ pub struct Rule {
     /// Seconds after an end before the same tracks alone open the next alert of the same kind and zone. Default: 60 for
     /// intrusion and loitering, 0 for the others.
     pub track_cooldown_s: Option<f32>,
-    /// Alerts told in an hour; what is more is counted in `suppressed` of the next. 0 is no limit. Default: 20, for
-    /// crossings 0.
+    /// Alerts told in an hour, in one zone; what is more becomes one alert that counts it in `suppressed`. 0 is no limit.
+    /// Default: 20, for crossings 0.
     pub max_per_hour: Option<u32>,
     /// Hours in which it may alert, on the site's clock: `["22:00-06:00", "sat,sun"]`, `["mon-fri 08:00-18:00"]`. A
     /// stretch over midnight belongs to the day on which it begins. Default: always.

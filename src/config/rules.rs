@@ -111,7 +111,7 @@ fn life(judge: &mut Judge, at: &At, rule: &Rule, own: &mut KindPolicy) {
 
 fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut BehaviourOptions) {
     // What each key is for. One that the kind does not take is a mistake, not an idle wish.
-    let given: [(&str, bool, &[Kind]); 7] = [
+    let given: [(&str, bool, &[Kind]); 8] = [
         ("speed", rule.speed.is_some(), &[Kind::Running]),
         (
             "min_s",
@@ -123,6 +123,11 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
                 Kind::Aggression,
                 Kind::Distress,
             ],
+        ),
+        (
+            "prior",
+            rule.prior.is_some(),
+            &[Kind::Fight, Kind::Aggression, Kind::Distress],
         ),
         ("stay_down_s", rule.stay_down_s.is_some(), &[Kind::Fall]),
         ("frozen_s", rule.frozen_s.is_some(), &[Kind::Tamper]),
@@ -158,6 +163,7 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     }
     if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
         mood.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 60.0, mood.min_s);
+        mood.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, mood.prior);
     }
     let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
     match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
@@ -175,6 +181,7 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
             if let Some(fight) = &mut behaviour.fight {
                 fight.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, fight.threshold);
                 fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
+                fight.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, fight.prior);
             }
         }
         None if kind.is_mood() && rule.zone.is_none() && rule.min_windows.is_none() => {
@@ -235,10 +242,12 @@ fn note_needs(judge: &mut Judge, at: &At, kind: Kind, behaviour: &BehaviourOptio
         if fight.threshold != MODEL_THRESHOLD {
             judge.note(&at.key("threshold"), number(fight.threshold));
         }
+        judge.note(&at.key("prior"), number(fight.prior));
     }
     if let Some(mood) = behaviour.moods.iter().find(|m| m.kind == kind) {
         judge.note(&at.key("threshold"), number(mood.threshold));
         judge.note(&at.key("min_s"), number(mood.min_s));
+        judge.note(&at.key("prior"), number(mood.prior));
     }
     let mut note = |key, value| {
         judge.note(&at.key(key), number(value));

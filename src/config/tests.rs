@@ -231,7 +231,7 @@ stall_s = 4.0
 retry_s = 0.5
 retry_max_s = 20.0
 kinds = ["gunshot", "intrusion", "loitering", "crowd", "line_crossing", "siren", "wrong_way", "running", "fall", "tamper",
-  "anomaly"]
+  "anomaly", "distress"]
 detect = ["person", "car"]
 snapshots = "mqtt"
 clock = "camera"
@@ -296,6 +296,9 @@ kind = "anomaly"
 warm_up_h = 24.0
 decay_days = 7.0
 per_day = 1.0
+[[camera.rule]]
+kind = "distress"
+prior = 0.02
 "#;
 
 #[test]

@@ -53,6 +53,8 @@ pub struct Alert {
     pub camera: CameraId,
     pub kind: Kind,
     pub severity: Severity,
+    /// Before any evidence.
+    pub prior: f32,
     pub score: f32,
     pub started_utc_ns: i64,
     pub updated_utc_ns: i64,
@@ -64,7 +66,7 @@ pub struct Alert {
     /// What the faces of its tracks seemed to express, where the camera has opted in.
     pub emotion: Option<Distribution>,
     pub evidence: Vec<EvidenceItem>,
-    /// Alerts of this kind that were held back before this one because there were too many in an hour.
+    /// 0, or how many alerts this one stands for: what is more than `max_per_hour` of a kind in a zone is told as one.
     pub suppressed: u32,
     /// File name below the store's snapshot folder, or the snapshot topic.
     pub snapshot: Option<String>,

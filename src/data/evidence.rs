@@ -115,7 +115,9 @@ pub struct Finding {
     /// Set when the alert is one per track (line crossings).
     pub key_track: Option<u64>,
     pub tracks: Vec<AlertTrack>,
-    /// Probability, 0 to 1: the sigmoid of prior plus contributions.
+    /// Probability, 0 to 1, before any evidence.
+    pub prior: f32,
+    /// Probability, 0 to 1: the sigmoid of the prior's log-odds plus contributions.
     pub score: f32,
     pub evidence: Vec<Evidence>,
     /// At least so severe, whatever the kind's policy says; an open alert rises to it.

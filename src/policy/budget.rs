@@ -1,28 +1,22 @@
-//! So many alerts an hour of a kind, and a count of what was held back.
+//! So many alerts an hour of a kind in a zone.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::data::Kind;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 
+/// When the alerts of the last hour started, by kind and zone: a noisy place takes nothing from the others.
 #[derive(Default)]
 pub(super) struct Budget {
-    kinds: BTreeMap<Kind, Spent>,
-}
-
-#[derive(Default)]
-struct Spent {
-    /// When the alerts of the last hour started.
-    told_ns: VecDeque<u64>,
-    /// Alerts held back since the last that was told.
-    held_back: u32,
+    told_ns: BTreeMap<(Kind, Option<Arc<str>>), VecDeque<u64>>,
 }
 
 impl Budget {
     /// Whether one more may be told; 0 is no limit.
-    pub fn allows(&mut self, kind: Kind, per_hour: u32, now_ns: u64) -> bool {
-        let told = &mut self.kinds.entry(kind).or_default().told_ns;
+    pub fn allows(&mut self, kind: Kind, zone: Option<&Arc<str>>, per_hour: u32, now_ns: u64) -> bool {
+        let told = self.told_ns.entry((kind, zone.cloned())).or_default();
         // A clock that starts anew gives no new budget, and takes none for longer than an hour.
         told.iter_mut().for_each(|t| *t = (*t).min(now_ns));
         while told.front().is_some_and(|t| now_ns.saturating_sub(*t) >= HOUR_NS) {
@@ -31,20 +25,8 @@ impl Budget {
         per_hour == 0 || told.len() < per_hour as usize
     }
 
-    /// One is told. Returns how many were held back before it.
-    pub fn spend(&mut self, kind: Kind, now_ns: u64) -> u32 {
-        let spent = self.kinds.entry(kind).or_default();
-        spent.told_ns.push_back(now_ns);
-        std::mem::take(&mut spent.held_back)
-    }
-
-    pub fn hold_back(&mut self, kind: Kind) {
-        self.kinds.entry(kind).or_default().held_back += 1;
-    }
-
-    /// One that was held back is told after all.
-    pub fn take_back(&mut self, kind: Kind) {
-        let held = &mut self.kinds.entry(kind).or_default().held_back;
-        *held = held.saturating_sub(1);
+    /// One is told.
+    pub fn spend(&mut self, kind: Kind, zone: Option<&Arc<str>>, now_ns: u64) {
+        self.told_ns.entry((kind, zone.cloned())).or_default().push_back(now_ns);
     }
 }

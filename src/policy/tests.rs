@@ -45,6 +45,7 @@ fn finding(kind: Kind, at_ns: u64, tracks: &[u64]) -> Finding {
         direction: None,
         key_track: (kind == Kind::LineCrossing).then(|| tracks[0]),
         tracks: tracks.iter().map(track).collect(),
+        prior: 0.1,
         score: 0.9,
         evidence: vec![],
         severity: None,
@@ -159,7 +160,7 @@ fn the_same_track_alone_opens_no_second_alert_soon_after_its_first() {
 }
 
 #[test]
-fn beyond_so_many_an_hour_alerts_are_counted_and_told_with_the_next() {
+fn beyond_so_many_an_hour_one_alert_counts_the_others_until_the_hour_allows_single_ones() {
     let mut life = life_with(|p| p.max_per_hour = 2);
     // One of 2 s every minute, each by another track.
     let all = live(
@@ -168,14 +169,35 @@ fn beyond_so_many_an_hour_alerts_are_counted_and_told_with_the_next() {
         0,
         |t| if t % 60 < 2 { vec![1 + t / 60] } else { vec![] },
     );
-    assert_eq!(starts(&all), [0, 60, 3600, 3660]);
-    let suppressed: Vec<u32> = all
-        .iter()
-        .filter(|a| a.phase == Phase::Start)
-        .map(|a| a.suppressed)
-        .collect();
-    assert_eq!(suppressed, [0, 0, 58, 0]);
-    assert_eq!(all.iter().filter(|a| a.phase == Phase::End).count(), 4);
+    assert_eq!(starts(&all), [0, 60, 120, 3600, 3660, 3720]);
+    let (summary, single): (Vec<&Alert>, Vec<&Alert>) = all.iter().partition(|a| a.suppressed > 0);
+    assert!(single.iter().all(|a| a.phase != Phase::Update) && single.len() == 8);
+    let ids: BTreeSet<&str> = summary.iter().map(|a| a.id.as_str()).collect();
+    assert_eq!(ids.len(), 2, "one alert stands for all of an hour");
+    let of = |phase: Phase| summary.iter().filter(move |a| a.phase == phase);
+    assert_eq!(of(Phase::Start).map(|a| a.suppressed).collect::<Vec<_>>(), [1, 1]);
+    let end = of(Phase::End).next().unwrap();
+    assert_eq!((end.suppressed, end.updated_utc_ns / S as i64), (58, 3600));
+    assert!((50..=58).contains(&of(Phase::Update).filter(|a| a.id == end.id).count()));
+}
+
+#[test]
+fn a_noisy_zone_takes_nothing_from_another() {
+    let mut life = life_with(|p| p.max_per_hour = 1);
+    let mut at = |t: u64, zone: &str| {
+        let mut one = finding(Kind::Intrusion, t * S, &[t]);
+        one.zone = Some(zone.into());
+        let told = life.step(&[one], t * S, 0);
+        life.step(&[], (t + 30) * S, 0);
+        told.iter()
+            .filter(|a| a.phase == Phase::Start)
+            .map(|a| a.suppressed)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(at(0, "lane"), [0]);
+    assert_eq!(at(60, "lane"), [1]);
+    assert!(at(120, "lane").is_empty(), "counted");
+    assert_eq!(at(180, "vault"), [0]);
 }
 
 #[test]
@@ -190,10 +212,41 @@ fn one_that_was_held_back_is_told_when_the_hour_allows_and_it_still_lasts() {
             vec![]
         }
     });
-    assert_eq!(starts(&all), [0, 101], "it started when it did");
+    assert_eq!(
+        starts(&all),
+        [0, 101, 101],
+        "it started when it did, and so did the one that counted it"
+    );
     let second = all.iter().rfind(|a| a.phase == Phase::Start).unwrap();
     assert_eq!((second.seq, second.suppressed), (0, 0));
     assert_eq!(life.open_kinds(), [Kind::Intrusion]);
+}
+
+#[test]
+fn a_higher_severity_alone_leaves_score_and_evidence_as_they_belong_together() {
+    let mut life = life_with(|p| p.critical_at = Schedule::parse(&["00:30-02:00"]).unwrap());
+    let with = |score: f32, at: u64| Finding {
+        score,
+        evidence: vec![crate::data::Evidence {
+            modality: crate::data::Modality::Video,
+            model: "m@1".into(),
+            label: "x".into(),
+            score,
+            contribution: crate::fusion::contribution(score, 0.1),
+            at_ns: at,
+        }],
+        ..finding(Kind::Intrusion, at, &[1])
+    };
+    let critical = life.options.clone();
+    life.options.kinds[0].critical_at = Schedule::default();
+    life.step(&[with(0.95, S)], S, 0);
+    life.set_options(critical);
+    life.step(&[with(0.6, 4 * S)], 4 * S, 0);
+    let alert = life.end_all(EndReason::Eof, 5 * S, 0).remove(0);
+    assert_eq!(
+        (alert.severity, alert.score, alert.evidence[0].score),
+        (Severity::Critical, 0.95, 0.95)
+    );
 }
 
 #[test]

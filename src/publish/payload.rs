@@ -28,6 +28,10 @@ pub struct AlertPayload {
     /// Probability, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub score: f64,
+    /// Probability before any evidence: its log-odds and the contributions add up to the score's. Null in what older
+    /// versions told.
+    #[serde(default)]
+    pub prior: Option<f64>,
     /// UTC with milliseconds, as all times.
     pub started_at: String,
     pub updated_at: String,
@@ -43,7 +47,7 @@ pub struct AlertPayload {
     /// What the faces of its tracks seem to express, by label; only of cameras that have opted in.
     pub emotion: Option<BTreeMap<String, f64>>,
     pub evidence: Vec<EvidencePayload>,
-    /// Alerts of this kind and camera that were held back before this one, being too many in an hour.
+    /// 0, or how many alerts this one stands for: what is more than `max_per_hour` of a kind in a zone is told as one.
     #[serde(default)]
     pub suppressed: u32,
     /// The snapshot's file below `state.dir/snapshots`, or its topic.
@@ -90,6 +94,7 @@ impl AlertPayload {
             camera: alert.camera.to_string(),
             kind: alert.kind.to_string(),
             severity: alert.severity.to_string(),
+            prior: Some(rounded(alert.prior)),
             score: rounded(alert.score),
             started_at: utc(alert.started_utc_ns),
             updated_at: utc(alert.updated_utc_ns),

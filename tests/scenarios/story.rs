@@ -229,6 +229,8 @@ pub struct Expect {
     pub count: usize,
     /// The highest severity in its life.
     pub severity: Option<String>,
+    /// How many it stands for in the end.
+    pub suppressed: Option<u32>,
     /// Part of a label of its evidence.
     pub label: Option<String>,
     /// Seconds within which it ends.

@@ -1,6 +1,7 @@
 //! Holds what came against what the story says.
 
 use watchfire::data::{Alert, Phase};
+use watchfire::fusion::{logit, sigmoid};
 
 use super::story::{Expect, Story};
 
@@ -24,6 +25,7 @@ pub fn judge(story: &Story, alerts: &[Alert]) -> Vec<String> {
             wrong.extend(life(expect, start, alerts).map(|why| format!("{}: {why}", name(expect))));
         }
     }
+    wrong.extend(alerts.iter().filter_map(account));
     for alert in &starts {
         let forbidden = story.forbid.iter().any(|f| {
             f.kind.as_ref().is_none_or(|k| k == alert.kind.as_str())
@@ -37,6 +39,20 @@ pub fn judge(story: &Story, alerts: &[Alert]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Prior and contributions of whatever is told add up to its score.
+fn account(alert: &Alert) -> Option<String> {
+    let sum: f32 = alert.evidence.iter().map(|e| e.contribution).sum();
+    let score = sigmoid(logit(alert.prior) + sum);
+    let holds = (score - alert.score).abs() < 1e-3;
+    (!holds).then(|| {
+        format!(
+            "score {} of evidence that makes {score}:{}",
+            alert.score,
+            told(&[alert])
+        )
+    })
 }
 
 fn is_meant(expect: &Expect, alert: &Alert) -> bool {
@@ -63,6 +79,12 @@ fn life(expect: &Expect, start: &Alert, alerts: &[Alert]) -> Option<String> {
     {
         let labels: Vec<_> = start.evidence.iter().map(|e| e.label.to_string()).collect();
         return Some(format!("no evidence says {label:?}; it says {labels:?}"));
+    }
+    if let Some(many) = expect.suppressed {
+        let last = own().map(|a| a.suppressed).max()?;
+        if last != many {
+            return Some(format!("it stood for {last}, not {many}"));
+        }
     }
     let ended = own().find_map(|a| a.ended_utc_ns)?;
     match expect.ends {

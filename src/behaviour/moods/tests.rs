@@ -132,7 +132,7 @@ fn anger_in_face_and_voice_with_loud_speech_is_aggression_after_seconds_not_at_o
     let models: Vec<&str> = finding.evidence.iter().map(|e| &*e.model).collect();
     assert_eq!(models, ["face_emotion@1", "speech_emotion@1", "rule:loudness"]);
     let sum: f32 = finding.evidence.iter().map(|e| e.contribution).sum();
-    assert!((logit(finding.score) - logit(PRIOR) - sum).abs() < 1e-3);
+    assert!((logit(finding.score) - logit(finding.prior) - sum).abs() < 1e-3);
 }
 
 #[test]
@@ -213,6 +213,6 @@ fn without_a_modality_the_score_never_moves_the_way_it_argued_for() {
     for (i, gone) in finding.evidence.iter().enumerate() {
         let mut rest = finding.evidence.clone();
         rest.remove(i);
-        assert!((pool(PRIOR, &rest) - finding.score) * gone.contribution <= 0.0);
+        assert!((pool(finding.prior, &rest) - finding.score) * gone.contribution <= 0.0);
     }
 }

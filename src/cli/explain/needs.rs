@@ -39,7 +39,12 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
         }
         match kind {
             Kind::Loitering => out.push(format!("loiter_s {}", zone.loiter_s)),
-            Kind::Crowd => out.push(format!("crowd_size {}", zone.crowd_size)),
+            Kind::Crowd => {
+                out.push(format!("crowd_size {}", zone.crowd_size));
+                if zone.crowd_density > 0.0 {
+                    out.push(format!("crowd_density {}", zone.crowd_density));
+                }
+            }
             _ => {}
         }
     }
@@ -94,11 +99,34 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
     let general = |p: &&KindPolicy| p.kind == kind && p.zone.is_none();
     let policies = &camera.policy.kinds;
     match policies.iter().find(own).or_else(|| policies.iter().find(general)) {
-        Some(p) => out.push(format!(
-            "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
-            p.hold_s, p.cooldown_s
-        )),
+        Some(p) => {
+            out.push(format!(
+                "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
+                p.hold_s, p.cooldown_s
+            ));
+            out.extend(when(p));
+        }
         None => out.push(format!("camera {} does not alert on {kind}", alert.camera)),
+    }
+    out
+}
+
+/// When it may alert, when it is critical, and how many an hour are told.
+fn when(policy: &KindPolicy) -> Vec<String> {
+    let mut out = vec![format!("severity {}", policy.severity)];
+    for (word, hours) in [("active", &policy.active), ("critical_at", &policy.critical_at)] {
+        if !hours.is_empty() {
+            out.push(format!("{word} {}", hours.texts().join(", ")));
+        }
+    }
+    if policy.critical_after_s > 0.0 {
+        out.push(format!(
+            "critical_after_s {}: then it is critical",
+            policy.critical_after_s
+        ));
+    }
+    if policy.max_per_hour > 0 {
+        out.push(format!("max_per_hour {}: more are told as one", policy.max_per_hour));
     }
     out
 }

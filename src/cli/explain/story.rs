@@ -37,6 +37,13 @@ fn headline(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
         "camera {} of {} on {}, alert {}",
         a.camera, a.site, a.box_name, a.id
     )?;
+    if a.suppressed > 0 {
+        let n = a.suppressed;
+        writeln!(
+            out,
+            "it stands for {n} alerts, more than max_per_hour; its evidence is that of the surest"
+        )?;
+    }
     if let Some(source) = &a.source {
         writeln!(out, "found in {source}")?;
     }
@@ -50,7 +57,8 @@ fn why(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
     }
     let total: f64 = a.evidence.iter().map(|e| e.contribution).sum();
     let end = f64::from(logit(a.score as f32));
-    let prior = end - total;
+    // Older alerts do not carry it.
+    let prior = a.prior.map_or(end - total, |p| f64::from(logit(p as f32)));
     writeln!(out, "\nWhy (log-odds; 0 is as likely as not)")?;
     writeln!(
         out,
