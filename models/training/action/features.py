@@ -1,7 +1,9 @@
-"""Motion maps of the clips, computed once: python features.py --data DATA --cache CACHE [--views 16]
+"""Motion maps of the clips, computed once: python features.py --data DATA --cache CACHE [--views 16] [--trunk detector]
 
 For each clip its windows as the daemon sees them (5 frames a second, 2 s, the moving part of the picture), and made-up
-looks for training. The trunk stays as it was, so that maps can be kept, by trunk, and the head trains in minutes.
+looks for training. The trunk stays as it was, so that maps can be kept, by trunk, and the head trains in minutes. It is
+that of the shipped clip model, which is detector 1.1.0's: the detector has changed since, so its own trunk
+(`--trunk detector`) gives another clip model than the card's.
 """
 import argparse
 import hashlib
@@ -57,15 +59,14 @@ def spread(kept):
     return kept[((np.arange(n) + 0.5) * len(kept) / n).astype(int)]
 
 
-# File and prefix of a trunk's weights: the detector's, with which a clip model is trained, and the shipped clip model's copy.
-DETECTOR = ("detector", "backbone.backbone.")
-SHIPPED = ("action", "trunk.")
+# Model folder → prefix of the trunk's weights in it.
+TRUNKS = {"action": "trunk.", "detector": "backbone.backbone."}
 
 
-def trunk(source=DETECTOR):
+def trunk(source="action"):
     """(the network, a name that only the same weights have)"""
-    net, (folder, prefix) = Trunk(), source
-    weights = load_file(MODELS / folder / "weights.safetensors")
+    net, prefix = Trunk(), TRUNKS[source]
+    weights = load_file(MODELS / source / "weights.safetensors")
     own = {k[len(prefix):]: v.float() for k, v in weights.items() if k.startswith(prefix) and ".dark5" not in k}
     missing = net.load_state_dict(own, strict=False)
     assert not missing.unexpected_keys and all(k.endswith("num_batches_tracked") for k in missing.missing_keys)
@@ -81,7 +82,7 @@ def maps(net, pictures):
     return motion(net(x).float()[None])[0].numpy().astype(np.float16)
 
 
-def compute(data, cache, views, source=DETECTOR):
+def compute(data, cache, views, source="action"):
     """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
     clips = fights.load(data, cache)
     net, name = trunk(source)
@@ -115,7 +116,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", required=True)
     parser.add_argument("--cache", required=True)
     parser.add_argument("--views", type=int, default=16)
+    parser.add_argument("--trunk", choices=TRUNKS, default="action", help="the model whose trunk it is")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    compute(args.data, args.cache, args.views)
+    compute(args.data, args.cache, args.views, args.trunk)

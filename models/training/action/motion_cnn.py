@@ -1,7 +1,7 @@
 """Fight or not on a clip: the detector's backbone on each frame, motion as differences of its features.
 
-A frame's features come from the first four stages of CSP darknet (as in YOLOX) with the weights of our detector, which
-has learned what persons look like. Motion is the absolute difference of features one, two and four frames apart: a
+A frame's features come from the first four stages of CSP darknet (as in YOLOX) with the weights of our detector 1.1.0,
+which has learned what persons look like. Motion is the absolute difference of features one, two and four frames apart: a
 walk moves much farther in four frames than in one, blows come and go. Mean and spread of the motion over the clip,
 and the mean picture, are maps that plain convolutions read.
 

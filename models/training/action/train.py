@@ -1,9 +1,14 @@
-"""Trains the clip model: python train.py --data DATA --cache CACHE --out OUT [--seeds 3] [--minutes 30]
+"""Trains the clip model: python train.py --data DATA --cache CACHE --out OUT [--seeds 3] [--minutes 30] [--resume FILE]
 
-First grouped cross-validation over all visible groups (train and val): out-of-fold scores of every clip, by as many
-seeds as the minutes allow. Then the weights that ship, from the train groups only, so that val stays unseen; the
-temperature and the threshold come from the out-of-fold scores of the train groups. Writes OUT/folds_SEED.json as it
-goes, OUT/cv.json, OUT/weights.safetensors (f16) and OUT/trained.json.
+First grouped cross-validation over all visible groups (train and val): out-of-fold scores of every clip, by so many
+seeds. Then the weights that ship, from the train groups only, so that val stays unseen; the temperature and the
+threshold come from the out-of-fold scores of the train groups. The trunk is the shipped clip model's (see features.py).
+
+Each head has an equal part of --minutes, of CPU, the motion maps apart. Its rate falls with the share of its rounds or of
+its time that is done, whichever is more. Finished heads are kept, in OUT/heads and OUT/checkpoint.pt: with the same OUT,
+what was cut off goes on. `--resume` takes shipped weights.safetensors: the head that ships goes on from these at half the
+rate. The folds' heads do not, as shipped weights know all the train groups. Writes OUT/folds_SEED.json, OUT/cv.json,
+OUT/weights.safetensors (f16) and OUT/trained.json.
 """
 import argparse
 import json
@@ -12,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import features
 from figures import summary, tempered
 from motion_cnn import Head
 
-FOLDS, EPOCHS, BATCH = 9, 60, 24
+FOLDS, EPOCHS, BATCH, RATE = 9, 60, 24, 1e-3
 
 
 def folds(groups, seed):
@@ -42,22 +47,35 @@ def weights_of(clips):
     return w / 2
 
 
-def fit(clips, seed, epochs=EPOCHS, **head):
-    """A head trained on the looks at `clips`, with the scale of its input folded in."""
+@torch.no_grad()
+def take_in(net, scale, shift):
+    """x * scale - shift before a 1x1 convolution without bias: into its weights and its norm's mean."""
+    conv, norm = net.reduce.conv, net.reduce.bn
+    norm.running_mean += (conv.weight[:, :, 0, 0] * shift[:, 0, 0]).sum(1)
+    conv.weight *= scale[None]
+
+
+def fit(clips, seed, seconds=np.inf, start=None):
+    """A head trained on the looks at `clips` in so many seconds of CPU at most, with the scale of its input folded in.
+    `start`: the weights that it begins with, at half the rate."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     clean = np.concatenate([c["clean"] for c in clips]).astype(np.float32)
     mean, std = clean.mean((0, 2, 3)), clean.std((0, 2, 3)) + 1e-3
     scale = torch.from_numpy(1 / std)[:, None, None], torch.from_numpy(mean / std)[:, None, None]
-    net = Head(**head)
+    net, rate = Head(), RATE / 2 if start else RATE
+    if start:
+        net.load_state_dict(start, strict=False)
+        take_in(net, 1 / scale[0], -scale[1] / scale[0])  # back to what is behind the scale
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98), use_buffers=True)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
-    chance, steps = weights_of(clips), epochs * len(clips) // BATCH
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
+    chance, steps = weights_of(clips), EPOCHS * len(clips) // BATCH
+    began, step = time.process_time(), 0
     net.train()
-    for step in range(steps):
+    while (done := max(step / steps, (time.process_time() - began) / seconds)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * min(1, (step + 1) / 20) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / steps)))
+            group["lr"] = rate * min(1, (step + 1) / 20) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
         chosen = rng.choice(len(clips), BATCH, p=chance)
         x = torch.from_numpy(np.stack([look(clips[i], rng) for i in chosen])) * scale[0] - scale[1]
         y = torch.tensor([clips[i]["target"] for i in chosen], dtype=torch.float32)
@@ -70,11 +88,9 @@ def fit(clips, seed, epochs=EPOCHS, **head):
         loss.backward()
         optimiser.step()
         average.update_parameters(net)
+        step += 1
     net = average.module.eval()
-    with torch.no_grad():  # a scale before a 1x1 convolution without bias: into its weights and its norm's mean
-        conv, norm = net.reduce.conv, net.reduce.bn
-        norm.running_mean += (conv.weight[:, :, 0, 0] * scale[1][:, 0, 0]).sum(1)
-        conv.weight *= scale[0][None]
+    take_in(net, *scale)
     return net
 
 
@@ -97,23 +113,26 @@ def logits(net, clips):
     return np.array([net(torch.from_numpy(c["clean"].astype(np.float32))).mean().item() for c in clips])
 
 
-def fold_heads(clips, seed, out):
+def kept(at, net, make):
+    """`net` with the weights in the file `at`; where it is not there, what `make` gives, kept there."""
+    if not at.exists():
+        at.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(make().state_dict(), at.with_suffix(".new"))
+        at.with_suffix(".new").rename(at)
+    net.load_state_dict(torch.load(at))
+    return net.eval()
+
+
+def fold_heads(clips, seed, out, seconds=np.inf):
     """(which clips are held out, the head trained without them) for each fold; kept in OUT/heads."""
-    (out / "heads").mkdir(parents=True, exist_ok=True)
     for k, part in enumerate(folds(np.array([c["group"] for c in clips]), seed)):
-        at = out / f"heads/{seed}_{k}.pt"
-        if at.exists():
-            head = Head()
-            head.load_state_dict(torch.load(at))
-        else:
-            head = fit([c for c, held in zip(clips, part) if not held], seed)
-            torch.save(head.state_dict(), at)
-        yield part, head.eval()
+        rest = [c for c, held in zip(clips, part) if not held]
+        yield part, kept(out / f"heads/{seed}_{k}.pt", Head(), lambda: fit(rest, seed, seconds))
 
 
-def out_of_fold(clips, seed, out):
+def out_of_fold(clips, seed, out, seconds):
     scores = np.zeros(len(clips))
-    for part, head in fold_heads(clips, seed, out):
+    for part, head in fold_heads(clips, seed, out, seconds):
         scores[part] = logits(head, [c for c, held in zip(clips, part) if held])
     return scores
 
@@ -124,19 +143,20 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=60, help="no further seed is begun after so long")
+    parser.add_argument("--minutes", type=float, default=60, help="of CPU, all heads together")
+    parser.add_argument("--resume", help="shipped weights.safetensors")
+    parser.add_argument("--trunk", choices=features.TRUNKS, default="action", help="the model whose trunk it is")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    start, out = time.time(), Path(args.out)
+    out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    clips = features.compute(args.data, args.cache, args.views)
+    clips = features.compute(args.data, args.cache, args.views, args.trunk)
+    began, seconds = time.process_time(), args.minutes * 60 / (args.seeds * FOLDS + 1)
     found = []
     for seed in range(args.seeds):
         at = out / f"folds_{seed}.json"
         if not at.exists():
-            if seed and time.time() - start > args.minutes * 60:
-                break
-            at.write_text(json.dumps(out_of_fold(clips, seed, out).tolist()))
+            at.write_text(json.dumps(out_of_fold(clips, seed, out, seconds).tolist()))
         found.append(np.array(json.loads(at.read_text())))
         print(f"seed {seed}: {summary(clips, found[-1])}", flush=True)
     train = [c for c in clips if c["split"] == "train"]
@@ -146,18 +166,27 @@ def main():
                   temperature=temperature, threshold=threshold, files=[c["file"] for c in clips],
                   logits=np.mean(found, 0).round(4).tolist())
     (out / "cv.json").write_text(json.dumps(report, indent=1))
-    head = fit(train, 100)
+    start = shipped(args.resume, temperature) if args.resume else None
+    head = kept(out / "checkpoint.pt", Head(), lambda: fit(train, 100, seconds, start))
     val = [c for c in clips if c["split"] == "val"]
     figures = summary(val, logits(head, val))
     print("val:", figures)
-    ship(head, temperature, out)
-    minutes = round((time.time() - start) / 60, 1)
+    ship(head, temperature, args.trunk, out)
+    minutes = round((time.process_time() - began) / 60, 1)
     (out / "trained.json").write_text(json.dumps(dict(minutes=minutes, clips=len(train), val=figures)))
 
 
-def ship(head, temperature, out):
+def shipped(weights, temperature):
+    """The head of shipped weights as it was before `ship`."""
+    state = {k[5:]: v.float() for k, v in load_file(weights).items() if k.startswith("head.")}
+    for name in ("fc.weight", "fc.bias"):
+        state[name] = (state[name][:1] - state[name][1:]) * temperature
+    return state
+
+
+def ship(head, temperature, source, out):
     """f16 weights of the whole network. The temperature goes into the last layer, and its one log-odds becomes two logits."""
-    trunk, _ = features.trunk()
+    trunk, _ = features.trunk(source)
     state = {f"trunk.{k}": v for k, v in trunk.state_dict().items()} | {f"head.{k}": v for k, v in head.state_dict().items()}
     for name in ("head.fc.weight", "head.fc.bias"):
         half = state[name] / temperature / 2

@@ -8,6 +8,7 @@ run of patches over the threshold in a clip that is something else. `--plot` dra
 import argparse
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -15,11 +16,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import data as packs
-from clips import floats
-from mel import HOP, PATCH, RATE_HZ, log_mel
-from model import LABELS, MEAN, SCALE, MelCnn
-from plot import draw
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import data as packs  # noqa: E402
+from clips import floats  # noqa: E402
+from intervals import poisson, wilson  # noqa: E402
+from mel import HOP, PATCH, RATE_HZ, log_mel  # noqa: E402
+from model import LABELS, MEAN, SCALE, MelCnn  # noqa: E402
+from plot import draw  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "sound/model.toml"
 ALARMS = LABELS[:-1]
@@ -88,13 +91,6 @@ def interval(values, figure, times=2000):
     return [round(float(v), 3) for v in np.nanpercentile(drawn, [2.5, 97.5])]
 
 
-def wilson(hits):
-    """95 % interval of a share (Wilson 1927)."""
-    n, p, z = len(hits), float(np.mean(hits)), 1.96
-    centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return [round((centre - half) / (1 + z * z / n), 3), round((centre + half) / (1 + z * z / n), 3)]
-
-
 def decide(clip, labels, thresholds, otherwise):
     """The label furthest over its threshold, or `otherwise`."""
     best = max(labels, key=lambda l: clip["scores"][:, LABELS.index(l)].max() / thresholds[l])
@@ -156,9 +152,9 @@ def by_label(clips, thresholds):
         n, h = false_alarms(clips, label, t)
         auc = area(clips, label)
         out[label] = dict(threshold=t, clips=len(hits), recall=round(float(np.mean(hits)), 3) if hits else None,
-                          interval95=wilson(hits) if hits else None,
+                          interval95=wilson(sum(hits), len(hits)) if hits else None,
                           auc=None if auc is None else round(auc, 3), false_alarms=n, hours=round(h, 3),
-                          false_alarms_per_hour=round(n / h, 1))
+                          false_alarms_per_hour=round(n / h, 1), false_alarms_interval95=poisson(n, h))
     return out
 
 
@@ -189,7 +185,8 @@ def main():
         validation=by_label(valid, thresholds), test=by_label(test, thresholds),
         sesa_macro_f1=choice([c for c in test if c["source"] == "sesa"], ["gunshot", "explosion", "siren"], thresholds, macro_f1),
         esc10_fold5_accuracy=choice([c for c in test if c["source"] == "esc10"], ["baby_cry", "dog_bark"], thresholds, accuracy),
-        ece=dict(validation=round(calibration_error(valid), 4), test=round(calibration_error(test), 4)),
+        ece={name: [round(calibration_error(part), 4), *interval(part, calibration_error)]
+             for name, part in (("validation", valid), ("test", test))},
         clips={part: sum(c["part"] == part for c in clips) for part in ("train", "valid", "test")})
     print(json.dumps(figures, indent=1))
     if args.out:

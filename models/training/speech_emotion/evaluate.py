@@ -1,20 +1,23 @@
 """Figures of speech emotion: python evaluate.py --data DATA --cache CACHE --weights FILE [--held NPZ] [--plot SVG] [--out JSON]
 
-Of the test speakers: UAR, accuracy and calibration, with intervals by resampling clips; recall by label; UAR in noise,
-rooms and over a telephone. `--held` (train.py's held_out.npz) gives the same of the train speakers, each answered by a
+Of the test speakers: UAR, accuracy and calibration, with intervals by resampling clips; recall by label, with Wilson's;
+UAR in noise, rooms and over a telephone. `--held` (train.py's held_out.npz) gives the same of the train speakers, each answered by a
 network that never heard that speaker. `--plot` draws how often the decision is right over how sure it is.
 """
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from train import LABELS, TEST, floats, logits, rows, samples, temperature, uar
-from mel_rnn import MelRnn
-from spoil import ints, one
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from intervals import wilson  # noqa: E402
+from train import LABELS, TEST, floats, logits, rows, samples, temperature, uar  # noqa: E402
+from mel_rnn import MelRnn  # noqa: E402
+from spoil import ints, one  # noqa: E402
 
 TIMES, BINS = 2000, 10
 
@@ -36,17 +39,33 @@ def ece(truth, p):
     return sum(n * abs(s - r) for s, r, n in reliability(truth, p)) / len(truth)
 
 
+def drawn(n):
+    """The clips drawn anew, TIMES times."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, n, n) for _ in range(TIMES)]
+
+
+def interval(values):
+    return [round(float(v), 3) for v in np.percentile(values, [2.5, 97.5])]
+
+
+def recall(truth, decided, k):
+    """[right, clips, share, its interval] of a label."""
+    right, n = int((decided[truth == k] == k).sum()), int((truth == k).sum())
+    return [right, n, round(right / n, 3), *wilson(right, n)]
+
+
 def figures(truth, p):
-    rng, decided = np.random.default_rng(0), p.argmax(1)
+    decided = p.argmax(1)
     measures = dict(uar=lambda d: uar(truth[d], decided[d]), accuracy=lambda d: float((decided[d] == truth[d]).mean()),
                     ece=lambda d: ece(truth[d], p[d]))
-    drawn = [rng.integers(0, len(truth), len(truth)) for _ in range(TIMES)]
-    everything = np.arange(len(truth))
+    draws, everything = drawn(len(truth)), np.arange(len(truth))
     return dict(
         clips=len(truth),
         metrics={name: round(measure(everything), 4) for name, measure in measures.items()},
-        interval95={name: [round(float(v), 3) for v in np.percentile([m(d) for d in drawn], [2.5, 97.5])] for name, m in measures.items()},
+        interval95={name: interval([m(d) for d in draws]) for name, m in measures.items()},
         sure=round(float(p.max(1).mean()), 3),
+        recall={label: recall(truth, decided, k) for k, label in enumerate(LABELS) if (truth == k).any()},
         truth_by_decision=[[int(((truth == t) & (decided == d)).sum()) for d in range(len(LABELS))] for t in range(len(LABELS))])
 
 
@@ -99,8 +118,9 @@ def main():
         result["cross_validation"] = figures(held["truth"], answers)
         curves.append(("cross-validation", reliability(held["truth"], answers), "#b5452c"))
     for kind in (30, 20, 10, 5, "room", "afar", "telephone"):
-        answers = logits(model, heard(clips, kind, np.random.default_rng(0)))
-        result["spoilt"][str(kind)] = round(uar(truth, answers.argmax(1).numpy()), 3)
+        decided = logits(model, heard(clips, kind, np.random.default_rng(0))).argmax(1).numpy()
+        result["spoilt"][str(kind)] = [round(uar(truth, decided), 3),
+                                       *interval([uar(truth[d], decided[d]) for d in drawn(len(truth))])]
     if args.plot:
         Path(args.plot).write_text(plot(curves))
     text = json.dumps(result, indent=1)

@@ -1,11 +1,16 @@
-"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --steps 1200 [--resume DIR]
+"""Trains the speech emotion model: python train.py --data DATA --cache CACHE --out DIR --steps 1200 [--minutes 30]
+    [--resume DIR or FILE]
 
 Goes over folds of the train speakers, each held out once (`--folds` takes the first ones only). The first fold's network
 then goes on with all train speakers for half as many steps, and the temperature that the held-out answers want is folded
 into its head. Writes DIR/folds.json, DIR/held_out.npz, DIR/checkpoint.pt (also of each fold), DIR/weights.safetensors
-(f16), DIR/trained.json. A finished fold is not done again, and what was cut off goes on. `--resume` is the DIR of an
-earlier run: each fold's network and the last one go on from that run's own, at half the rate, so that whoever was left
-out stays left out; what counts is then the mean of the weights before and after.
+(f16), DIR/trained.json. A finished fold is not done again, and what was cut off goes on.
+
+--minutes are of CPU, shared out over the networks by their steps. A rate falls with the share of the network's steps or of
+its time that is done, whichever is more. `--resume` is the DIR of an earlier run: each fold's network and the last one go
+on from that run's own, at half the rate, so that whoever was left out stays left out; what counts is then the mean of the
+weights before and after. Or it is shipped weights.safetensors: then only the last network goes on, and the folds' begin
+from random weights, as the shipped ones know all the train speakers.
 """
 import argparse
 import json
@@ -18,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "audio")]
@@ -133,14 +138,14 @@ def uar(truth, decided):
     return float(np.mean([(decided[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def fit(clips, steps, seed, kept, start=None):
-    """(the averaged network after so many steps, CPU seconds); goes on from `kept`. `start`: what it begins with, at half
-    the rate."""
+def fit(clips, steps, limit, seed, kept, start=None):
+    """(the averaged network after so many steps or `limit` CPU seconds, CPU seconds); goes on from `kept`. `start`: what it
+    begins with, at half the rate."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model, rate = MelRnn(), RATE / 2 if start else RATE
     if start:
-        model.load_state_dict(start)
+        model.load_state_dict(start, strict=False)  # shipped weights do not count the batches
     average = torch.optim.swa_utils.AveragedModel(
         model, avg_fn=lambda old, new, n: old + (new - old) * max(0.01, 9 / (10 + n)), use_buffers=True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.03)
@@ -151,17 +156,17 @@ def fit(clips, steps, seed, kept, start=None):
         for name, thing in things.items():
             thing.load_state_dict(state[name])
         seconds, step, rng.bit_generator.state = state["seconds"], state["step"], state["rng"]
-    began = saved = time.process_time()
+    began, saved = time.process_time() - seconds, time.process_time()
 
     def save():
         state = {name: thing.state_dict() for name, thing in things.items()}
-        torch.save(dict(state, rng=rng.bit_generator.state, step=step, seconds=seconds + time.process_time() - began),
+        torch.save(dict(state, rng=rng.bit_generator.state, step=step, seconds=time.process_time() - began),
                    kept.with_suffix(".new"))
         kept.with_suffix(".new").rename(kept)
 
-    while step < steps:
+    while (done := max(step / steps, (time.process_time() - began) / limit)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 30) * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+            group["lr"] = rate * min(1, (step + 1) / 30) * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
         model.train()
         mel, target = batch(clips, rng)
         with torch.autocast("cpu", torch.bfloat16):
@@ -186,26 +191,32 @@ def fit(clips, steps, seed, kept, start=None):
 
 def reached(folder, name):
     """The averaged network of an earlier run, or None."""
-    if folder is None:
+    if folder is None or folder.endswith(".safetensors"):
         return None
     state = torch.load(Path(folder) / name)["average"]
     return {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
 
 
+def shipped(weights, temperature):
+    """Shipped weights as they were before their temperature."""
+    state = {k: v.float() for k, v in load_file(weights).items()}
+    return state | {k: state[k] * temperature for k in ("head.weight", "head.bias")}
+
+
 def between(model, start):
     """The mean of a network's weights and of those that it began with; without such, the network."""
     if start:
-        model.load_state_dict({k: (v.float() + start[k].float()) / 2 for k, v in model.state_dict().items()})
+        model.load_state_dict({k: (v.float() + start.get(k, v).float()) / 2 for k, v in model.state_dict().items()})
     return model
 
 
-def held_out(clips, fold, out, steps, resume):
+def held_out(clips, fold, out, steps, limit, resume):
     """A network that never heard a fold's speakers: which clips these are, its logits and UAR on them, and itself."""
     seed, speakers = FOLDS.index(fold), set(fold)
     mine = [j for j, c in enumerate(clips) if c["speaker"] in speakers]
     rest = [c for c in clips if c["speaker"] not in speakers]
     start = reached(resume, f"fold-{seed}.pt")
-    model, seconds = fit(rest, steps, seed, out / f"fold-{seed}.pt", start)
+    model, seconds = fit(rest, steps, limit, seed, out / f"fold-{seed}.pt", start)
     model = between(model, start)
     answers = logits(model, [clips[j] for j in mine]).numpy()
     right = uar(np.array([clips[j]["label"] for j in mine]), answers.argmax(1))
@@ -223,17 +234,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "cache", "out"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--steps", type=int, default=1200, help="of each network")
+    parser.add_argument("--steps", type=int, default=1200, help="of each network, at most")
+    parser.add_argument("--minutes", type=float, default=30, help="of CPU, all networks together")
     parser.add_argument("--folds", type=int, default=len(FOLDS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", help="an earlier run's DIR")
+    parser.add_argument("--resume", help="an earlier run's DIR, or shipped weights.safetensors")
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     clips = load(args.data, args.cache)
     truth = np.array([c["label"] for c in clips])
-    folds = [held_out(clips, fold, out, args.steps, args.resume) for fold in FOLDS[:args.folds]]
+    last = args.steps if args.resume else args.steps // 2
+    a_step = args.minutes * 60 / (args.steps * args.folds + last)  # CPU seconds
+    folds = [held_out(clips, fold, out, args.steps, args.steps * a_step, args.resume) for fold in FOLDS[:args.folds]]
     truth, held = (np.concatenate(parts) for parts in ([truth[f[0]] for f in folds], [f[1] for f in folds]))
     decided, rng = held.argmax(1), np.random.default_rng(0)
     drawn = [rng.integers(0, len(truth), len(truth)) for _ in range(1000)]
@@ -243,14 +257,16 @@ def main():
     (out / "folds.json").write_text(json.dumps(table, indent=1))
     np.savez(out / "held_out.npz", truth=truth, logits=held)
     print(json.dumps(table, indent=1), flush=True)
-    start, steps = reached(args.resume, "checkpoint.pt"), args.steps if args.resume else args.steps // 2
-    model, seconds = fit(clips, steps, args.seed, out / "checkpoint.pt", start or folds[0][3].state_dict())
+    start = reached(args.resume, "checkpoint.pt")
+    if args.resume and not start:
+        start = shipped(args.resume, table["temperature"])
+    model, seconds = fit(clips, last, last * a_step, args.seed, out / "checkpoint.pt", start or folds[0][3].state_dict())
     model = between(model, start)
     state = {k: v.clone() for k, v in model.state_dict().items() if "num_batches" not in k}
     for part in ("head.weight", "head.bias"):
         state[part] /= table["temperature"]
     save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
-    (out / "trained.json").write_text(json.dumps(dict(cpu_minutes=seconds / 60, steps=steps)))
+    (out / "trained.json").write_text(json.dumps(dict(cpu_minutes=seconds / 60, steps=torch.load(out / "checkpoint.pt")["step"])))
 
 
 if __name__ == "__main__":
