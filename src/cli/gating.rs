@@ -24,7 +24,7 @@ struct Played {
     alerts: Vec<(String, i64)>,
 }
 
-/// Plays every file with `always` and with `motion` and tells CPU-seconds of both and how their alerts compare. Returns
+/// Plays every file with everything awake and with `motion`, and tells CPU-seconds of both and how their alerts compare. Returns
 /// whether all files could be read and all alerts are the same.
 ///
 /// # Errors
@@ -32,14 +32,14 @@ struct Played {
 pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
     println!(
         "{:40} {:>7} {:>17} {:>17} {:>6} {:>14}  alerts",
-        "", "seconds", "CPU-s, always", "CPU-s, motion", "saved", "windows gated"
+        "", "seconds", "CPU-s, awake", "CPU-s, motion", "saved", "windows gated"
     );
     let (mut well, mut all) = (true, [0.0, 0.0]);
     for file in files {
-        let always = play(setup, Gating::Always, file, start_utc_ns);
+        let awake = play(setup, Gating::Never, file, start_utc_ns);
         let motion = play(setup, Gating::Motion, file, start_utc_ns);
-        let (always, motion) = match (always, motion) {
-            (Ok(always), Ok(motion)) => (always, motion),
+        let (awake, motion) = match (awake, motion) {
+            (Ok(awake), Ok(motion)) => (awake, motion),
             (Err(error), _) | (_, Err(error)) => {
                 eprintln!("watchfire: {error:#}");
                 well = false;
@@ -47,20 +47,20 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
             }
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let (only_always, only_motion) = differences(&always.alerts, &motion.alerts);
-        let costs = [total(&always), total(&motion)];
+        let (only_awake, only_motion) = differences(&awake.alerts, &motion.alerts);
+        let costs = [total(&awake), total(&motion)];
         all = [all[0] + costs[0], all[1] + costs[1]];
         println!(
             "{name:40} {:7.1} {:>17} {:>17} {:5.0}% {:>14}  {} of {} the same",
-            always.seconds,
-            parts(&always),
+            awake.seconds,
+            parts(&awake),
             parts(&motion),
             saved(costs),
             format!("{} of {}", motion.gated, motion.windows),
-            always.alerts.len() - only_always.len(),
-            always.alerts.len()
+            awake.alerts.len() - only_awake.len(),
+            awake.alerts.len()
         );
-        for (whose, alerts) in [("always", only_always), ("motion", only_motion)] {
+        for (whose, alerts) in [("everything awake", only_awake), ("motion", only_motion)] {
             for (what, start_ns) in alerts {
                 well = false;
                 let at_s = (start_ns - start_utc_ns) as f64 / 1e9;
@@ -115,30 +115,31 @@ fn total(played: &Played) -> f64 {
     played.cpu_s.values().sum()
 }
 
-/// In all, and of it the detector's.
+/// In all, and of it the detector's and the clip model's.
 fn parts(played: &Played) -> String {
     let of = |thread| played.cpu_s.get(thread).copied().unwrap_or_default();
-    format!("{:.1} ({:.1})", total(played), of("vision") + of("detector"))
+    let (detector, clips) = (of("vision") + of("detector"), of("action"));
+    format!("{:.1} ({detector:.1}, {clips:.1})", total(played))
 }
 
-fn saved([always, motion]: [f64; 2]) -> f64 {
-    100.0 * (1.0 - motion / always.max(f64::MIN_POSITIVE))
+fn saved([awake, motion]: [f64; 2]) -> f64 {
+    100.0 * (1.0 - motion / awake.max(f64::MIN_POSITIVE))
 }
 
 type Starts = Vec<(String, i64)>;
 
 /// What one list has and the other has not, each alert counted once.
-fn differences(always: &Starts, motion: &Starts) -> (Starts, Starts) {
+fn differences(awake: &Starts, motion: &Starts) -> (Starts, Starts) {
     let mut only_motion = motion.clone();
-    let mut only_always = Vec::new();
-    for alert in always {
+    let mut only_awake = Vec::new();
+    for alert in awake {
         let same = |other: &(String, i64)| other.0 == alert.0 && other.1.abs_diff(alert.1) <= SAME_NS.unsigned_abs();
         match only_motion.iter().position(same) {
             Some(at) => drop(only_motion.remove(at)),
-            None => only_always.push(alert.clone()),
+            None => only_awake.push(alert.clone()),
         }
     }
-    (only_always, only_motion)
+    (only_awake, only_motion)
 }
 
 #[cfg(test)]
@@ -151,10 +152,10 @@ mod tests {
             let ms = |(what, ms): &(&str, i64)| ((*what).to_owned(), ms * 1_000_000);
             list.iter().map(ms).collect()
         };
-        let always = starts(&[("intrusion yard", 1_000), ("intrusion yard", 1_200), ("fall ", 3_000)]);
+        let awake = starts(&[("intrusion yard", 1_000), ("intrusion yard", 1_200), ("fall ", 3_000)]);
         let motion = starts(&[("intrusion yard", 1_500), ("intrusion gate", 1_200), ("fall ", 3_501)]);
-        let (only_always, only_motion) = differences(&always, &motion);
-        assert_eq!(only_always, starts(&[("intrusion yard", 1_200), ("fall ", 3_000)]));
+        let (only_awake, only_motion) = differences(&awake, &motion);
+        assert_eq!(only_awake, starts(&[("intrusion yard", 1_200), ("fall ", 3_000)]));
         assert_eq!(only_motion, starts(&[("intrusion gate", 1_200), ("fall ", 3_501)]));
     }
 }

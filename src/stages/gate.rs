@@ -81,8 +81,8 @@ impl Senses {
         }
         let since = |cause_ns: u64| window.end_ns.saturating_sub(cause_ns);
         let awake = Awake {
-            vision: self.profile.gating == Gating::Always || since(self.differs_ns) <= DETECTOR_STAYS_NS,
-            action: self.acts_ns.is_some_and(|t| since(t) <= CLIPS_STAY_NS),
+            vision: self.profile.gating != Gating::Motion || since(self.differs_ns) <= DETECTOR_STAYS_NS,
+            action: self.profile.gating == Gating::Never || self.acts_ns.is_some_and(|t| since(t) <= CLIPS_STAY_NS),
         };
         let mean = parts.iter().sum::<f32>() / parts.len().max(1) as f32;
         (awake, (!parts.is_empty()).then_some(mean))

@@ -56,6 +56,8 @@ pub enum Gating {
     Always,
     /// It looks while something moves or is loud, and now and then.
     Motion,
+    /// Nothing ever sleeps, not even the clip model: what the others are measured against (`replay --gating`).
+    Never,
 }
 
 /// What is done about noise in the pictures before the detector looks at them. Nobody else sees these pictures.
