@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Line, alert_track, anchor_point, counts, seen_as, told_by};
-use crate::data::{Direction, Finding, Kind, Track, TrackedFrame};
+use crate::data::{BBox, Direction, Finding, Kind, Track, TrackedFrame};
 use crate::geometry::{along, right_of};
 
-/// A track has cleared the line when its anchor is farther from it than this part of its height.
+/// A track has cleared the line when its anchor is farther from it than this part of its box's extent across the line:
+/// of its width where the line is upright. Boxes tremble in proportion to that.
 const CLEAR: f32 = 0.1;
 /// A track that was not seen for so long is forgotten.
 const FORGET_NS: u64 = 5_000_000_000;
@@ -66,7 +67,7 @@ impl LineRule {
             right_of(self.line.from, self.line.to, p),
             along(self.line.from, self.line.to, p),
         );
-        let clear = (side.abs() > CLEAR * track.bbox.height()).then_some(side > 0.0);
+        let clear = (side.abs() > CLEAR * across(&self.line, &track.bbox)).then_some(side > 0.0);
         let walker = self.walkers.entry(track.id).or_insert(Walker {
             right: clear,
             last: (side, place, now_ns),
@@ -94,6 +95,12 @@ impl LineRule {
         };
         (0.0..=1.0).contains(&at_place).then_some((direction, at_ns))
     }
+}
+
+/// Extent of a box at right angles to the line, in the units of `right_of`.
+fn across(line: &Line, bbox: &BBox) -> f32 {
+    let (dx, dy) = (line.to.x - line.from.x, line.to.y - line.from.y);
+    (dx.abs() * bbox.height() + dy.abs() * bbox.width()) / dx.hypot(dy).max(f32::EPSILON)
 }
 
 fn finding(kind: Kind, line: &Line, track: &Track, direction: Direction, at_ns: u64, model: &Arc<str>) -> Finding {
