@@ -92,7 +92,7 @@ impl Config {
 }
 
 /// What can be compared and shown without telling what it was made of.
-fn digest(text: &str) -> String {
+pub fn digest(text: &str) -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(text.as_bytes());
     hash.iter().map(|b| format!("{b:02x}")).collect()
