@@ -153,6 +153,7 @@ fn finished_files_are_skipped_until_they_or_the_job_change() {
 fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_when() {
     let (_dir, folder, report) = prepared();
     std::fs::remove_file(folder.join("broken.mp4")).unwrap();
+    std::fs::copy(folder.join("deeper/b.WAV"), folder.join("c.wav")).unwrap();
     let output = command(&folder, &report, &[]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told = read(&report);
@@ -177,7 +178,14 @@ fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_wh
     assert!(why["model"].as_str().unwrap().starts_with("sound@"), "{siren}");
     let s = |key: &str| span[key].as_f64().unwrap();
     assert!(s("from_s") < 1.5 && s("to_s") > 2.0 && s("to_s") <= 4.5, "{siren}");
-    assert_eq!(told["totals"]["flagged"], serde_json::json!({"siren": 1}));
+    assert_eq!(told["totals"]["flagged"], serde_json::json!({"siren": 2}));
+    let other = files
+        .iter()
+        .find(|f| f["file"].as_str().unwrap().ends_with("c.wav"))
+        .unwrap();
+    let other = &other["verdicts"]["siren"]["spans"][0];
+    assert_eq!(other["from_s"], span["from_s"]);
+    assert_ne!(other["alert"], span["alert"], "two recordings share an alert");
 }
 
 #[test]

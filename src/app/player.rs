@@ -79,6 +79,7 @@ impl Player {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             snapshots: Snapshots::Off,
+            recording: Some(identity(file)),
             ..self.camera.profile()
         };
         let inlet = self
@@ -135,4 +136,11 @@ impl Player {
             .stop(Duration::from_secs(10))
             .map_err(|stages| anyhow!("still running: {}", stages.join(", ")))
     }
+}
+
+/// Which recording it is, wherever it lies. Names repeat from folder to folder; with the same size they hardly do.
+fn identity(file: &Path) -> Arc<str> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = std::fs::metadata(file).map_or(0, |about| about.len());
+    format!("{name}|{bytes}").into()
 }

@@ -3,7 +3,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 use super::recordings::Recordings;
 use super::{gating, moderate};
@@ -178,11 +178,10 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
     let config = loaded.config;
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
-    let camera = config
-        .cameras
-        .iter()
-        .find(wanted)
-        .context("the configuration has no such camera that works")?;
+    let Some(camera) = config.cameras.iter().find(wanted) else {
+        let why: Vec<String> = loaded.camera_errors.iter().map(|e| format!("\n{e}")).collect();
+        bail!("the configuration has no such camera that works{}", why.concat());
+    };
     Ok(Setup {
         camera: camera.clone(),
         models: config.models,

@@ -72,6 +72,7 @@ impl CameraConfig {
             snapshots: self.snapshots,
             learned: None,
             emotion: self.emotion,
+            recording: None,
         }
     }
 }
