@@ -184,7 +184,10 @@ fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_wh
         .find(|f| f["file"].as_str().unwrap().ends_with("c.wav"))
         .unwrap();
     let other = &other["verdicts"]["siren"]["spans"][0];
-    assert_eq!(other["from_s"], span["from_s"]);
+    // Each player judges alike, whichever file it takes.
+    for key in ["from_s", "to_s", "score", "evidence"] {
+        assert_eq!(other[key], span[key], "{key}");
+    }
     assert_ne!(other["alert"], span["alert"], "two recordings share an alert");
 }
 

@@ -76,7 +76,7 @@ fn a_camera_that_does_not_work_is_named_with_what_is_wrong() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("no such camera that works") && said.contains("analysis_fps"),
+        said.contains("no such camera that works") && said.contains("200 is out of range"),
         "{said}"
     );
 }
