@@ -298,8 +298,8 @@ mod tests {
 
     fn score(scene: &Scene) -> Option<f32> {
         let mut rule = Fight::new(FightOptions {
-            threshold: 0.0,
             min_windows: 1,
+            ..FightOptions::default()
         });
         rule.observe(scene).map(|f| f.score)
     }
