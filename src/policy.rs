@@ -141,6 +141,8 @@ struct Open {
 /// The alerts of one camera.
 pub struct AlertLife {
     camera: CameraId,
+    /// What ids derive from beside the alert itself: the camera, and the recording that it plays.
+    source: String,
     options: PolicyOptions,
     open: BTreeMap<Key, Open>,
     /// When the last alert of a key ended.
@@ -154,6 +156,7 @@ pub struct AlertLife {
 impl AlertLife {
     pub fn new(camera: CameraId, options: PolicyOptions) -> Self {
         Self {
+            source: camera.to_string(),
             camera,
             options,
             open: BTreeMap::new(),
@@ -162,6 +165,12 @@ impl AlertLife {
             budget: Budget::default(),
             counter: 0,
         }
+    }
+
+    /// Of a recording: alerts at the same second of two recordings are two.
+    pub fn of_recording(mut self, name: &str) -> Self {
+        self.source = format!("{}|{name}", self.camera);
+        self
     }
 
     pub fn set_options(&mut self, options: PolicyOptions) {
@@ -290,7 +299,7 @@ impl AlertLife {
         let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
         self.counter += 1;
         let alert = Alert {
-            id: id(&self.camera, &key, at_utc_ns, self.counter),
+            id: id(&self.source, &key, at_utc_ns, self.counter),
             seq: 0,
             phase: Phase::Start,
             camera: self.camera.clone(),
@@ -404,9 +413,9 @@ fn ns(seconds: f32) -> u64 {
 
 /// A ULID (its time is the alert's start) whose random part is a hash of what the alert is about: the same recording
 /// gives the same ids.
-fn id(camera: &CameraId, key: &Key, started_utc_ns: i64, counter: u64) -> String {
+fn id(source: &str, key: &Key, started_utc_ns: i64, counter: u64) -> String {
     let text = format!(
-        "{camera}|{}|{:?}|{:?}|{started_utc_ns}|{counter}",
+        "{source}|{}|{:?}|{:?}|{started_utc_ns}|{counter}",
         key.kind, key.zone, key.track
     );
     let hash = Sha256::digest(text.as_bytes());

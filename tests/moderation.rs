@@ -2,25 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use watchfire::demo::media::siren;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A second of a mono WAV file: noise that fades, or silence.
-fn wav(loud: bool) -> Vec<u8> {
+/// A mono WAV file.
+fn wav(samples: &[f32]) -> Vec<u8> {
     const RATE: u32 = 16_000;
-    let mut state = 7u32;
-    let mut sample = |i: u32| -> i16 {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let fade = (-(i as f32) / 4_000.0).exp();
-        if loud {
-            ((state >> 16) as i16 as f32 * fade) as i16
-        } else {
-            0
-        }
-    };
-    let data: Vec<u8> = (0..2 * RATE).flat_map(|i| sample(i).to_le_bytes()).collect();
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes())
+        .collect();
     let mut out = b"RIFF".to_vec();
     out.extend((36 + data.len() as u32).to_le_bytes());
     out.extend(b"WAVEfmt ");
@@ -37,14 +32,23 @@ fn wav(loud: bool) -> Vec<u8> {
     out
 }
 
-fn moderate(folder: &Path, report: &Path, kinds: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_watchfire"))
+fn silence(seconds: usize) -> Vec<u8> {
+    wav(&vec![0.0; 16_000 * seconds])
+}
+
+fn command(folder: &Path, report: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    command
         .args(["replay", "--models"])
         .arg(Path::new(ROOT).join("models"))
-        .args(["--kinds", kinds, "--report"])
+        .arg("--report")
         .args([report, folder])
-        .output()
-        .unwrap()
+        .args(more);
+    command
+}
+
+fn moderate(folder: &Path, report: &Path, kinds: &str) -> Output {
+    command(folder, report, &["--kinds", kinds]).output().unwrap()
 }
 
 fn read(report: &Path) -> Value {
@@ -55,8 +59,8 @@ fn prepared() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("uploads");
     std::fs::create_dir_all(folder.join("deeper")).unwrap();
-    std::fs::write(folder.join("a.wav"), wav(false)).unwrap();
-    std::fs::write(folder.join("deeper/b.WAV"), wav(true)).unwrap();
+    std::fs::write(folder.join("a.wav"), silence(2)).unwrap();
+    std::fs::write(folder.join("deeper/b.WAV"), wav(&siren(4.0))).unwrap();
     std::fs::write(folder.join("broken.mp4"), b"no film").unwrap();
     std::fs::write(folder.join("notes.txt"), b"no recording").unwrap();
     let report = dir.path().join("report.json");
@@ -92,11 +96,12 @@ fn every_recording_gets_a_verdict_and_an_unreadable_one_is_named() {
 fn finished_files_are_skipped_until_they_or_the_job_change() {
     let (_dir, folder, report) = prepared();
     std::fs::remove_file(folder.join("broken.mp4")).unwrap();
-    let done = |kinds: &str| {
-        let output = moderate(&folder, &report, kinds);
+    let done_in = |folder: &Path, more: &[&str]| {
+        let output = command(folder, &report, more).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
+    let done = |kinds: &str| done_in(&folder, &["--kinds", kinds]);
     assert!(done("gunshot").contains("2 files: 2 finished, 0 unreadable"));
     // A mark that only a file judged anew loses.
     let mark = || {
@@ -114,14 +119,99 @@ fn finished_files_are_skipped_until_they_or_the_job_change() {
     mark();
     assert!(done("gunshot").contains("2 finished (2 of them before)"));
     assert_eq!(marked(), 2);
-    let mut longer = wav(false);
+    let mut longer = silence(2);
     longer.extend([0; 64]);
     std::fs::write(folder.join("a.wav"), longer).unwrap();
     done("gunshot");
     assert_eq!(marked(), 1);
     mark();
-    done("gunshot,siren");
-    assert_eq!(marked(), 0, "a report of another job was believed");
+    // The same folder by another name.
+    assert!(done_in(&folder.join("../uploads/."), &["--kinds", "gunshot"]).contains("2 of them before"));
+    let before = read(&report);
+    for (folder, more, why) in [
+        (
+            &folder,
+            ["--kinds", "gunshot,siren"],
+            "kinds was gunshot, is gunshot,siren",
+        ),
+        (&folder.join("deeper"), ["--kinds", "gunshot"], "uploads was judged too"),
+    ] {
+        let output = command(folder, &report, &more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("of another job") && said.contains(why) && said.contains("--fresh"),
+            "{said}"
+        );
+        assert_eq!(read(&report), before, "it was discarded");
+    }
+    done_in(&folder, &["--kinds", "gunshot,siren", "--fresh"]);
+    assert_eq!(marked(), 0, "what another job found was believed");
+}
+
+#[test]
+fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_when() {
+    let (_dir, folder, report) = prepared();
+    std::fs::remove_file(folder.join("broken.mp4")).unwrap();
+    std::fs::copy(folder.join("deeper/b.WAV"), folder.join("c.wav")).unwrap();
+    let output = command(&folder, &report, &[]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = read(&report);
+    let kinds = "fall fight gunshot explosion glass_break siren baby_cry dog_bark";
+    let kinds: Vec<&str> = kinds.split(' ').collect();
+    assert_eq!(told["job"]["kinds"], serde_json::json!(kinds));
+    let files = told["files"].as_array().unwrap();
+    let file = files
+        .iter()
+        .find(|f| f["file"].as_str().unwrap().ends_with("b.WAV"))
+        .unwrap();
+    let siren = &file["verdicts"]["siren"];
+    let (span, why) = (&siren["spans"][0], &siren["spans"][0]["evidence"][0]);
+    assert_eq!(
+        (&siren["severity"], &why["modality"], &why["label"]),
+        (&"info".into(), &"audio".into(), &"siren".into())
+    );
+    assert!(
+        siren["score"].as_f64().unwrap() >= 0.5 && why["contribution"].as_f64().unwrap() > 0.0,
+        "{siren}"
+    );
+    assert!(why["model"].as_str().unwrap().starts_with("sound@"), "{siren}");
+    let s = |key: &str| span[key].as_f64().unwrap();
+    assert!(s("from_s") < 1.5 && s("to_s") > 2.0 && s("to_s") <= 4.5, "{siren}");
+    assert_eq!(told["totals"]["flagged"], serde_json::json!({"siren": 2}));
+    let other = files
+        .iter()
+        .find(|f| f["file"].as_str().unwrap().ends_with("c.wav"))
+        .unwrap();
+    let other = &other["verdicts"]["siren"]["spans"][0];
+    // Each player judges alike, whichever file it takes.
+    for key in ["from_s", "to_s", "score", "evidence"] {
+        assert_eq!(other[key], span[key], "{key}");
+    }
+    assert_ne!(other["alert"], span["alert"], "two recordings share an alert");
+}
+
+#[test]
+fn what_is_finished_when_it_is_interrupted_is_not_done_again() {
+    let (_dir, folder, report) = prepared();
+    std::fs::remove_file(folder.join("broken.mp4")).unwrap();
+    let long = folder.join("z.wav");
+    std::fs::write(&long, silence(3600)).unwrap();
+    let kinds = ["--kinds", "gunshot"];
+    let mut process = command(&folder, &report, &kinds).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let finished = || report.exists() && read(&report)["totals"]["finished"] == 2;
+    while !finished() {
+        assert!(Instant::now() < until, "the two short files are not told");
+        assert!(process.try_wait().unwrap().is_none(), "the long file was too short");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    std::fs::remove_file(&long).unwrap();
+    let output = command(&folder, &report, &kinds).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("2 files: 2 finished (2 of them before)"), "{said}");
 }
 
 #[test]

@@ -64,3 +64,19 @@ fn a_gated_camera_tells_the_same_alerts_and_what_that_saves() {
     );
     assert!(said.contains("2 of 2 the same"), "{said}");
 }
+
+#[test]
+fn a_camera_that_does_not_work_is_named_with_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("watchfire.toml");
+    let text = "[site]\nname = \"t\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[[camera]]\nid = \"yard\"\n\
+                url = \"rtsp://127.0.0.1/1\"\nanalysis_fps = 200.0\n";
+    std::fs::write(&config, text).unwrap();
+    let output = replay(&[Path::new("a.mp4"), Path::new("--config"), &config]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no such camera that works") && said.contains("200 is out of range"),
+        "{said}"
+    );
+}

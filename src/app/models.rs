@@ -131,6 +131,17 @@ impl LoadedModels {
         })
     }
 
+    /// Of every model that was loaded.
+    pub fn manifests(&self) -> Vec<&Manifest> {
+        let mut all = vec![self.detector.manifest(), self.sound.manifest()];
+        all.extend(self.action.as_ref().map(ActionModel::manifest));
+        all.extend(self.fusion.as_ref().map(AvModel::manifest));
+        all.extend(self.voice.as_ref().map(SpeechEmotion::manifest));
+        let faces = self.faces.iter();
+        all.extend(faces.flat_map(|m| [m.detector.manifest(), m.emotion.manifest()]));
+        all
+    }
+
     /// A camera has opted into emotion, and so its models are there.
     pub fn emotion(&self) -> bool {
         self.voice.is_some() && self.faces.is_some()

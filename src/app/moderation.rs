@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::config::CameraConfig;
+use super::player::Player;
 use crate::data::{Alert, Severity};
+use crate::ingest::Source;
+use crate::nn::FusionMethod;
 use crate::publish::payload::rounded;
 
 const SCHEMA: &str = "watchfire.report/1";
@@ -22,15 +24,27 @@ pub struct Report {
     pub files: Vec<FileReport>,
 }
 
-/// What the files were judged by. Results of another job are not carried over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which files are judged, and all that their verdicts depend on: those of another job do not stand beside them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub watchfire: String,
     /// `name@version`
     pub models: Vec<String>,
+    /// Of all that the models are.
+    #[serde(default)]
+    pub models_sha256: String,
+    /// How picture and sound of a fight are joined; null is the model's own way.
+    #[serde(default)]
+    pub fusion: Option<String>,
     pub kinds: Vec<String>,
     /// Of everything else that a camera's configuration says.
     pub rules_sha256: String,
+    /// The time of each file's first frame: hours of the week are judged by it.
+    #[serde(default)]
+    pub start: String,
+    /// The files and folders that were named.
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,14 +114,48 @@ pub struct Evidence {
 }
 
 impl Job {
-    pub fn new(camera: &CameraConfig, models: &[String]) -> Self {
-        let rules = Sha256::digest(camera.fingerprint().as_bytes());
+    pub fn new(player: &Player, fusion: Option<FusionMethod>, start: Timestamp, paths: Vec<PathBuf>) -> Self {
+        let mut camera = player.camera().clone();
+        // Where its stream comes from says nothing of recordings.
+        camera.ingest.source = Source::File { path: PathBuf::new() };
+        let word = |(word, method): &(&str, FusionMethod)| (Some(*method) == fusion).then(|| (*word).to_owned());
         Self {
             watchfire: env!("CARGO_PKG_VERSION").into(),
-            models: models.to_vec(),
+            models: player.models().to_vec(),
+            models_sha256: player.models_sha256().into(),
+            fusion: FusionMethod::ALL.iter().find_map(word),
             kinds: camera.policy.kinds.iter().map(|p| p.kind.to_string()).collect(),
-            rules_sha256: rules.iter().map(|b| format!("{b:02x}")).collect(),
+            rules_sha256: camera.fingerprint(),
+            start: start.to_string(),
+            paths,
         }
+    }
+
+    /// What keeps its verdicts from standing beside those of `now`, in words. More paths than before do not.
+    fn differences(&self, now: &Self) -> Vec<String> {
+        let fusion = |job: &Self| job.fusion.clone().unwrap_or_else(|| "the model's own".into());
+        let told = [
+            ("watchfire", self.watchfire.clone(), now.watchfire.clone()),
+            ("models", self.models.join(" "), now.models.join(" ")),
+            ("fusion", fusion(self), fusion(now)),
+            ("kinds", self.kinds.join(","), now.kinds.join(",")),
+            ("start", self.start.clone(), now.start.clone()),
+        ];
+        let mut out: Vec<String> = told
+            .into_iter()
+            .filter(|(_, old, new)| old != new)
+            .map(|(what, old, new)| format!("{what} was {old}, is {new}"))
+            .collect();
+        if self.models == now.models && self.models_sha256 != now.models_sha256 {
+            out.push("a model is another of the same version".into());
+        }
+        // Kinds and thresholds of models are rules too: those were told.
+        if out.is_empty() && self.rules_sha256 != now.rules_sha256 {
+            out.push("zones, thresholds or other rules of the camera differ".into());
+        }
+        let gone = self.paths.iter().filter(|p| !now.paths.contains(p));
+        out.extend(gone.map(|p| format!("{} was judged too", p.display())));
+        out
     }
 }
 
@@ -196,7 +244,7 @@ fn tenth(seconds: f64) -> f64 {
 }
 
 impl Report {
-    pub fn new(job: Job) -> Self {
+    fn new(job: Job) -> Self {
         Self {
             schema: SCHEMA.into(),
             job,
@@ -205,14 +253,14 @@ impl Report {
         }
     }
 
-    /// The report at `path`, less what another job judged. None when there is no file.
+    /// The report at `path` for going on with, or an empty one where there is no file or a `fresh` one is wanted.
     ///
     /// # Errors
-    /// The file is there and is no report: it is not to be overwritten.
-    pub fn resume(path: &Path, job: &Job) -> anyhow::Result<Option<Self>> {
+    /// The file is there and is no report, or one of another job: it is not to be overwritten.
+    pub fn resume(path: &Path, job: Job, fresh: bool) -> anyhow::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::new(job)),
             Err(e) => return Err(e).with_context(|| path.display().to_string()),
         };
         let old: Self = match serde_json::from_str(&text) {
@@ -226,7 +274,18 @@ impl Report {
                 old.schema
             );
         }
-        Ok(Some(if old.job == *job { old } else { Self::new(job.clone()) }))
+        if fresh {
+            return Ok(Self::new(job));
+        }
+        let differences = old.job.differences(&job);
+        if !differences.is_empty() {
+            bail!(
+                "{}: is of another job ({}); name another file, or --fresh to start anew",
+                path.display(),
+                differences.join("; ")
+            );
+        }
+        Ok(Self { job, ..old })
     }
 
     /// Whether this very file is finished.
@@ -276,5 +335,57 @@ impl Report {
         }
         totals.hours = (seconds / 3.6).round() / 1e3;
         totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job {
+            watchfire: "0.1.0".into(),
+            models: vec!["sound@1.0.0".into()],
+            models_sha256: "0a".into(),
+            kinds: vec!["gunshot".into()],
+            rules_sha256: "0b".into(),
+            start: "1970-01-01T00:00:00Z".into(),
+            paths: vec!["/uploads".into()],
+            ..Job::default()
+        }
+    }
+
+    #[test]
+    fn a_report_of_another_job_is_neither_gone_on_with_nor_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        let resume = |change: fn(&mut Job), fresh| {
+            let mut job = job();
+            change(&mut job);
+            Report::resume(&path, job, fresh)
+        };
+        let mut report = resume(|_| {}, false).unwrap();
+        report.add(FileReport::unreadable("/uploads/a.mp4".into(), "no film".into()));
+        report.save(&path).unwrap();
+        type Change = fn(&mut Job);
+        let changes: [(Change, &str); 7] = [
+            (|j| j.watchfire = "0.2.0".into(), "watchfire was 0.1.0, is 0.2.0"),
+            (|j| j.models[0] = "own@1".into(), "models was sound@1.0.0, is own@1"),
+            (|j| j.models_sha256 = "0c".into(), "another of the same version"),
+            (
+                |j| j.fusion = Some("gated".into()),
+                "fusion was the model's own, is gated",
+            ),
+            (|j| j.start = "2026-01-01T00:00:00Z".into(), "start was 1970"),
+            (|j| j.rules_sha256 = "0c".into(), "other rules of the camera differ"),
+            (|j| j.paths = vec!["/other".into()], "/uploads was judged too"),
+        ];
+        for (change, why) in changes {
+            let error = resume(change, false).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("--fresh"), "{error}");
+            assert!(resume(change, true).unwrap().files.is_empty());
+        }
+        let more = resume(|j| j.paths.push("/other".into()), false).unwrap();
+        assert_eq!((more.files.len(), more.job.paths.len()), (1, 2));
     }
 }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
-use crate::config::CameraConfig;
+use crate::config::{CameraConfig, digest};
 use crate::data::{EndReason, Snapshots};
 use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
 use crate::ingest::replay;
@@ -21,6 +21,7 @@ pub struct Player {
     verdicts: EdgeOut<Verdict>,
     camera: CameraConfig,
     models: Vec<String>,
+    models_sha256: String,
 }
 
 impl Player {
@@ -36,11 +37,8 @@ impl Player {
             models.sound.manifest(),
             models.fight_threshold(),
         );
-        let mut names = vec![models.detector.id().to_string(), models.sound.id().to_string()];
-        names.extend(models.action.as_ref().map(|m| m.id().to_string()));
-        names.extend(models.fusion.as_ref().map(|m| m.id().to_string()));
-        names.extend(models.voice.as_ref().map(|m| m.id().to_string()));
-        names.extend(models.faces.as_ref().map(|m| m.emotion.id().to_string()));
+        let names = models.manifests().iter().map(|m| m.id().to_string()).collect();
+        let sums: String = models.manifests().iter().map(|m| m.sha256()).collect();
         let clock = Arc::new(SystemClock::new());
         let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
         Ok(Self {
@@ -48,6 +46,7 @@ impl Player {
             verdicts,
             camera,
             models: names,
+            models_sha256: digest(&sums),
         })
     }
 
@@ -59,6 +58,11 @@ impl Player {
     /// `name@version` of the models that were loaded.
     pub fn models(&self) -> &[String] {
         &self.models
+    }
+
+    /// Equal for the same models only, thresholds and weights included.
+    pub fn models_sha256(&self) -> &str {
+        &self.models_sha256
     }
 
     /// One file to its end: its windows go in while the verdicts come out, then its open alerts end. The first frame's
@@ -75,6 +79,7 @@ impl Player {
     ) -> anyhow::Result<()> {
         let profile = CameraProfile {
             snapshots: Snapshots::Off,
+            recording: Some(identity(file)),
             ..self.camera.profile()
         };
         let inlet = self
@@ -131,4 +136,11 @@ impl Player {
             .stop(Duration::from_secs(10))
             .map_err(|stages| anyhow!("still running: {}", stages.join(", ")))
     }
+}
+
+/// Which recording it is, wherever it lies. Names repeat from folder to folder; with the same size they hardly do.
+fn identity(file: &Path) -> Arc<str> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = std::fs::metadata(file).map_or(0, |about| about.len());
+    format!("{name}|{bytes}").into()
 }

@@ -298,3 +298,71 @@ fn hour(utc_s: i64, zone: &TimeZone) -> usize {
     let stamp = Timestamp::from_second(utc_s).unwrap_or(Timestamp::UNIX_EPOCH);
     zone.to_datetime(stamp).hour().clamp(0, 23) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// People 0.2 of the picture high have walked by for days, about noon, at a body height a second.
+    fn used_to_walkers() -> Anomaly {
+        let mut anomaly = Anomaly::new(AnomalyOptions {
+            warm_up_h: 1.0,
+            ..AnomalyOptions::default()
+        });
+        (0..24).for_each(|hour| anomaly.memory.watch(hour, 10_800.0, false));
+        for i in 0..20_000 {
+            anomaly.memory.learn(&Second {
+                column: i % COLUMNS,
+                row: cell(0.8, ROWS),
+                size: size(0.2),
+                speed: Some(speed(1.0)),
+                hour: 12,
+            });
+        }
+        anomaly
+    }
+
+    /// What is told of somebody who goes through the picture in that row.
+    fn told(height: f32, heights_per_s: f32, hour: i64) -> Option<String> {
+        let (mut anomaly, mut gaits) = (used_to_walkers(), Gaits::default());
+        let mut label = None;
+        for i in 0..25 {
+            let x = 0.05 + height * heights_per_s * i as f32 / 5.0;
+            let track = Track {
+                id: 1,
+                class: "person".into(),
+                score: 0.9,
+                bbox: BBox {
+                    x1: x - 0.02,
+                    y1: 0.8 - height,
+                    x2: x + 0.02,
+                    y2: 0.8,
+                },
+                seen: true,
+                hits: 5,
+                born_ns: 0,
+            };
+            let frame = TrackedFrame {
+                pts_ns: i * SECOND_NS / 5,
+                tracks: vec![track],
+            };
+            gaits.observe(&frame, 1.0);
+            anomaly.observe(&frame, &gaits, hour * 3600 * SECOND_NS as i64);
+            label = anomaly
+                .finding(frame.pts_ns)
+                .map(|f| f.evidence[0].label.to_string())
+                .or(label);
+        }
+        label
+    }
+
+    #[test]
+    fn it_says_in_what_somebody_is_unlike_those_before() {
+        assert_eq!(told(0.2, 1.0, 12), None, "as always");
+        let says =
+            |label: Option<String>, word: &str| assert!(label.as_ref().is_some_and(|l| l.contains(word)), "{label:?}");
+        says(told(0.4, 0.5, 12), "of a size that none had");
+        says(told(0.2, 0.05, 12), "slower than any");
+        says(told(0.2, 1.0, 3), "at an hour");
+    }
+}

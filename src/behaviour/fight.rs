@@ -185,7 +185,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{Track, TrackedFrame};
+    use crate::data::{SoundPatch, Track, TrackedFrame};
+    use crate::fusion::{LogOdds, logit};
 
     const S: u64 = 1_000_000_000;
 
@@ -299,5 +300,94 @@ mod tests {
         let _ = look(&mut rule, 2 * S, 0.9, Some(&[0.1, 0.5, 0.55]));
         let finding = look(&mut rule, 3 * S, 0.9, Some(&[0.1, 0.5, 0.55])).unwrap();
         assert_eq!(finding.tracks.iter().map(|t| t.id).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    /// A window with the scores of a scream and of breaking glass, where they were heard.
+    fn heard(at_ns: u64, [scream, glass]: [f32; 2]) -> HearingReport {
+        let patch = SoundPatch {
+            start_ns: at_ns,
+            end_ns: at_ns + S,
+            scores: vec![scream, glass],
+            level_dbfs: -20.0,
+        };
+        HearingReport {
+            patches: vec![patch],
+            labels: ["scream", "glass_break"].map(Arc::from).into(),
+            model: "sound@1".into(),
+            ..HearingReport::default()
+        }
+    }
+
+    fn score(scene: &Scene) -> Option<f32> {
+        let mut rule = Fight::new(FightOptions {
+            min_windows: 1,
+            ..FightOptions::default()
+        });
+        rule.observe(scene).map(|f| f.score)
+    }
+
+    #[test]
+    fn a_scream_and_breaking_glass_add_what_they_weigh_and_less_than_half_heard_adds_nothing() {
+        let acted = acted(2 * S, 0.6);
+        let with = |scores: Option<[f32; 2]>| {
+            let heard = scores.map(|scores| heard(S, scores));
+            let scene = Scene {
+                acted: &acted,
+                blend: None,
+                seen: None,
+                heard: heard.as_ref(),
+            };
+            logit(score(&scene).unwrap())
+        };
+        let silent = with(None);
+        assert!((silent - logit(0.6)).abs() < 1e-3);
+        for (scores, adds) in [
+            ([0.49, 0.49], 0.0),
+            ([0.9, 0.1], 0.7),
+            ([0.1, 0.5], 0.5),
+            ([0.9, 0.9], 1.2),
+        ] {
+            let got = with(Some(scores)) - silent;
+            assert!((got - adds).abs() < 1e-3, "{scores:?} adds {got}");
+        }
+    }
+
+    #[test]
+    fn the_learned_fusion_speaks_for_clip_and_sounds_and_nearness_is_added() {
+        let odds = LogOdds {
+            both: 1.0,
+            video: 0.2,
+            audio: Some(-0.5),
+            none: -1.0,
+        };
+        let blend = Blend::new(odds, &"av_fight@1".into(), &"fight".into(), 2 * S, S);
+        // The clip model by itself is sure that there is none, and a scream is counted already.
+        let (acted, heard) = (acted(2 * S, 0.01), heard(S, [0.9, 0.9]));
+        let with = |seen: Option<&VisionReport>| {
+            let scene = Scene {
+                acted: &acted,
+                blend: Some(&blend),
+                seen,
+                heard: Some(&heard),
+            };
+            logit(score(&scene).unwrap())
+        };
+        assert!((with(None) - 1.0).abs() < 1e-3);
+        let (close, apart) = (seen(2 * S, &[0.2, 0.32]), seen(2 * S, &[0.1, 0.8]));
+        assert!((with(Some(&close)) - 1.0 - NEAR).abs() < 1e-3);
+        assert!((with(Some(&apart)) - 1.0 - APART).abs() < 1e-3);
+    }
+
+    #[test]
+    fn windows_are_in_a_row_up_to_the_gap_and_not_beyond() {
+        for (gap_ns, in_a_row) in [(GAP_NS, true), (GAP_NS + 1, false)] {
+            let mut rule = rule();
+            assert!(look(&mut rule, 2 * S, 0.8, None).is_none());
+            assert_eq!(
+                look(&mut rule, 2 * S + gap_ns, 0.8, None).is_some(),
+                in_a_row,
+                "{gap_ns}"
+            );
+        }
     }
 }

@@ -14,6 +14,7 @@ mod models;
 mod models_bench;
 mod moderate;
 mod probe;
+mod recordings;
 mod replay;
 
 use std::path::PathBuf;

@@ -4,35 +4,60 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::recordings::Recordings;
 use super::replay::Setup;
 use crate::app::moderation::{FileReport, Job, Report};
 use crate::app::player::Player;
-use crate::data::Alert;
+use crate::data::{Alert, Kind};
+use crate::nn::{Manifest, ModelOptions};
 
-/// The report is written at least so often.
+/// What is finished is written at most so much later.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// Judges `files` on as many players as there are cores and writes the report to `out`; files that an existing report
-/// has finished are skipped. Returns whether all files could be read.
+/// What is looked for when nobody names kinds: accidents, violence and sounds of danger, not that somebody is there.
 ///
 /// # Errors
-/// The models cannot be loaded, or the report cannot be written.
-pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf], out: &Path) -> anyhow::Result<bool> {
+/// The sound model is not there.
+pub(super) fn kinds(models: &ModelOptions) -> anyhow::Result<Vec<Kind>> {
+    let sounds = Manifest::read(&models.dir.join(&models.sound))?.label_names();
+    let heard = |kind: &Kind| kind.is_sound() && sounds.iter().any(|l| **l == *kind.as_str());
+    let mut kinds = vec![Kind::Fall, Kind::Fight];
+    kinds.extend(Kind::ALL.iter().copied().filter(heard));
+    Ok(kinds)
+}
+
+/// Judges what `paths` name on as many players as there are cores and writes the report to `out`; files that an
+/// existing report has finished are skipped, unless a `fresh` one is wanted. Returns whether everything could be read.
+///
+/// # Errors
+/// There is nothing to judge, the models cannot be loaded, `out` is no report of this job, or it cannot be written.
+pub(super) fn run(
+    setup: &Setup,
+    start: jiff::Timestamp,
+    paths: &[PathBuf],
+    out: &Path,
+    fresh: bool,
+) -> anyhow::Result<bool> {
+    let start_utc_ns = start.as_nanosecond() as i64;
+    // One spelling for each: however a folder is named, its files are the same.
+    let mut paths: Vec<PathBuf> = paths.iter().map(|p| one_spelling(p)).collect();
+    paths.sort();
+    paths.dedup();
+    let Recordings { mut files, unreadable } = Recordings::find(&paths)?;
+    files.sort();
+    files.dedup();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // A player a core, each with one thread for its arithmetic, shares the work better than one with them all.
     let mut models = setup.models.clone();
     models.threads = 1;
     let first = Player::start(setup.camera.clone(), &models)?;
-    let job = Job::new(first.camera(), first.models());
-    let mut report = match Report::resume(out, &job)? {
-        Some(report) => report,
-        None => Report::new(job),
-    };
+    let mut report = Report::resume(out, Job::new(&first, models.fusion, start, paths), fresh)?;
     let (todo, next) = crossbeam_channel::unbounded();
-    let mut missing = Vec::new();
+    let mut missing = unreadable;
     let (mut waiting, mut known) = (0, 0);
-    for file in files {
+    for file in &files {
         match FileReport::new(file) {
             Ok(entry) if report.has(&entry) => known += 1,
             Ok(entry) => {
@@ -43,11 +68,11 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf], out: &Pat
         }
     }
     drop(todo);
-    // What is no longer asked for is no longer told.
+    // What is no longer there is no longer told.
     report.files.retain(|f| files.contains(&f.file));
-    for (file, why) in missing {
+    for (path, why) in missing {
         eprintln!("watchfire: {why}");
-        report.add(FileReport::unreadable(file, why));
+        report.add(FileReport::unreadable(path, why));
     }
     // At once, so that a report that cannot be written is not found out about after hours.
     report.save(out)?;
@@ -74,19 +99,7 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf], out: &Pat
             });
         }
         drop(done);
-        let mut saved = Instant::now();
-        for entry in finished {
-            if let Some(why) = &entry.unreadable {
-                bar.suspend(|| eprintln!("watchfire: {why}"));
-            }
-            report.add(entry);
-            bar.inc(1);
-            if saved.elapsed() >= SAVE_EVERY {
-                report.save(out)?;
-                saved = Instant::now();
-            }
-        }
-        report.save(out)
+        gather(finished, &mut report, out, &bar, SAVE_EVERY)
     });
     bar.finish_and_clear();
     written?;
@@ -95,6 +108,47 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf], out: &Pat
     }
     tell(&report, known);
     Ok(report.totals.unreadable.is_empty())
+}
+
+fn one_spelling(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // What is not there has no other name.
+    path.canonicalize().unwrap_or_else(|_| absolute())
+}
+
+/// Takes in what is finished until nothing more comes, and writes the report: whoever plays a long file for hours keeps
+/// nothing from it that is finished.
+fn gather(
+    finished: Receiver<FileReport>,
+    report: &mut Report,
+    out: &Path,
+    bar: &indicatif::ProgressBar,
+    save_every: Duration,
+) -> anyhow::Result<()> {
+    let (mut saved, mut unsaved) = (Instant::now(), false);
+    loop {
+        let wait = if unsaved {
+            save_every.saturating_sub(saved.elapsed())
+        } else {
+            Duration::MAX
+        };
+        match finished.recv_timeout(wait) {
+            Ok(entry) => {
+                if let Some(why) = &entry.unreadable {
+                    bar.suspend(|| eprintln!("watchfire: {why}"));
+                }
+                report.add(entry);
+                bar.inc(1);
+                unsaved = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return report.save(out),
+        }
+        if unsaved && saved.elapsed() >= save_every {
+            report.save(out)?;
+            (saved, unsaved) = (Instant::now(), false);
+        }
+    }
 }
 
 /// One file to its end.
@@ -131,4 +185,32 @@ fn tell(report: &Report, known: usize) {
         println!("  {kind:14} in {n}");
     }
     println!("  {:14} in {}", "nothing", t.clean);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_finished_is_written_while_a_longer_file_is_still_played() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("report.json");
+        let mut report = Report::resume(&out, Job::default(), false).unwrap();
+        let (done, finished) = crossbeam_channel::bounded(1);
+        let bar = indicatif::ProgressBar::hidden();
+        std::thread::scope(|scope| {
+            let gathered = scope.spawn(|| gather(finished, &mut report, &out, &bar, Duration::from_millis(5)));
+            done.send(FileReport::unreadable("a.mp4".into(), "no film".into()))
+                .unwrap();
+            // The sender stays: another file is still being played.
+            let until = Instant::now() + Duration::from_secs(10);
+            while !out.exists() {
+                assert!(Instant::now() < until, "nothing was written");
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            drop(done);
+            gathered.join().unwrap().unwrap();
+        });
+        assert_eq!(report.totals.files, 1);
+    }
 }

@@ -3,8 +3,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
+use super::recordings::Recordings;
 use super::{gating, moderate};
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
@@ -24,8 +25,8 @@ pub struct Args {
     /// Recordings, or folders of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Takes cameras and models from a configuration. Without it: every kind but aggression and distress, and the whole
-    /// picture as a zone.
+    /// Takes cameras and models from a configuration. Without it: every kind but aggression and distress (with --report
+    /// fall, fight and the sounds that the sound model knows), and the whole picture as a zone.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Which camera of the configuration; its first by default.
@@ -47,6 +48,9 @@ pub struct Args {
     /// has finished already are skipped.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain"])]
     report: Option<PathBuf>,
+    /// Starts the report anew, whatever job the file at hand is of.
+    #[arg(long, requires = "report")]
+    fresh: bool,
     /// Plays every file twice, with `gating` "always" and "motion", and tells the CPU-seconds of both and whether their
     /// alerts are the same. Exit status 1 where they are not.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
@@ -61,54 +65,25 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let setup = setup(args)?;
-    let files = recordings(&args.files)?;
+    if let Some(report) = &args.report {
+        let well = moderate::run(&setup, args.start, &args.files, report, args.fresh)?;
+        return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let Recordings { files, unreadable } = Recordings::find(&args.files)?;
+    for (_, why) in &unreadable {
+        eprintln!("watchfire: {why}");
+    }
     let start_utc_ns = args.start.as_nanosecond() as i64;
-    let well = match &args.report {
-        None if args.gating => gating::run(&setup, start_utc_ns, &files)?,
-        Some(report) => moderate::run(&setup, start_utc_ns, &files, report)?,
-        None => play(args, setup, start_utc_ns, &files)?,
+    let well = if args.gating {
+        gating::run(&setup, start_utc_ns, &files)?
+    } else {
+        play(args, setup, start_utc_ns, &files)?
     };
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Endings of the recordings that are looked for in folders.
-const RECORDINGS: [&str; 19] = [
-    "mp4", "mkv", "mov", "avi", "webm", "ts", "m4v", "mpg", "mpeg", "flv", "wmv", "3gp", "ogg", "opus", "wav", "mp3",
-    "flac", "m4a", "aac",
-];
-
-/// Files as they are named, and what lies in folders, in the order of names.
-fn recordings(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut out = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let before = out.len();
-            walk(path, &mut out).with_context(|| path.display().to_string())?;
-            ensure!(out.len() > before, "{}: there is no recording in it", path.display());
-            out[before..].sort();
-        } else {
-            out.push(path.clone());
-        }
-    }
-    Ok(out)
-}
-
-fn walk(folder: &Path, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        // Links are not followed: a folder may hold itself.
-        if entry.file_type()?.is_dir() {
-            walk(&path, out)?;
-        } else if path
-            .extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| RECORDINGS.contains(&e.to_ascii_lowercase().as_str()))
-        {
-            out.push(path);
-        }
-    }
-    Ok(())
+    Ok(if well && unreadable.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// One file after another; false when one could not be read to its end.
@@ -168,11 +143,17 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
         Some(path) => configured(args, path)?,
         None => default(args),
     };
-    if let Some(words) = &args.kinds {
-        let kinds = words
-            .iter()
-            .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
-        let kinds = kinds.collect::<anyhow::Result<Vec<Kind>>>()?;
+    let kinds = match &args.kinds {
+        Some(words) => {
+            let kinds = words
+                .iter()
+                .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
+            Some(kinds.collect::<anyhow::Result<Vec<Kind>>>()?)
+        }
+        None if args.report.is_some() && args.config.is_none() => Some(moderate::kinds(&setup.models)?),
+        None => None,
+    };
+    if let Some(kinds) = kinds {
         if let Some(kind) = kinds.iter().find(|k| k.is_mood()) {
             // Whoever names such a kind for a recording has opted in; a configured camera's own word is law.
             ensure!(
@@ -197,11 +178,10 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
     let config = loaded.config;
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
-    let camera = config
-        .cameras
-        .iter()
-        .find(wanted)
-        .context("the configuration has no such camera that works")?;
+    let Some(camera) = config.cameras.iter().find(wanted) else {
+        let why: Vec<String> = loaded.camera_errors.iter().map(|e| format!("\n{e}")).collect();
+        bail!("the configuration has no such camera that works{}", why.concat());
+    };
     Ok(Setup {
         camera: camera.clone(),
         models: config.models,

@@ -72,6 +72,7 @@ impl CameraConfig {
             snapshots: self.snapshots,
             learned: None,
             emotion: self.emotion,
+            recording: None,
         }
     }
 }
@@ -92,7 +93,7 @@ impl Config {
 }
 
 /// What can be compared and shown without telling what it was made of.
-fn digest(text: &str) -> String {
+pub fn digest(text: &str) -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(text.as_bytes());
     hash.iter().map(|b| format!("{b:02x}")).collect()

@@ -161,4 +161,29 @@ mod tests {
         let both = mood.now(S);
         assert!(anger(&both.fused).unwrap() > 0.5 && anger(&both.fused).unwrap() < 0.61);
     }
+
+    #[test]
+    fn a_face_and_a_voice_that_lie_too_far_apart_are_no_pair() {
+        for (apart_ns, pair) in [(FRESH_NS, true), (FRESH_NS + 1, false)] {
+            let mut mood = Mood::default();
+            mood.see(&faces(S, &[(1, 0.9, 0.9)]));
+            mood.hear(&SpeechEmotion {
+                start_ns: apart_ns,
+                end_ns: S + apart_ns,
+                labels: ["neutral".into(), "anger".into()].into(),
+                probabilities: vec![0.4, 0.6],
+                arousal: 0.0,
+                valence: 0.0,
+                model: "voice@1".into(),
+            });
+            let (face, voice) = mood.readings(S + apart_ns - FRESH_NS);
+            assert_eq!((face.is_some(), voice.is_some()), (pair, true), "{apart_ns}");
+            let now = mood.now(S + apart_ns);
+            assert_eq!(
+                (now.face.is_some(), now.fused != now.speech),
+                (pair, pair),
+                "{apart_ns}"
+            );
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub struct Manifest {
     pub labels: Vec<Label>,
     #[serde(skip)]
     dir: PathBuf,
+    #[serde(skip)]
+    sha256: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -90,6 +92,7 @@ impl Manifest {
         let mut manifest: Self = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
         manifest.check().map_err(fail)?;
         manifest.dir = dir.to_owned();
+        manifest.sha256 = sha256(text.as_bytes());
         Ok(manifest)
     }
 
@@ -139,6 +142,11 @@ impl Manifest {
         &self.dir
     }
 
+    /// Of `model.toml` itself: it changes with whatever changes the answers, for it names its weights' sha256.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     pub fn weights_path(&self) -> PathBuf {
         self.dir.join(&self.weights.file)
     }
@@ -165,7 +173,7 @@ impl Manifest {
             return Err(fail("is no file of at most 1 GiB".into()));
         }
         let bytes = std::fs::read(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
-        let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let digest = sha256(&bytes);
         if digest != self.weights.sha256 {
             return Err(fail(format!(
                 "sha256 is {digest}, but model.toml says {}: the file is damaged or was replaced",
@@ -212,4 +220,8 @@ impl Manifest {
             why,
         })
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -118,6 +118,16 @@ fn the_same_story_has_the_same_ids() {
 }
 
 #[test]
+fn the_same_second_of_two_recordings_has_two_ids_and_a_live_camera_keeps_its_own() {
+    let tell = |mut life: AlertLife| life.step(&[finding(Kind::Intrusion, S, &[1])], S, 5)[0].id.clone();
+    let of = |name: &str| tell(life().of_recording(name));
+    assert_eq!(of("a.mp4"), of("a.mp4"));
+    assert_ne!(of("a.mp4"), of("b.mp4"));
+    // As in earlier versions: whoever stored it finds it again.
+    assert_eq!(tell(life()), "00000000Z86ZQHK9REFNG8XN4E");
+}
+
+#[test]
 fn a_lost_camera_ends_what_is_open_with_its_reason() {
     let mut life = life();
     let _ = life.step(&[finding(Kind::Intrusion, S, &[1])], S, 0);

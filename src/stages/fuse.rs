@@ -131,7 +131,7 @@ impl Fuse {
             profile: job.profile.clone(),
             behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
             sounds: Sounds::default(),
-            life: AlertLife::new(job.camera().clone(), job.profile.policy.clone()),
+            life: life(job),
             at_hand: None,
             mood: Mood::default(),
             last: (0, 0),
@@ -314,6 +314,14 @@ fn behaviour(job: &Job, learned: Option<&Arc<str>>) -> Behaviour {
         tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
     }
     behaviour
+}
+
+fn life(job: &Job) -> AlertLife {
+    let life = AlertLife::new(job.camera().clone(), job.profile.policy.clone());
+    match &job.profile.recording {
+        Some(name) => life.of_recording(name),
+        None => life,
+    }
 }
 
 impl Stage for Fuse {

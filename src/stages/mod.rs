@@ -46,6 +46,8 @@ pub struct CameraProfile {
     pub learned: Option<Arc<str>>,
     /// What faces and voices express is read: only where the operator has opted in.
     pub emotion: bool,
+    /// Which recording this is; None: a live stream. Its alerts' ids derive from it.
+    pub recording: Option<Arc<str>>,
 }
 
 /// What is computed of a camera.

@@ -3,6 +3,7 @@
 //! Every `*.toml` beside this file is played through the real configuration, behaviour and policy. Time is the
 //! story's own. To add one, copy a file, say in its first comment what it tells, and run `cargo test --test scenarios`.
 
+mod clips;
 mod feelings;
 mod play;
 mod properties;

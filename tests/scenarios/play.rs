@@ -13,6 +13,7 @@ use watchfire::motion::Motion;
 use watchfire::picture_stats::picture_stats;
 use watchfire::policy::{AlertLife, PolicyOptions};
 
+use super::clips::reports;
 use super::feelings::{faces, voice};
 use super::story::{Flicker, Place, Story, Walk};
 use super::view::picture;
@@ -74,6 +75,10 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
             let moved = motion.look(&cells, at_ns);
             findings.extend(moved.and_then(|moved| mind.moves(moved.part, at_ns, offset_ns)));
         }
+        if !story.clip.is_empty() {
+            let heard = (!story.sound.is_empty()).then_some(heard);
+            findings.extend(mind.act(&reports(&story.clip, to, shift_ns, seen, heard), None));
+        }
         alerts.extend(life.step(&findings, now_ns, offset_ns));
     }
     let end_ns = (windows as f64 * WINDOW_S * S) as u64 + shift_ns;
@@ -119,7 +124,12 @@ fn options(story: &Story, twist: Twist) -> (BehaviourOptions, PolicyOptions) {
     assert!(loaded.camera_errors.is_empty(), "{:#?}", loaded.camera_errors);
     let camera = loaded.config.cameras.into_iter().next().unwrap();
     let mut behaviour = camera.behaviour;
-    // Stories name scores plainly: every sound fires from one half on, whatever the shipped model's threshold is.
+    // Stories name scores plainly: sounds and fights fire from one half on, whatever the shipped models' thresholds are.
+    behaviour
+        .fight
+        .iter_mut()
+        .filter(|f| f.threshold == 0.0)
+        .for_each(|f| f.threshold = 0.5);
     behaviour
         .sounds
         .iter_mut()

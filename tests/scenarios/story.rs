@@ -55,6 +55,9 @@ pub struct Story {
     pub flicker: Vec<Flicker>,
     #[serde(default)]
     pub sound: Vec<Sound>,
+    /// What the clip model says of fights; without it no clips are watched.
+    #[serde(default)]
+    pub clip: Vec<Clip>,
     /// What the face of everybody in view seems to express, and a voice.
     #[serde(default)]
     pub face: Vec<Feeling>,
@@ -207,6 +210,15 @@ pub struct Sound {
     pub dbfs: Option<f32>,
 }
 
+/// The clip model's probability of a fight in the windows of a stretch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clip {
+    pub from: f64,
+    pub to: f64,
+    pub score: f32,
+}
+
 /// Probabilities of labels over a stretch.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +266,7 @@ impl Story {
             w.until_s.unwrap_or(0.0).max(last)
         });
         let rest = self.flicker.iter().map(|f| f.to).chain(self.sound.iter().map(|s| s.to));
+        let rest = rest.chain(self.clip.iter().map(|c| c.to));
         let rest = rest.chain(self.view.iter().map(|v| v.t));
         let rest = rest.chain(self.thing.iter().map(|thing| thing.to));
         let rest = rest.chain(self.face.iter().chain(&self.voice).map(|f| f.to));
