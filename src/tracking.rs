@@ -5,10 +5,13 @@
 //! few frames a second a person may move by more than a box, so the match is by overlap first, then by distance in box
 //! heights.
 
+mod kalman;
+
 use std::sync::Arc;
 
-use crate::data::{BBox, Detection, Track};
+use crate::data::{Detection, Track};
 use crate::geometry::distance;
+use kalman::Motion;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrackerOptions {
@@ -38,6 +41,10 @@ impl Default for TrackerOptions {
 
 /// What was detected so often is there, and no flicker.
 const STEADY_HITS: u32 = 3;
+/// A detector often takes one of these for another, from one frame to the next; a track is what it was taken for most.
+const ALIKE: [&str; 3] = ["car", "bus", "truck"];
+/// Boxes of alike classes that overlap more are one object.
+const SAME_IOU: f32 = 0.6;
 
 /// Follows the objects of one camera.
 pub struct Tracker {
@@ -49,7 +56,8 @@ pub struct Tracker {
 
 struct Live {
     id: u64,
-    class: usize,
+    /// Sums of scores by class: what it was taken for.
+    votes: Vec<f32>,
     score: f32,
     motion: Motion,
     hits: u32,
@@ -103,17 +111,20 @@ impl Tracker {
             track.motion.predict(dt_s);
             track.seen_now = false;
         }
-        let strong: Vec<&Detection> = detections.iter().filter(|d| d.score >= self.options.high).collect();
-        let weak: Vec<&Detection> = detections
-            .iter()
-            .filter(|d| (self.options.low..self.options.high).contains(&d.score))
-            .collect();
-        let unmatched = self.associate(&strong, pts_ns, true);
-        let _ = self.associate(&weak, pts_ns, false);
+        let detections = told_apart(detections, labels);
+        let (low, high) = (self.options.low, self.options.high);
+        let (strong, weak): (Vec<&Detection>, Vec<&Detection>) = detections
+            .into_iter()
+            .filter(|d| d.score >= low)
+            .partition(|d| d.score >= high);
+        let unmatched = self.associate(&strong, labels, pts_ns, true);
+        let _ = self.associate(&weak, labels, pts_ns, false);
         for detection in unmatched {
+            let mut votes = vec![0.0; labels.len().max(detection.class + 1)];
+            votes[detection.class] = detection.score;
             self.live.push(Live {
                 id: self.next_id,
-                class: detection.class,
+                votes,
                 score: detection.score,
                 motion: Motion::new(detection.bbox),
                 hits: 1,
@@ -135,11 +146,19 @@ impl Tracker {
     }
 
     /// Greedy by rising cost; returns the detections that found no track.
-    fn associate<'a>(&mut self, detections: &[&'a Detection], pts_ns: u64, by_distance: bool) -> Vec<&'a Detection> {
+    fn associate<'a>(
+        &mut self,
+        detections: &[&'a Detection],
+        labels: &[Arc<str>],
+        pts_ns: u64,
+        by_distance: bool,
+    ) -> Vec<&'a Detection> {
         let mut pairs = Vec::new();
         for (t, track) in self.live.iter().enumerate().filter(|(_, t)| !t.seen_now) {
             let lost_s = pts_ns.saturating_sub(track.seen_ns) as f32 / 1e9;
-            for (d, detection) in detections.iter().enumerate().filter(|(_, d)| d.class == track.class) {
+            let class = track.class();
+            let fits = |d: &Detection| are_alike(labels, d.class, class);
+            for (d, detection) in detections.iter().enumerate().filter(|(_, d)| fits(d)) {
                 if let Some(cost) = self.cost(track, detection, lost_s, by_distance) {
                     pairs.push((cost, t, d));
                 }
@@ -155,6 +174,9 @@ impl Tracker {
             taken[d] = true;
             track.motion.correct(detections[d].bbox);
             track.score = detections[d].score;
+            if let Some(votes) = track.votes.get_mut(detections[d].class) {
+                *votes += detections[d].score;
+            }
             track.hits += 1;
             track.seen_ns = pts_ns;
             track.seen_now = true;
@@ -185,11 +207,35 @@ impl Tracker {
     }
 }
 
+fn are_alike(labels: &[Arc<str>], a: usize, b: usize) -> bool {
+    let alike = |class: usize| labels.get(class).is_some_and(|l| ALIKE.contains(&&**l));
+    a == b || (alike(a) && alike(b))
+}
+
+/// Without the weaker of two that lie on one another and are alike: one object, taken for two.
+fn told_apart<'a>(detections: &'a [Detection], labels: &[Arc<str>]) -> Vec<&'a Detection> {
+    let again = |one: &Detection| {
+        detections.iter().any(|other| {
+            other.score > one.score
+                && other.class != one.class
+                && are_alike(labels, one.class, other.class)
+                && one.bbox.iou(&other.bbox) > SAME_IOU
+        })
+    };
+    detections.iter().filter(|d| !again(d)).collect()
+}
+
 impl Live {
+    /// What it was taken for most; the first of equals.
+    fn class(&self) -> usize {
+        let votes = self.votes.iter().enumerate().rev();
+        votes.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class)
+    }
+
     fn as_track(&self, labels: &[Arc<str>]) -> Option<Track> {
         Some(Track {
             id: self.id,
-            class: labels.get(self.class)?.clone(),
+            class: labels.get(self.class())?.clone(),
             score: self.score,
             bbox: self.motion.bbox().clipped(),
             seen: self.seen_now,
@@ -199,82 +245,10 @@ impl Live {
     }
 }
 
-/// Constant velocity for centre x, centre y, width and height: four independent filters of position and speed. The
-/// noises are in box heights, as in SORT (Bewley et al., 2016).
-struct Motion {
-    axes: [Axis; 4],
-}
-
-#[derive(Clone, Copy)]
-struct Axis {
-    x: f32,
-    v: f32,
-    /// Covariance: position, position-speed, speed.
-    p: [f32; 3],
-}
-
-impl Motion {
-    fn new(b: BBox) -> Self {
-        let h2 = b.height().powi(2).max(1e-6);
-        let axis = |x| Axis {
-            x,
-            v: 0.0,
-            p: [0.01 * h2, 0.0, 1.0 * h2],
-        };
-        let c = b.centre();
-        Self {
-            axes: [axis(c.x), axis(c.y), axis(b.width()), axis(b.height())],
-        }
-    }
-
-    fn bbox(&self) -> BBox {
-        let [x, y, w, h] = self.axes.map(|a| a.x);
-        let (w, h) = (w.max(1e-4), h.max(1e-4));
-        BBox {
-            x1: x - w / 2.0,
-            y1: y - h / 2.0,
-            x2: x + w / 2.0,
-            y2: y + h / 2.0,
-        }
-    }
-
-    fn stop(&mut self) {
-        self.axes.iter_mut().for_each(|a| a.v = 0.0);
-    }
-
-    fn predict(&mut self, dt_s: f32) {
-        let h2 = self.axes[3].x.powi(2).max(1e-6);
-        for (i, a) in self.axes.iter_mut().enumerate() {
-            // Sizes change more slowly than places; speed fades, so that a lost track does not run away.
-            let accel = if i < 2 { 1.0 } else { 0.05 } * h2;
-            a.x += a.v * dt_s;
-            a.v *= (1.0 - 0.4 * dt_s).max(0.0);
-            let [p, c, s] = a.p;
-            a.p = [
-                p + 2.0 * dt_s * c + dt_s * dt_s * s + 0.002 * h2 * dt_s,
-                c + dt_s * s,
-                s + accel * dt_s,
-            ];
-        }
-    }
-
-    fn correct(&mut self, b: BBox) {
-        let noise = 0.003 * b.height().powi(2).max(1e-6);
-        let c = b.centre();
-        for (a, z) in self.axes.iter_mut().zip([c.x, c.y, b.width(), b.height()]) {
-            let [p, pv, s] = a.p;
-            let (k, kv) = (p / (p + noise), pv / (p + noise));
-            let off = z - a.x;
-            a.x += k * off;
-            a.v += kv * off;
-            a.p = [(1.0 - k) * p, (1.0 - k) * pv, s - kv * pv];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::BBox;
 
     const FRAME_NS: u64 = 200_000_000;
 
@@ -321,6 +295,36 @@ mod tests {
     fn a_runner_who_leaves_his_box_behind_at_each_frame_keeps_one_id() {
         let frames: Vec<_> = (0..10).map(|i| vec![at(0.05 + 0.08 * i as f32, 0.5, 0.8)]).collect();
         assert_eq!(ids(&run(&frames)), [1]);
+    }
+
+    #[test]
+    fn a_car_that_is_taken_for_a_truck_now_and_then_is_one_car() {
+        let labels: Vec<Arc<str>> = ["person", "car", "truck"].map(Arc::from).into();
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        let mut out = Vec::new();
+        for i in 0..10u64 {
+            let of = |class, score| Detection {
+                class,
+                ..at(0.1 + 0.02 * i as f32, 0.5, score)
+            };
+            // Both at once, then the one, then the other.
+            let seen = match i % 3 {
+                0 => vec![of(1, 0.8), of(2, 0.5)],
+                1 => vec![of(2, 0.6)],
+                _ => vec![of(1, 0.5)],
+            };
+            out.push(tracker.update(&seen, &labels, i * FRAME_NS));
+        }
+        assert_eq!(ids(&out), [1]);
+        assert!(out.iter().skip(2).all(|tracks| &*tracks[0].class == "car"));
+        // A person before it is a second object.
+        let both = [0, 1].map(|class| Detection {
+            class,
+            ..at(0.3, 0.5, 0.9)
+        });
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        tracker.update(&both, &labels, 0);
+        assert_eq!(tracker.update(&both, &labels, FRAME_NS).len(), 2);
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub fn persons(place: &Place) -> String {
 
 /// Four cars under a camera that looks straight down.
 pub fn cars(place: &Place) -> String {
-    let camera = "kinds = [\"line_crossing\"]\ndetect = [\"car\"]\n[[camera.line]]\nname = \"middle\"\nfrom = [0.0, 0.5]\n\
-                  to = [1.0, 0.5]\nanchor = \"centre\"\nclasses = [\"car\"]\n";
+    let camera = "kinds = [\"line_crossing\"]\ndetect = [\"car\", \"bus\", \"truck\"]\n[[camera.line]]\nname = \"middle\"\nfrom = [0.0, 0.5]\n\
+                  to = [1.0, 0.5]\nanchor = \"centre\"\nclasses = [\"car\", \"bus\", \"truck\"]\n";
     let way = |direction: &str| {
         if direction == "up" {
             "right_to_left"
@@ -41,7 +41,8 @@ pub fn cars(place: &Place) -> String {
     section(
         place,
         "Four cars, seen from straight above",
-        "A horizontal line at half of the height, to the right; up is right to left.",
+        "A horizontal line at half of the height, to the right; up is right to left. Vehicles of any sort count: from above the \
+         detector takes cars for trucks.",
         ("car-detection.mp4", camera),
         &truth,
     )
