@@ -6,7 +6,8 @@
 
 use std::f32::consts::SQRT_2;
 
-use crate::cells::{Cells, Colour, distance, follow, median, without_shift};
+use crate::cells::{Cells, Colour, follow, median, without_shift};
+use crate::picture_stats::LUMA;
 
 /// The background follows within so many seconds: half a minute after it has stopped, an object is a part of it.
 const FOLLOW_S: f32 = 10.0;
@@ -17,6 +18,9 @@ const LEAST: f32 = 4.5;
 const TIMES_NOISE: f32 = 12.0;
 const GREATEST_NOISE: f32 = 1.25;
 const NOISE_FOLLOWS_S: f32 = 5.0;
+/// Part of a difference in one colour that counts: codecs are rougher in colour than in brightness. Where one sends a whole
+/// picture after many differences, saturated places jump by up to six levels in one colour.
+const COLOUR_COUNTS: f32 = 0.6;
 /// One part in so many of all cells must change from one frame to the next for what moves in clips of actions.
 const ACTION_PART: usize = 450;
 
@@ -87,10 +91,19 @@ impl Motion {
     }
 }
 
-/// How far each cell is from what it was, in the colour that changed most, beyond what the whole picture has changed.
+/// How far each cell is from what it was, beyond what the whole picture has changed.
 fn differences(now: &[Colour], was: &[Colour]) -> Vec<f32> {
     let now = without_shift(now, was);
-    now.iter().zip(was).map(|(n, w)| distance(n, w)).collect()
+    now.iter().zip(was).map(|(n, w)| apart(n, w)).collect()
+}
+
+/// Levels of 255: in brightness, or by a part in the colour that differs most.
+fn apart(a: &Colour, b: &Colour) -> f32 {
+    let by = [0, 1, 2].map(|k| a[k] - b[k]);
+    let brightness: f32 = by.iter().zip(LUMA).map(|(d, part)| d * part).sum();
+    by.iter()
+        .map(|d| COLOUR_COUNTS * d.abs())
+        .fold(brightness.abs(), f32::max)
 }
 
 /// Whether two cells side by side or one above the other are over the threshold.

@@ -51,9 +51,12 @@ pub fn picture_stats(picture: &Picture) -> PictureStats {
     }
 }
 
+/// Parts of red, green and blue in brightness (ITU-R BT.601).
+pub const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
 /// Grey of one pixel (ITU-R BT.601), 0 to 255.
 pub fn luma(rgb: &[u8]) -> f32 {
-    0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2])
+    rgb.iter().zip(LUMA).map(|(v, part)| f32::from(*v) * part).sum()
 }
 
 /// How far a pixel is from grey.

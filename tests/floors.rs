@@ -36,6 +36,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 const SIBLINGS: &[(&str, &str, &str)] = &[
     ("draw", "colour", "what is drawn is drawn in a colour"),
     ("motion", "cells", "motion is a difference of cells"),
+    ("motion", "picture_stats", "brightness is weighed the same everywhere"),
     ("faces", "picture_stats", "a pixel's grey is the same everywhere"),
     ("denoise", "picture_stats", "a pixel's grey is the same everywhere"),
     ("behaviour", "fusion", "a finding's score is pooled from its evidence"),
