@@ -1,5 +1,6 @@
 //! Writes an MP4 of pictures and sound: H.264 and AAC.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use gst::prelude::*;
@@ -14,6 +15,7 @@ pub struct Mp4Writer {
     pipeline: gst::Pipeline,
     video: gst_app::AppSrc,
     audio: Option<gst_app::AppSrc>,
+    has_sound: Cell<bool>,
 }
 
 impl Mp4Writer {
@@ -66,7 +68,12 @@ impl Mp4Writer {
         pipeline
             .set_state(gst::State::Playing)
             .map_err(|e| setup(e.to_string()))?;
-        Ok(Self { pipeline, video, audio })
+        Ok(Self {
+            pipeline,
+            video,
+            audio,
+            has_sound: Cell::new(false),
+        })
     }
 
     /// # Errors
@@ -87,6 +94,7 @@ impl Mp4Writer {
     /// The encoder has failed.
     pub fn sound(&self, samples: &[f32], pts_ns: u64) -> Result<(), GstError> {
         let Some(audio) = &self.audio else { return Ok(()) };
+        self.has_sound.set(true);
         push(audio, samples.iter().flat_map(|s| s.to_le_bytes()).collect(), pts_ns)
     }
 
@@ -95,6 +103,10 @@ impl Mp4Writer {
     /// # Errors
     /// Something could not be encoded or written.
     pub fn finish(self) -> Result<(), GstError> {
+        if !self.has_sound.get() {
+            // A track that holds nothing has no time scale, and players refuse the file.
+            self.sound(&[0.0; SAMPLE_RATE_HZ as usize / 10], 0)?;
+        }
         let _ = self.video.end_of_stream();
         if let Some(audio) = &self.audio {
             let _ = audio.end_of_stream();
@@ -122,4 +134,33 @@ fn push(source: &gst_app::AppSrc, bytes: Vec<u8>, pts_ns: u64) -> Result<(), Gst
         .push_buffer(buffer)
         .map(|_| ())
         .map_err(|e| GstError::Setup(format!("the encoder stopped: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_without_sound_has_two_tracks_that_players_can_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("silent.mp4");
+        let writer = Mp4Writer::create(&path, 32, 32, 5, true).unwrap();
+        for i in 0..5u64 {
+            let picture = Picture {
+                width: 32,
+                height: 32,
+                rgb: vec![i as u8; 32 * 32 * 3],
+            };
+            writer.picture(&picture, i * 200_000_000).unwrap();
+        }
+        writer.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        // Media header boxes (ISO/IEC 14496-12): version and flags, two times, the time scale.
+        let scales: Vec<u32> = bytes
+            .windows(20)
+            .filter(|w| w.starts_with(b"mdhd"))
+            .map(|w| u32::from_be_bytes([w[16], w[17], w[18], w[19]]))
+            .collect();
+        assert!(scales.len() == 2 && scales.iter().all(|s| *s > 0), "{scales:?}");
+    }
 }
