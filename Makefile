@@ -35,7 +35,7 @@ test: media lint ## everything that proves the product
 	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --locked
 
 eval: ## recompute the cards' figures where WATCHFIRE_DATA names the data (MODEL=NAME: one model's)
-	$(CARGO) test --release --locked --test figures -- --include-ignored --nocapture
+	$(CARGO) test --release --locked --test figures --test scream -- --include-ignored --nocapture
 
 accuracy: media ## replay recordings with known truth where WATCHFIRE_DATA names them; writes docs/accuracy.md
 	WATCHFIRE_FOOTAGE=$(CURDIR)/.cache/media/vtest.avi $(CARGO) test --release --locked --test accuracy -- --ignored --nocapture

@@ -31,6 +31,8 @@ pub(super) struct LabelledFace {
     pub picture: Picture,
     /// The word with the most votes.
     pub label: String,
+    /// The voters agree: without single votes, a word that names an expression has more than half (Barsoum et al., 2016).
+    pub agreed: bool,
 }
 
 pub(super) enum Dataset {

@@ -25,6 +25,9 @@ const WORDS: [&str; 10] = [
     "NF",
 ];
 
+/// Of these words, those that name an expression.
+const NAMED: usize = 8;
+
 /// An array that says it is larger is not unpacked.
 const MAX_BYTES: u64 = 2 << 30;
 /// Faces are small pictures; each costs memory of its own.
@@ -51,7 +54,7 @@ pub(super) fn of_npz(path: &Path) -> anyhow::Result<Vec<LabelledFace>> {
     };
     let each = bytes.len() / n;
     let (height, width) = (shape[1] as u32, shape[2] as u32);
-    let face = |(pixels, label): (&[u8], &str)| LabelledFace {
+    let face = |(pixels, (label, agreed)): (&[u8], (&str, bool))| LabelledFace {
         picture: Picture {
             width,
             height,
@@ -62,6 +65,7 @@ pub(super) fn of_npz(path: &Path) -> anyhow::Result<Vec<LabelledFace>> {
             },
         },
         label: label.to_owned(),
+        agreed,
     };
     Ok(bytes.chunks_exact(each).zip(labels).map(face).collect())
 }
@@ -85,7 +89,8 @@ fn images(npz: &mut Npz) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     Ok((shape, bytes))
 }
 
-fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<&'static str>> {
+/// The word of each face, and whether its voters agree.
+fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>> {
     let [rows, columns] = votes.shape[..] else {
         bail!("`votes` has shape {:?}; [N, K] is read", votes.shape)
     };
@@ -97,10 +102,17 @@ fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<&'static str>> {
     );
     // The first of equals, as NumPy's argmax has it.
     let top = |row: &[i64]| (0..columns).rev().max_by_key(|k| row[*k]).unwrap_or(0);
-    Ok(votes.values.chunks_exact(columns).map(|row| WORDS[top(row)]).collect())
+    let agreed = |row: &[i64]| {
+        let kept = |v: &&i64| **v > 1;
+        let most = row.iter().take(NAMED).filter(kept).max().copied().unwrap_or(0);
+        2 * most > row.iter().filter(kept).sum::<i64>()
+    };
+    let rows = votes.values.chunks_exact(columns);
+    Ok(rows.map(|row| (WORDS[top(row)], agreed(row))).collect())
 }
 
-fn by_number(labels: &Array, n: usize) -> anyhow::Result<Vec<&'static str>> {
+/// One label a face: nobody disagrees.
+fn by_number(labels: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>> {
     ensure!(
         labels.shape == [n],
         "`labels` has shape {:?} beside {n} images",
@@ -110,7 +122,7 @@ fn by_number(labels: &Array, n: usize) -> anyhow::Result<Vec<&'static str>> {
         usize::try_from(*k)
             .ok()
             .and_then(|k| WORDS.get(k))
-            .copied()
+            .map(|word| (*word, true))
             .with_context(|| format!("`labels` holds {k}; 0 to {} are known", WORDS.len() - 1))
     };
     labels.values.iter().map(word).collect()
@@ -235,6 +247,8 @@ mod tests {
         let faces = of_npz(&path).unwrap();
         let labels: Vec<&str> = faces.iter().map(|f| f.label.as_str()).collect();
         assert_eq!(labels, ["happiness", "anger", "NF"]);
+        // Five of ten are no majority, and that there is no face names no expression.
+        assert_eq!(faces.iter().map(|f| f.agreed).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(faces[1].picture.rgb[..4], [5, 5, 5, 6]);
         let numbers: Vec<u8> = [6i32, 0, 2].iter().flat_map(|v| v.to_le_bytes()).collect();
         let path = npz(

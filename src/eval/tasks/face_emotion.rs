@@ -4,6 +4,7 @@ use anyhow::ensure;
 
 use crate::data::{BBox, Face, Picture, Point};
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::metrics::interval;
 use crate::eval::{Job, Outcome};
 use crate::faces::aligned;
 use crate::nn::FaceEmotion;
@@ -15,6 +16,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let model = FaceEmotion::load(&job.options.model, job.options.device, 0)?;
     let labels = job.manifest.labels.clone();
     let mut items = Vec::new();
+    let mut agreed = Vec::new();
     for batch in job.faces()?.chunks(BATCH) {
         let crops = batch
             .iter()
@@ -23,13 +25,23 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
         let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
         for (face, scores) in batch.iter().zip(model.classify(&crops)?) {
             predict(job, &items.len().into(), &scores)?;
-            items.push(Scored {
-                truth: word(&labels, &face.label),
-                scores,
-            });
+            let truth = word(&labels, &face.label);
+            if let Some(truth) = truth.filter(|_| face.agreed) {
+                let right = scores.iter().all(|s| *s <= scores[truth]);
+                agreed.push(f64::from(u8::from(right)));
+            }
+            items.push(Scored { truth, scores });
         }
     }
-    outcome(job, Decision::Likeliest, &items)
+    let mut outcome = outcome(job, Decision::Likeliest, &items)?;
+    if !agreed.is_empty() {
+        // The figure of the FER+ paper.
+        let mean = |chosen: &[usize]| chosen.iter().map(|i| agreed[*i]).sum::<f64>() / chosen.len() as f64;
+        let all: Vec<usize> = (0..agreed.len()).collect();
+        outcome.metric("majority_accuracy", mean(&all), interval(agreed.len(), mean));
+        outcome.metrics.insert("majority_items".into(), agreed.len() as f64);
+    }
+    Ok(outcome)
 }
 
 /// The whole picture as a crop: its face is upright and fills it, as in the training data.
