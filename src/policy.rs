@@ -212,8 +212,7 @@ impl AlertLife {
                 open.raise(Severity::Critical);
             }
             if !open.told {
-                if self.budget.allows(key.kind, key.zone.as_ref(), limit, now_ns) {
-                    self.budget.spend(key.kind, key.zone.as_ref(), now_ns);
+                if self.budget.spend(key.kind, key.zone.as_ref(), limit, now_ns) {
                     out.push(open.start(now_ns));
                     over.push(key.summary_of());
                 }
@@ -273,9 +272,8 @@ impl AlertLife {
         if self.is_quiet(&one, policy, finding) {
             return Vec::new();
         }
-        let (kind, zone) = (finding.kind, finding.zone.as_ref());
-        if self.budget.allows(kind, zone, policy.max_per_hour, now_ns) {
-            self.budget.spend(kind, zone, now_ns);
+        let (zone, limit) = (finding.zone.as_ref(), policy.max_per_hour);
+        if self.budget.spend(finding.kind, zone, limit, now_ns) {
             let ended = self.end(&all, EndReason::Cleared, now_ns, utc_offset_ns);
             let started = self.open(one, finding, severity, utc_offset_ns).start(now_ns);
             return ended.into_iter().chain([started]).collect();

@@ -24,14 +24,14 @@ struct Played {
     alerts: Vec<(String, i64)>,
 }
 
-/// Plays every file with everything awake and with `motion`, and tells CPU-seconds of both and how their alerts compare. Returns
-/// whether all files could be read and all alerts are the same.
+/// Plays every file with everything awake and with `motion`, and tells CPU-seconds of both and how their alerts compare.
+/// Returns whether all files could be read and all alerts are the same.
 ///
 /// # Errors
 /// The models cannot be loaded.
 pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
     println!(
-        "{:40} {:>7} {:>17} {:>17} {:>6} {:>14}  alerts",
+        "{:40} {:>7} {:>19} {:>19} {:>6} {:>14}  alerts",
         "", "seconds", "CPU-s, awake", "CPU-s, motion", "saved", "windows gated"
     );
     let (mut well, mut all) = (true, [0.0, 0.0]);
@@ -51,7 +51,7 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
         let costs = [total(&awake), total(&motion)];
         all = [all[0] + costs[0], all[1] + costs[1]];
         println!(
-            "{name:40} {:7.1} {:>17} {:>17} {:5.0}% {:>14}  {} of {} the same",
+            "{name:40} {:7.1} {:>19} {:>19} {:5.0}% {:>14}  {} of {} the same",
             awake.seconds,
             parts(&awake),
             parts(&motion),
@@ -69,7 +69,7 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
         }
     }
     println!(
-        "{:40} {:7} {:17.1} {:17.1} {:5.0}%",
+        "{:40} {:7} {:19.1} {:19.1} {:5.0}%",
         "all",
         "",
         all[0],

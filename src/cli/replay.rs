@@ -51,8 +51,8 @@ pub struct Args {
     /// Starts the report anew, whatever job the file at hand is of.
     #[arg(long, requires = "report")]
     fresh: bool,
-    /// Plays every file twice, with `gating` "always" and "motion", and tells the CPU-seconds of both and whether their
-    /// alerts are the same. Exit status 1 where they are not.
+    /// Plays every file twice, with everything awake and with `gating` "motion", and tells the CPU-seconds of both and
+    /// whether their alerts are the same. Exit status 1 where they are not.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
     gating: bool,
     /// The time of a file's first frame.

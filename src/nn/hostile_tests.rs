@@ -1,13 +1,12 @@
 //! Model folders that lie: a clear error, never a panic.
 
-use sha2::{Digest, Sha256};
-
+use super::manifest::sha256;
 use super::{Checked, DeviceChoice, ModelError, shipped};
 
 /// The sound model's folder with other weights, whose sha256 its manifest rightly tells.
 fn with_weights(bytes: &[u8]) -> Result<Checked, ModelError> {
     let dir = tempfile::tempdir().unwrap();
-    let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let sha256 = sha256(bytes);
     let manifest: String = std::fs::read_to_string(shipped("sound").join("model.toml"))
         .unwrap()
         .lines()

@@ -9,9 +9,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
-use sha2::{Digest, Sha256};
 
 use super::arch::yolox::{Config, conv_names};
+use super::manifest::sha256;
 use super::{Detector, DeviceChoice, ModelError};
 
 /// Shape and values by name.
@@ -71,11 +71,12 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     let whole = |(shape, values): &(Vec<usize>, Vec<f32>)| {
         shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) == Some(values.len())
     };
-    if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !whole(tensor)) {
-        return Err(fail(
-            source,
-            format!("tensor {name} holds less or more than its shape says"),
-        ));
+    if let Some((name, (shape, values))) = tensors.iter().find(|(_, tensor)| !whole(tensor)) {
+        let why = format!(
+            "tensor {name} says it has shape {shape:?} but holds {} values",
+            values.len()
+        );
+        return Err(fail(source, why));
     }
     let head = tensors.get("head.cls_preds.0.weight");
     let classes = head.and_then(|(shape, _)| shape.first().copied()).unwrap_or(0);
@@ -85,7 +86,6 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     }
 
     let weights = serialise(&tensors).map_err(|why| fail(source, why))?;
-    let sha256 = |bytes: &[u8]| -> String { Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect() };
     let files = [
         (
             "model.toml",

@@ -222,6 +222,7 @@ impl Manifest {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// In hexadecimal digits, as manifests have it.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

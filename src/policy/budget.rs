@@ -25,8 +25,12 @@ impl Budget {
         per_hour == 0 || told.len() < per_hour as usize
     }
 
-    /// One is told.
-    pub fn spend(&mut self, kind: Kind, zone: Option<&Arc<str>>, now_ns: u64) {
-        self.told_ns.entry((kind, zone.cloned())).or_default().push_back(now_ns);
+    /// Whether one more may be told, which is then counted.
+    pub fn spend(&mut self, kind: Kind, zone: Option<&Arc<str>>, per_hour: u32, now_ns: u64) -> bool {
+        let may = self.allows(kind, zone, per_hour, now_ns);
+        if may {
+            self.told_ns.entry((kind, zone.cloned())).or_default().push_back(now_ns);
+        }
+        may
     }
 }
