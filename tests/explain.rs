@@ -120,7 +120,7 @@ fn what_is_no_alert_is_named() {
 }
 
 #[test]
-fn a_stored_alert_is_found_by_its_id() {
+fn a_stored_alert_is_found_by_its_id_with_its_life() {
     use watchfire::store::{Message, Store, StoreOptions};
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
@@ -132,18 +132,25 @@ fn a_stored_alert_is_found_by_its_id() {
         outbox_max_age: day,
     })
     .unwrap();
-    let message = Message {
+    let message = |(seq, phase): (u32, &str)| Message {
         alert_id: "01HZZZZZZZZZZZZZZZZZZZZZZZ".into(),
         camera: "yard".into(),
         kind: "gunshot".into(),
-        phase: "start".into(),
+        phase: phase.into(),
         started_utc_ms: 5_000,
         topic: "t".into(),
-        payload: alert(0, "start"),
+        payload: alert(seq, phase),
     };
-    store.commit(&[message], 5_000).unwrap();
+    let life = [(0, "start"), (1, "update"), (2, "end")].map(message);
+    store.commit(&life, 5_000).unwrap();
     let output = watchfire(&["explain", "01HZZZZZZZZZZZZZZZZZZZZZZZ", "--config", &config], "");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("camera yard of gatehouse on edge-1"), "{told}");
+    for words in [
+        "camera yard of gatehouse on edge-1",
+        "updated: score 0.90",
+        "messages: 3",
+    ] {
+        assert!(told.contains(words), "{words:?} is missing in\n{told}");
+    }
 }

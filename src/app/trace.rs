@@ -57,10 +57,12 @@ pub struct Trace {
     pub start_utc_ns: Option<i64>,
 }
 
-/// The learned fusion's word on a fight.
-const TOGETHER: &str = "fight together";
+/// The learned fusion's word on a fight, before nearness and the camera's own prior.
+const TOGETHER: &str = "fight by picture and sound";
 const SCORES: (f64, f64) = (0.0, 1.0);
 const LEVELS_DBFS: (f64, f64) = (-90.0, 0.0);
+/// A person who walks by changes a few cells in a hundred; more than the greatest is drawn as that.
+const MOVING_PERCENT: (f64, f64) = (0.0, 25.0);
 
 impl Trace {
     pub fn new(camera: &CameraConfig) -> Self {
@@ -76,10 +78,15 @@ impl Trace {
             lane.thresholds.insert(rule.kind.to_string(), f64::from(rule.threshold));
         }
         if let Some(fight) = &camera.behaviour.fight {
-            for (name, label) in [("action", Kind::Fight.as_str()), ("fusion", TOGETHER)] {
+            for name in ["action", "fusion"] {
                 let lane = trace.lane(name, SCORES, "score");
-                lane.thresholds.insert(label.to_owned(), f64::from(fight.threshold));
+                let label = Kind::Fight.to_string();
+                lane.thresholds.insert(label, f64::from(fight.threshold));
             }
+        }
+        for mood in &camera.behaviour.moods {
+            let lane = trace.lane("fusion", SCORES, "score");
+            lane.thresholds.insert(mood.kind.to_string(), f64::from(mood.threshold));
         }
         trace
     }
@@ -93,7 +100,16 @@ impl Trace {
             self.hear(verdict, seconds);
             self.act(verdict, seconds);
             self.fuse(verdict, seconds);
-            self.feel(verdict, seconds(window.end_ns));
+            let end_s = seconds(window.end_ns);
+            for (kind, score) in &verdict.judged {
+                let lane = self.lane("fusion", SCORES, "score");
+                lane.point(kind.as_str(), end_s, *score);
+            }
+            self.feel(verdict, end_s);
+            if let Some(part) = verdict.moving {
+                let lane = self.lane("motion", MOVING_PERCENT, "% of the picture");
+                lane.point("moving", end_s, 100.0 * part);
+            }
             for finding in &verdict.findings {
                 self.findings.push(Mark {
                     at_s: seconds(finding.at_ns),
@@ -228,12 +244,12 @@ mod tests {
 
     use super::*;
     use crate::data::{
-        ActionReport, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Snapshots, Status, Window,
+        ActionReport, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Status, Window,
     };
     use crate::fusion::{Blend, LogOdds};
 
     #[test]
-    fn clip_model_fusion_and_emotion_have_a_lane_each() {
+    fn clip_model_fusion_emotion_and_motion_have_a_lane_each() {
         let window = Window {
             camera: CameraId::new("yard"),
             seq: 0,
@@ -266,18 +282,19 @@ mod tests {
         };
         let face = Some(vec![("neutral".into(), 0.25), ("anger".into(), 0.75)]);
         let verdict = Verdict {
-            camera: window.camera.clone(),
-            window: Some(Arc::new(window)),
             reports,
-            findings: vec![],
-            alerts: vec![],
-            snapshots: Snapshots::Off,
-            learned: None,
             emotion: Some(Emotion {
                 face,
                 ..Emotion::default()
             }),
             blend: Some(Blend::new(odds, &"av@1".into(), &"fight".into(), 0, 0)),
+            judged: vec![(Kind::Aggression, 0.625)],
+            moving: Some(0.125),
+            ..Verdict::bare(window.camera.clone())
+        };
+        let verdict = Verdict {
+            window: Some(Arc::new(window)),
+            ..verdict
         };
         let mut trace = Trace::default();
         trace.take(&verdict);
@@ -289,6 +306,8 @@ mod tests {
         assert_eq!(last("action", "no_fight"), None);
         assert_eq!(last("face", "anger"), Some((0.5, 0.75)));
         assert_eq!(last("face", "neutral"), None);
+        assert_eq!(last("fusion", "aggression"), Some((0.5, 0.625)));
+        assert_eq!(last("motion", "moving"), Some((0.5, 12.5)));
         let near = |label, expected: f64| (last("fusion", label).unwrap().1 - expected).abs() < 1e-3;
         assert!(near(TOGETHER, 0.881) && near("fight by video alone", 0.731) && near("fight by audio alone", 0.622));
     }

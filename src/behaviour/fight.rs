@@ -39,6 +39,8 @@ const HEARD: f32 = 0.5;
 pub(super) struct Fight {
     options: FightOptions,
     run: Option<Run>,
+    /// The score of the window at hand, a finding or not.
+    pub judged: Option<f32>,
 }
 
 /// Windows in a row over the threshold.
@@ -59,7 +61,11 @@ pub(super) struct Scene<'a> {
 
 impl Fight {
     pub fn new(options: FightOptions) -> Self {
-        Self { options, run: None }
+        Self {
+            options,
+            run: None,
+            judged: None,
+        }
     }
 
     pub fn reset(&mut self) {
@@ -77,6 +83,7 @@ impl Fight {
             tracks = found;
         }
         let score = pool(prior, &evidence);
+        self.judged = Some(score);
         let end_ns = scene.acted.end_ns;
         if score < self.options.threshold {
             self.run = None;

@@ -331,6 +331,16 @@ impl Behaviour {
             .collect()
     }
 
+    /// How sure the kinds are that weigh several senses, whether that was a finding or not. Empties itself.
+    pub fn judged(&mut self) -> Vec<(Kind, f32)> {
+        let moods = self.moods.iter_mut().map(|rule| (rule.kind(), rule.judged.take()));
+        let fight = self.fight.iter_mut().map(|rule| (Kind::Fight, rule.judged.take()));
+        moods
+            .chain(fight)
+            .filter_map(|(kind, score)| Some((kind, score?)))
+            .collect()
+    }
+
     /// The stream was interrupted: tracks are new, but what stood still still stands there.
     pub fn reset(&mut self) {
         self.still.forget_tracks();

@@ -88,6 +88,8 @@ pub(super) struct MoodWatch {
     /// Persons of the last frame in which there were any, and when.
     persons: (Vec<AlertTrack>, u64),
     stretch: Option<Stretch>,
+    /// The score of the window at hand, a finding or not.
+    pub judged: Option<f32>,
 }
 
 struct Stretch {
@@ -113,7 +115,12 @@ impl MoodWatch {
             scream: None,
             persons: (Vec::new(), 0),
             stretch: None,
+            judged: None,
         }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.rule.kind
     }
 
     /// The stream was interrupted; how loud it is here is still true.
@@ -188,6 +195,7 @@ impl MoodWatch {
 
     fn judge(&mut self, evidence: Vec<Evidence>, now_ns: u64) -> Option<Finding> {
         let score = pool(self.rule.prior, &evidence);
+        self.judged = Some(score);
         let least = self.rule.threshold - if self.stretch.is_some() { HYSTERESIS } else { 0.0 };
         if score < least {
             self.stretch = None;

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let path = path.or_else(|| args.alert_id.is_some().then(|| CONFIG.into()));
     let config = path.map(|path| load(&path)).transpose()?;
     let messages = match (&args.alert_id, &config) {
-        (Some(id), Some(config)) => vec![stored(id, config)?],
+        (Some(id), Some(config)) => stored(id, config)?,
         _ => from_stdin()?,
     };
     for (i, life) in lives(messages).iter().enumerate() {
@@ -53,15 +53,17 @@ fn load(path: &std::path::Path) -> anyhow::Result<Config> {
     loaded.map(|l| l.config).map_err(|errors| anyhow!("{}", errors[0]))
 }
 
-fn stored(id: &str, config: &Config) -> anyhow::Result<AlertPayload> {
-    let store = Store::open(&config.store)?;
-    let payload = store.event(id)?.with_context(|| {
-        format!(
-            "the store in {} has no alert {id}; `watchfire events` lists those that it has",
-            config.store.dir.display()
-        )
-    })?;
-    serde_json::from_str(&payload).with_context(|| format!("the stored alert {id}"))
+fn stored(id: &str, config: &Config) -> anyhow::Result<Vec<AlertPayload>> {
+    let life = Store::open(&config.store)?.life(id)?;
+    ensure!(
+        !life.is_empty(),
+        "the store in {} has no alert {id}; `watchfire events` lists those that it has",
+        config.store.dir.display()
+    );
+    let messages = life.iter().map(|payload| serde_json::from_str(payload));
+    messages
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("the stored alert {id}"))
 }
 
 fn from_stdin() -> anyhow::Result<Vec<AlertPayload>> {

@@ -8,7 +8,7 @@ use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
-    ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Report, Reports, Snapshots, Status,
+    ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Kind, Report, Reports, Snapshots, Status,
     VisionReport, Window,
 };
 use crate::error::StageError;
@@ -55,9 +55,30 @@ pub struct Verdict {
     pub emotion: Option<Emotion>,
     /// What the learned fusion made of the window's clip, whether that was a finding or not.
     pub blend: Option<Blend>,
+    /// How sure the kinds are that weigh several senses, whether that was a finding or not.
+    pub judged: Vec<(Kind, f32)>,
+    /// Part of the picture that moves, 0 to 1, where it was measured.
+    pub moving: Option<f32>,
 }
 
 impl Verdict {
+    /// One that says nothing.
+    pub fn bare(camera: CameraId) -> Self {
+        Self {
+            camera,
+            window: None,
+            reports: Reports::default(),
+            findings: Vec::new(),
+            alerts: Vec::new(),
+            snapshots: Snapshots::Off,
+            learned: None,
+            emotion: None,
+            blend: None,
+            judged: Vec::new(),
+            moving: None,
+        }
+    }
+
     /// A branch could not compute the window.
     pub fn has_failed(&self) -> bool {
         self.reports.iter().any(|r| r.status == Status::Failed)
@@ -162,15 +183,10 @@ impl Fuse {
             // The end of a recording is waited for, also where nothing was open.
             if !alerts.is_empty() || learned.is_some() || emotion.is_some() || reason == EndReason::Eof {
                 out.push(Verdict {
-                    camera: camera.clone(),
-                    window: None,
-                    reports: Reports::default(),
-                    findings: Vec::new(),
                     alerts,
-                    snapshots: Snapshots::Off,
                     learned,
                     emotion,
-                    blend: None,
+                    ..Verdict::bare(camera.clone())
                 });
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
@@ -199,15 +215,10 @@ impl Fuse {
                 reports.put(Report::bare(camera.clone(), window.seq, *branch, Status::Failed));
             }
             self.owed.push(Verdict {
-                camera: camera.clone(),
                 reports,
                 window: Some(window),
-                findings: Vec::new(),
-                alerts: Vec::new(),
-                snapshots: Snapshots::Off,
-                learned: None,
                 emotion: mind.profile.emotion.then(Emotion::default),
-                blend: None,
+                ..Verdict::bare(camera.clone())
             });
         }
     }
@@ -303,6 +314,8 @@ impl CameraMind {
             learned,
             emotion,
             blend: blended,
+            judged: self.behaviour.judged(),
+            moving: job.moving,
         }
     }
 }

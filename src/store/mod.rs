@@ -59,11 +59,17 @@ pub struct Store {
     options: StoreOptions,
 }
 
+/// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
+const UPDATES_KEPT: i64 = 100;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event (
     id TEXT PRIMARY KEY, camera TEXT NOT NULL, kind TEXT NOT NULL, started_ms INTEGER NOT NULL,
     open INTEGER NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS event_started ON event (started_ms);
+CREATE TABLE IF NOT EXISTS message (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, phase TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS message_of ON message (id);
 CREATE TABLE IF NOT EXISTS outbox (
     row INTEGER PRIMARY KEY AUTOINCREMENT, phase TEXT NOT NULL, topic TEXT NOT NULL, payload TEXT NOT NULL,
     since_ms INTEGER NOT NULL);
@@ -131,6 +137,15 @@ impl Store {
                     m.topic,
                     m.payload
                 ],
+            )?;
+            transaction.execute(
+                "INSERT INTO message (id, phase, payload) VALUES (?1, ?2, ?3)",
+                params![m.alert_id, m.phase, m.payload],
+            )?;
+            transaction.execute(
+                "DELETE FROM message WHERE row IN (SELECT row FROM message WHERE id = ?1 AND phase = 'update'
+                 ORDER BY row DESC LIMIT -1 OFFSET ?2)",
+                params![m.alert_id, UPDATES_KEPT],
             )?;
             transaction.execute(
                 "INSERT INTO outbox (phase, topic, payload, since_ms) VALUES (?1, ?2, ?3, ?4)",
@@ -221,9 +236,13 @@ impl Store {
     /// Removes events and snapshots that are older than `keep_for`.
     pub fn expire(&self, now_utc_ms: i64) -> Result<(), StoreError> {
         let oldest_ms = now_utc_ms - self.options.keep_for.as_millis() as i64;
-        self.db
-            .execute("DELETE FROM event WHERE started_ms < ?1 AND open = 0", [oldest_ms])
-            .map_err(|e| self.fail(e))?;
+        let over = "started_ms < ?1 AND open = 0";
+        let messages = format!("DELETE FROM message WHERE id IN (SELECT id FROM event WHERE {over})");
+        let removed = self
+            .db
+            .execute(&messages, [oldest_ms])
+            .and_then(|_| self.db.execute(&format!("DELETE FROM event WHERE {over}"), [oldest_ms]));
+        removed.map_err(|e| self.fail(e))?;
         snapshot::expire(&self.options.dir.join("snapshots"), self.options.keep_for);
         Ok(())
     }
@@ -253,13 +272,21 @@ impl Store {
         query().map_err(|e| self.fail(e))
     }
 
-    /// The event with this id.
-    pub fn event(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let row = self
-            .db
-            .query_row("SELECT payload FROM event WHERE id = ?1", [id], |r| r.get(0))
-            .optional();
-        row.map_err(|e| self.fail(e))
+    /// The messages of this alert, oldest first; none: the store does not know it. Of one that an older version stored
+    /// only the last is there.
+    pub fn life(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        let query = || -> rusqlite::Result<Vec<String>> {
+            let mut messages = self
+                .db
+                .prepare("SELECT payload FROM message WHERE id = ?1 ORDER BY row")?;
+            let life: Vec<String> = messages.query_map([id], |r| r.get(0))?.collect::<Result<_, _>>()?;
+            if !life.is_empty() {
+                return Ok(life);
+            }
+            let mut last = self.db.prepare("SELECT payload FROM event WHERE id = ?1")?;
+            last.query_map([id], |r| r.get(0))?.collect()
+        };
+        query().map_err(|e| self.fail(e))
     }
 
     /// Keeps what a camera's behaviour has learned.
@@ -327,6 +354,36 @@ mod tests {
         again.acknowledge(again.waiting(0, 1).unwrap()[0].row).unwrap();
         assert_eq!(payloads(&again), ["b start"]);
         assert_eq!(again.events(0, Some("yard"), None).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_alerts_life_is_kept_as_long_as_its_event_with_its_start_and_newest_updates() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut s = store(dir.path(), 1000);
+        s.commit(&[message("a", "start"), message("b", "start")], 1000).unwrap();
+        let updates = (0..UPDATES_KEPT + 5).map(|n| Message {
+            payload: format!("a update {n}"),
+            ..message("a", "update")
+        });
+        s.commit(&updates.collect::<Vec<_>>(), 1000).unwrap();
+        s.commit(&[message("a", "end")], 1000).unwrap();
+        let life = s.life("a").unwrap();
+        assert_eq!((life.len() as i64, life[0].as_str()), (UPDATES_KEPT + 2, "a start"));
+        assert_eq!(
+            (life[1].as_str(), life[life.len() - 1].as_str()),
+            ("a update 5", "a end")
+        );
+        // An older version kept the last message only.
+        s.db.execute("DELETE FROM message WHERE id = 'b'", []).unwrap();
+        assert_eq!(s.life("b").unwrap(), ["b start"]);
+        assert_eq!(s.life("nobody").unwrap(), Vec::<String>::new());
+        s.expire(2000 + 3_600_000).unwrap();
+        assert_eq!(s.life("a").unwrap(), Vec::<String>::new());
+        assert_eq!(s.life("b").unwrap(), ["b start"], "it is open");
+        let left: i64 =
+            s.db.query_row("SELECT COUNT(*) FROM message", [], |r| r.get(0))
+                .unwrap();
+        assert_eq!(left, 0);
     }
 
     #[test]
