@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use crate::Place;
+use crate::rates::{an_hour, share};
 use crate::run::{Alert, known, replay, rows};
-use crate::{Place, share};
 
 /// Kinds that nothing in these clips should raise.
 const NEVER: [&str; 6] = ["gunshot", "explosion", "glass_break", "siren", "wrong_way", "tamper"];
@@ -16,13 +17,16 @@ pub fn falls(place: &Place) -> String {
     let mut kinds = known(place, &NEVER);
     kinds.push("fall".into());
     out += "| clip | what | alert | seconds after the fall began | score |\n|---|---|---|---|---|\n";
-    let (mut hits, mut falls, mut false_ones, mut daily, mut seconds, mut others) = (0, 0, 0, 0, 0.0, 0);
+    let (mut hits, mut falls, mut false_ones, mut daily) = (0, 0, 0, 0);
+    let (mut seconds, mut daily_s, mut others) = (0.0, 0.0, Vec::new());
     for row in rows(&place.data.join("falls/labels.csv")) {
         let alerts = replay(place, &place.data.join("falls").join(&row["file"]), None, &kinds);
         let fall: Option<&Alert> = alerts.iter().find(|a| a.kind == "fall");
-        others += alerts.iter().filter(|a| a.kind != "fall").count();
-        seconds += row["seconds"].parse::<f64>().unwrap();
+        let lasts = row["seconds"].parse::<f64>().unwrap();
         let is_fall = row["label"] == "fall";
+        others.extend(strange(&alerts, "fall", &row["file"]));
+        seconds += lasts;
+        daily_s += if is_fall { 0.0 } else { lasts };
         (falls, daily) = (falls + usize::from(is_fall), daily + usize::from(!is_fall));
         hits += usize::from(is_fall && fall.is_some());
         false_ones += usize::from(!is_fall && fall.is_some());
@@ -39,10 +43,12 @@ pub fn falls(place: &Place) -> String {
     }
     let _ = writeln!(
         out,
-        "\nFalls found: {}. Daily-life clips with a false one: {}. Alerts of other kinds that are not there: {others} in \
-         {seconds:.0} s.",
+        "\nFalls found: {}. Daily-life clips with a false one: {}; false falls {}. Alerts of other kinds that are not there: {}{}.",
         share(hits, falls),
-        share(false_ones, daily)
+        share(false_ones, daily),
+        an_hour(false_ones, daily_s),
+        an_hour(others.len(), seconds),
+        named(&others)
     );
     out
 }
@@ -54,17 +60,20 @@ pub fn fights(place: &Place) -> String {
     }
     let mut kinds = known(place, &NEVER);
     kinds.push("fight".into());
-    let (mut right, mut n, mut hits, mut fights, mut others, mut seconds) = ([0, 0], [0, 0], 0, 0, 0, 0.0);
-    let (mut missed, mut wrong, mut delays) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut right, mut n, mut hits, mut fights) = ([0, 0], [0, 0], 0, 0);
+    let (mut seconds, mut quiet_s) = (0.0, 0.0);
+    let (mut missed, mut wrong, mut others, mut delays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in rows(&place.data.join("fights/labels.csv"))
         .into_iter()
         .filter(|r| r["split"] == "val")
     {
         let alerts = replay(place, &place.data.join("fights").join(&row["file"]), None, &kinds);
         let found = alerts.iter().find(|a| a.kind == "fight");
-        others += alerts.iter().filter(|a| a.kind != "fight").count();
-        seconds += row["seconds"].parse::<f64>().unwrap();
+        let lasts = row["seconds"].parse::<f64>().unwrap();
         let truth = row["label"] == "fight";
+        others.extend(strange(&alerts, "fight", &row["file"]));
+        seconds += lasts;
+        quiet_s += if truth { 0.0 } else { lasts };
         let heard = row["mean_volume_dB"].parse::<f64>().is_ok_and(|v| v > -60.0);
         n[usize::from(heard)] += 1;
         right[usize::from(heard)] += usize::from(truth == found.is_some());
@@ -87,12 +96,15 @@ pub fn fights(place: &Place) -> String {
     let _ = writeln!(
         out,
         "An alert of kind `fight` within the clip counts as fight.\n\n| | |\n|---|---|\n| right | {} |\n| right, clips with real sound | {} |\n\
-         | fights found | {} |\n| false among the others | {} |\n| into the clip when half of them were told | {half} |\n\
-         | alerts of kinds that are not there | {others} in {seconds:.0} s |\n\nMissed: {}. False: {}.",
+         | fights found | {} |\n| false among the others | {} |\n| false ones, of such clips one after the other | {} |\n| into the clip when half of them were told | {half} |\n\
+         | alerts of kinds that are not there | {}{} |\n\nMissed: {}. False: {}.",
         share(right[0] + right[1], all),
         share(right[1], n[1]),
         share(hits, fights),
         share(wrong.len(), all - fights),
+        an_hour(wrong.len(), quiet_s),
+        an_hour(others.len(), seconds),
+        named(&others),
         listed(&missed),
         listed(&wrong)
     );
@@ -104,5 +116,20 @@ fn listed(names: &[String]) -> String {
         "none".into()
     } else {
         names.join(", ")
+    }
+}
+
+/// The alerts of other kinds than the clip is about: kind, score and file.
+fn strange(alerts: &[Alert], kind: &str, file: &str) -> Vec<String> {
+    let others = alerts.iter().filter(|a| a.kind != kind);
+    others.map(|a| format!("{} {:.2} in {file}", a.kind, a.score)).collect()
+}
+
+/// In brackets, where there are any.
+fn named(what: &[String]) -> String {
+    if what.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", what.join(", "))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use crate::Place;
+use crate::rates::{an_hour, share};
 use crate::run::{Alert, replay, rows};
-use crate::{Place, share};
 
 /// Six people come in at the bottom, stand at a table and leave to the right.
 pub fn persons(place: &Place) -> String {
@@ -99,13 +100,12 @@ fn section(place: &Place, title: &str, what: &str, (video, camera): (&str, &str)
             None => writeln!(out, "| {:.1} s | {} | missed | |", crossing.at_s, crossing.direction),
         };
     }
-    let hours = truth.first().map_or(1.0, |c| c.seconds) / 3600.0;
+    let seconds = truth.first().map_or(1.0, |c| c.seconds);
     let _ = writeln!(
         out,
-        "\nFound with the right direction: {}. Alerts in all: {alerts}; false ones: {} ({:.0} an hour).",
+        "\nFound with the right direction: {}. Alerts in all: {alerts}; false ones: {}.",
         share(hits, truth.len()),
-        found.len(),
-        found.len() as f64 / hours
+        an_hour(found.len(), seconds)
     );
     out
 }

@@ -3,6 +3,7 @@
 mod clips;
 mod crossings;
 mod quiet;
+mod rates;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -48,21 +49,8 @@ fn document(sections: &[String], path: &Path) -> String {
     format!(
         "# Accuracy on recordings\n\nWritten by `make accuracy` (all but the last part), which plays recordings with hand-marked truth \
          through `watchfire replay`: the daemon's graph, models and rules, with the default thresholds. Intervals are 95 % \
-         (Wilson). The sets are small and some of their footage resembles what the models were trained on; the cards say \
+         (Wilson's for shares, Garwood's for rates, as if alarms came independently). The sets are small and some of their footage resembles what the models were trained on; the cards say \
          which. Recordings are not part of this repository.\n\n{}\n{notes}\n",
         sections.join("\n")
     )
-}
-
-/// `7 of 9 (0.78; 0.45 to 0.94)`
-pub fn share(hits: usize, n: usize) -> String {
-    if n == 0 {
-        return "none".into();
-    }
-    let (z, count, p) = (1.96_f64, n as f64, hits as f64 / n as f64);
-    let centre = p + z * z / (2.0 * count);
-    let half = z * (p * (1.0 - p) / count + z * z / (4.0 * count * count)).sqrt();
-    let scale = 1.0 + z * z / count;
-    let (low, high) = ((centre - half) / scale, (centre + half) / scale);
-    format!("{hits} of {n} ({p:.2}; {low:.2} to {high:.2})")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::Place;
+use crate::rates::an_hour;
 use crate::run::{known, replay};
 
 /// `vtest.avi`: 79.5 s of people walking, without sound.
@@ -45,8 +46,8 @@ pub fn street(place: &Place) -> String {
     }
     let _ = writeln!(
         out,
-        "\nFalse alarms (running, fall, wrong_way, fight, left_or_taken, tamper): {false_ones}, {:.0} an hour.",
-        false_ones as f64 * 3600.0 / 79.5
+        "\nFalse alarms (running, fall, wrong_way, fight, left_or_taken, tamper): {}.",
+        an_hour(false_ones, 79.5)
     );
     out
 }

@@ -20,9 +20,10 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
+import face_fpn  # noqa: E402
 import face_pictures  # noqa: E402
 import held_out  # noqa: E402
-from face_fpn import FaceFpn, cells, decode, pictures  # noqa: E402
+from face_fpn import cells, decode, pictures  # noqa: E402
 from face_teacher import overlap  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "face/model.toml"
@@ -157,9 +158,7 @@ def main():
     parser.add_argument("--export", help="a folder")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = FaceFpn()
-    model.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()}, strict=False)
-    model.eval()
+    model = face_fpn.of(load_file(args.weights)).eval()
     items = face_pictures.load(args.data, args.cache)
     held = [p for p in items if p["val"]]
     for p in held if args.export else []:

@@ -47,6 +47,15 @@ class FaceFpn(nn.Module):
         return torch.cat(out, 2).transpose(1, 2)
 
 
+def of(state):
+    """The network that these weights belong to, holding them in f32."""
+    model = FaceFpn([len(state[f"{block}.conv.weight"]) for block in ("stem.0", "stem.1", "down.0")])
+    missing, extra = model.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    if extra or any(not k.endswith("num_batches_tracked") for k in missing):
+        raise SystemExit("these are no weights of this network")
+    return model
+
+
 def cells(height, width):
     """[cells, 3]: middle x and y in pixels, stride."""
     parts = []

@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
+import face_fpn  # noqa: E402
 import face_pictures  # noqa: E402
 from evaluate import compared, detect, figures, threshold_of  # noqa: E402
 from face_augment import Crops  # noqa: E402
-from face_fpn import FaceFpn, cells, pictures  # noqa: E402
+from face_fpn import CHANNELS, FaceFpn, cells, pictures  # noqa: E402
 from face_loss import loss  # noqa: E402
 from muon import Muon  # noqa: E402
 
@@ -31,8 +32,7 @@ def rate(done, step):
 
 
 def load_state(path):
-    state = load_file(path) if str(path).endswith(".safetensors") else torch.load(path)["model"]
-    return {k: v.float() for k, v in state.items()}
+    return load_file(path) if str(path).endswith(".safetensors") else torch.load(path)["model"]
 
 
 def brief(model, held):
@@ -47,6 +47,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--minutes", type=float, default=45, help="of CPU")
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
+    parser.add_argument("--channels", type=int, nargs=3, default=CHANNELS, help="of a network from scratch")
     parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.08, resumed 0.02")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
     parser.add_argument("--batch", type=int, default=32)
@@ -64,11 +65,8 @@ def main():
     items = face_pictures.load(args.data, args.cache)
     held = [p for p in items if p["val"]]
     crops = Crops([p for p in items if not p["val"]], random.Random(args.seed))
-    model = FaceFpn().to(memory_format=torch.channels_last).train()
-    if args.resume:
-        missing, extra = model.load_state_dict(load_state(args.resume), strict=False)
-        if extra or any(not k.endswith("num_batches_tracked") for k in missing):
-            raise SystemExit(f"{args.resume} is no checkpoint of this network")
+    model = face_fpn.of(load_state(args.resume)) if args.resume else FaceFpn(args.channels)
+    model = model.to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).eval()
     filters = [p for name, p in model.named_parameters() if p.ndim == 4 and not name.startswith("preds")]
     rest = [p for name, p in model.named_parameters() if p.ndim != 4 or name.startswith("preds")]
