@@ -40,6 +40,9 @@ fn people_in_a_known_picture_are_counted_and_told_in_pixels() {
     let person = &told["per_class"]["person"];
     assert_eq!(person["objects"], 6.0);
     assert!(person["recall"].as_f64().unwrap() > 0.8, "{told}");
+    // Of one picture: whole numbers, and no more than the boxes over the threshold.
+    let false_ones = person["false_per_picture"].as_f64().unwrap();
+    assert!((0.0..3.0).contains(&false_ones) && false_ones.fract() == 0.0, "{told}");
     assert!(told["metrics"]["person_ap50"].as_f64().unwrap() > 0.8, "{told}");
     assert_eq!(told["interval95"]["person_ap50"].as_array().unwrap().len(), 2);
 

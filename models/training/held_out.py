@@ -1,10 +1,20 @@
-"""Held-out pictures with a teacher's boxes as a data set that `watchfire models eval` reads.
+"""Held-out pictures: their halves, and those with a teacher's boxes as a data set that `watchfire models eval` reads.
 
 Such truth is in no data pack: it is made from the packs and the reference models, and stays outside the repository.
 """
 from pathlib import Path
 
 import cv2
+
+
+def halves(pictures):
+    """(validation, test): neighbours stay together in the streets and fights, whose names are in the order of the scene."""
+    parts = [], []
+    for src in sorted({p["src"] for p in pictures}):
+        own = sorted((p for p in pictures if p["src"] == src), key=lambda p: p["name"])
+        for i, p in enumerate(own):
+            parts[i % 2 if src == "cap" else i >= len(own) // 2].append(p)
+    return parts
 
 
 def write(folder, name, picture, rows):

@@ -98,6 +98,10 @@ fn figures(outcome: &mut Outcome, labels: &[Label], classes: &[Class]) -> usize 
             ("threshold", label.threshold.into()),
             ("precision", hits / over.len().max(1) as f64),
             ("recall", hits / truths as f64),
+            (
+                "false_per_picture",
+                (over.len() as f64 - hits) / class.matches.len() as f64,
+            ),
         ];
         let named = figures.map(|(name, value)| (name.to_owned(), value));
         outcome.per_class.insert(label.name.to_string(), named.into());

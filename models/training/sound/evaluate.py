@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 import data as packs  # noqa: E402
 from clips import floats  # noqa: E402
+from curves import draw  # noqa: E402
 from intervals import poisson, wilson  # noqa: E402
 from mel import HOP, PATCH, RATE_HZ, log_mel  # noqa: E402
 from model import LABELS, MEAN, SCALE, MelCnn  # noqa: E402
-from plot import draw  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "sound/model.toml"
 ALARMS = LABELS[:-1]
@@ -180,7 +180,8 @@ def main():
         labels = tomllib.loads(MANIFEST.read_text())["label"]
         thresholds = {label["name"]: label["threshold"] for label in labels}
     if args.plot:
-        Path(args.plot).write_text(draw({l: (curve(valid, l), curve(test, l), thresholds[l]) for l in ALARMS}))
+        panels = {l: ([curve(valid, l), curve(test, l)], thresholds[l]) for l in ALARMS}
+        Path(args.plot).write_text(draw("clips found", "false alarms an hour of other clips", 200, panels))
     figures = dict(
         validation=by_label(valid, thresholds), test=by_label(test, thresholds),
         sesa_macro_f1=choice([c for c in test if c["source"] == "sesa"], ["gunshot", "explosion", "siren"], thresholds, macro_f1),

@@ -1,4 +1,5 @@
-//! Sound events: a clip's score is the highest over its patches.
+//! Sound events: a clip's score is the highest over its patches; a false alarm is a run of patches over the threshold in a
+//! clip that is something else.
 
 use std::collections::BTreeMap;
 
@@ -19,21 +20,40 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let labels = job.manifest.labels.clone();
     let background = word(&labels, BACKGROUND).context("the model has no label `background`")?;
     let mut clips = Vec::new();
+    let mut alarms = vec![Alarms::default(); labels.len()];
     let mut foreign = BTreeMap::new();
     for row in job.rows()? {
         let samples = read_sound(&row.path).with_context(|| row.file.clone())?;
-        let scores = score(&model, samples)?;
+        let patches = score(&model, samples)?;
+        let scores = highest(&patches, labels.len());
         predict(job, &row.file.into(), &scores)?;
         let known = word(&labels, &row.label);
         if known.is_none() {
             *foreign.entry(row.label).or_insert(0) += 1;
         }
+        let truth = known.unwrap_or(background);
+        for (k, label) in labels
+            .iter()
+            .enumerate()
+            .filter(|(k, _)| ![truth, background].contains(k))
+        {
+            alarms[k].runs += runs(patches.iter().map(|scores| scores[k] >= label.threshold));
+            alarms[k].patches += patches.len();
+        }
         clips.push(Scored {
-            truth: Some(known.unwrap_or(background)),
+            truth: Some(truth),
             scores,
         });
     }
     let mut outcome = outcome(job, Decision::Thresholds { background }, &clips)?;
+    let input = &model.manifest().input;
+    let hop_h = input.hop_samples as f64 / f64::from(input.rate_hz) / 3600.0;
+    for (label, alarms) in labels.iter().zip(&alarms).filter(|(_, a)| a.patches > 0) {
+        let hours = alarms.patches as f64 * hop_h;
+        let figures = outcome.per_class.entry(label.name.to_string()).or_default();
+        figures.insert("false_alarms".into(), alarms.runs as f64);
+        figures.insert("false_alarms_per_hour".into(), alarms.runs as f64 / hours);
+    }
     if !foreign.is_empty() {
         let words: Vec<String> = foreign.iter().map(|(word, n)| format!("{word} ({n})")).collect();
         tracing::warn!(
@@ -57,14 +77,50 @@ pub(super) fn patches<'a>(model: &SoundModel, samples: &'a mut Vec<f32>) -> Vec<
         .collect()
 }
 
-/// The highest of each label over the clip's patches.
-fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<f32>> {
-    let patches = patches(model, &mut samples);
-    let mut best = vec![0f32; model.labels().len()];
-    for batch in patches.chunks(BATCH) {
-        for (scores, _) in model.classify(batch)? {
-            best.iter_mut().zip(scores).for_each(|(b, s)| *b = b.max(s));
-        }
+/// What fired in the clips that are something else.
+#[derive(Clone, Default)]
+struct Alarms {
+    runs: usize,
+    patches: usize,
+}
+
+/// How often it becomes true.
+fn runs(over: impl Iterator<Item = bool>) -> usize {
+    let (mut runs, mut before) = (0, false);
+    for now in over {
+        runs += usize::from(now && !before);
+        before = now;
     }
-    Ok(best)
+    runs
+}
+
+/// By patch of the clip, in the order of time, and by label.
+fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<Vec<f32>>> {
+    let patches = patches(model, &mut samples);
+    let mut out = Vec::with_capacity(patches.len());
+    for batch in patches.chunks(BATCH) {
+        out.extend(model.classify(batch)?.into_iter().map(|(scores, _)| scores));
+    }
+    Ok(out)
+}
+
+/// The highest of each label over the clip's patches.
+fn highest(patches: &[Vec<f32>], labels: usize) -> Vec<f32> {
+    let mut best = vec![0f32; labels];
+    for scores in patches {
+        best.iter_mut().zip(scores).for_each(|(b, s)| *b = b.max(*s));
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_a_run_and_a_clips_score_its_highest() {
+        let over = |text: &str| runs(text.chars().map(|c| c == 'x'));
+        assert_eq!([over(""), over("xx"), over("x.xx."), over("..x")], [0, 1, 2, 1]);
+        assert_eq!(highest(&[vec![0.1, 0.9], vec![0.4, 0.2]], 2), [0.4, 0.9]);
+    }
 }
