@@ -123,6 +123,35 @@ fn every_figure_is_what_models_eval_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// onnxruntime gives the reference file an AP50 of 0.869 on these pictures (the same letterbox, suppression and rule for AP, in
+/// Python); pictures are scaled by another library there.
+#[test]
+#[ignore = "needs data that is not in the repository: make eval"]
+fn an_imported_official_yolox_nano_scores_the_references_ap() {
+    let Some(data) = std::env::var_os("WATCHFIRE_DATA").map(PathBuf::from) else {
+        println!("skipped: WATCHFIRE_DATA does not name the data folder");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let nano = dir.path().join("nano");
+    let import = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(["models", "import", "--arch", "yolox-nano", "--to"])
+        .arg(&nano)
+        .arg(data.join("reference/yolox_nano.onnx"))
+        .output()
+        .unwrap();
+    assert!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
+    // The detector's own held-out pictures with boxes that people drew.
+    let models = models();
+    let detector = models.iter().find(|(folder, _)| folder.ends_with("detector"));
+    let evals = &detector.unwrap().1.eval;
+    let by_hand = evals.iter().find(|e| e.dataset == "capston2_coco.tar").unwrap();
+    let told = run(&nano, &data.join(&by_hand.dataset), by_hand);
+    let ap = look_up(&told, "person.ap50").unwrap();
+    println!("person AP50 {ap:.4} of {} pictures", told["n"]);
+    assert!(told["n"] == by_hand.n && (ap - 0.869).abs() < 0.01, "{told}");
+}
+
 fn short(filters: &[String]) -> String {
     match filters.len() {
         0..=3 => filters.join(" "),

@@ -53,7 +53,7 @@ impl AvModel {
     /// Log-odds of the first label. What is None is missing.
     ///
     /// # Errors
-    /// An embedding has another length than the head was trained for: it is another model's; the answer is NaN.
+    /// An embedding has another length than the head was trained for: it is another model's; a value or the answer is no number.
     pub fn log_odds(&self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
         let tensor = |x: Option<&[f32]>, length: usize, whose: &str| {
             let Some(x) = x else { return Ok(None) };
@@ -63,6 +63,10 @@ impl AvModel {
                     self.loaded.id,
                     x.len()
                 )));
+            }
+            // A rectifier would turn what is no number into a plausible answer.
+            if !x.iter().all(|v| v.is_finite()) {
+                return Err(ModelError::NotFinite);
             }
             Ok(Some(Tensor::from_slice(x, (1, length), &Device::Cpu)?))
         };
@@ -96,5 +100,34 @@ impl Checkable for AvModel {
         let there = [(true, true), (true, false), (false, true), (false, false)];
         let odds = there.map(|(v, a)| self.log_odds(v.then_some(video), a.then_some(audio)));
         Ok(vec![("golden.output", odds.into_iter().collect::<Result<_, _>>()?)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::shipped;
+
+    #[test]
+    fn odd_embeddings_get_a_finite_answer_or_a_clear_error_in_every_way_of_joining() {
+        for (_, method) in Method::ALL {
+            let model = AvModel::load(&shipped("av_fight"), Some(method)).unwrap();
+            let (video, audio) = model.lengths();
+            assert!(model.log_odds(None, None).unwrap().is_finite());
+            for value in [0.0, 1.0, -1e3, 1e6] {
+                let (v, a) = (vec![value; video], vec![value; audio]);
+                for (v, a) in [(Some(&v[..]), Some(&a[..])), (Some(&v), None), (None, Some(&a))] {
+                    assert!(model.log_odds(v, a).unwrap().is_finite(), "{method:?} {value}");
+                }
+            }
+            for value in [f32::NAN, f32::INFINITY] {
+                let answer = model.log_odds(Some(&vec![value; video]), Some(&vec![0.5; audio]));
+                assert!(matches!(answer, Err(ModelError::NotFinite)), "{method:?} {answer:?}");
+            }
+            for length in [0, 1, video + 1] {
+                let said = model.log_odds(Some(&vec![0.0; length]), None).unwrap_err().to_string();
+                assert!(said.contains("trained beside another"), "{said}");
+            }
+        }
     }
 }
