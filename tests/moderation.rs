@@ -1,36 +1,17 @@
 //! `replay --report`: a folder of recordings, one report, and going on where it was interrupted.
 
+#[path = "support/wav.rs"]
+mod wav;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use watchfire::demo::media::siren;
+use wav::wav;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// A mono WAV file.
-fn wav(samples: &[f32]) -> Vec<u8> {
-    const RATE: u32 = 16_000;
-    let data: Vec<u8> = samples
-        .iter()
-        .flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes())
-        .collect();
-    let mut out = b"RIFF".to_vec();
-    out.extend((36 + data.len() as u32).to_le_bytes());
-    out.extend(b"WAVEfmt ");
-    out.extend(16u32.to_le_bytes());
-    out.extend(1u16.to_le_bytes());
-    out.extend(1u16.to_le_bytes());
-    out.extend(RATE.to_le_bytes());
-    out.extend((2 * RATE).to_le_bytes());
-    out.extend(2u16.to_le_bytes());
-    out.extend(16u16.to_le_bytes());
-    out.extend(b"data");
-    out.extend((data.len() as u32).to_le_bytes());
-    out.extend(data);
-    out
-}
 
 fn silence(seconds: usize) -> Vec<u8> {
     wav(&vec![0.0; 16_000 * seconds])

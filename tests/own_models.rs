@@ -1,5 +1,8 @@
 //! "Bring your own": other labels, and a larger network, by manifest alone.
 
+#[path = "support/wav.rs"]
+mod wav;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,6 +11,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use wav::wav;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -161,4 +165,31 @@ fn sounds_with_labels_of_ones_own_are_heard_by_their_names() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+
+    // A data set with the label's other word: a horn of five harmonics, and silence.
+    let horn = |i: u32| {
+        let turns = i as f32 / 16_000.0 * 700.0 * std::f32::consts::TAU;
+        (1..=5).map(|k| (k as f32 * turns).sin() / k as f32).sum::<f32>() * 0.2
+    };
+    let sounds = dir.path().join("sounds");
+    std::fs::create_dir(&sounds).unwrap();
+    let horn: Vec<f32> = (0..48_000).map(horn).collect();
+    std::fs::write(sounds.join("horn.wav"), wav(&horn)).unwrap();
+    std::fs::write(sounds.join("quiet.wav"), wav(&[0.0; 48_000])).unwrap();
+    std::fs::write(
+        sounds.join("labels.csv"),
+        "file,label\nhorn.wav,saw\nquiet.wav,background\n",
+    )
+    .unwrap();
+    let output = models(dir.path(), &["eval", "forest", sounds.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["model"].as_str().unwrap().starts_with("forest@"), "{told}");
+    let saw = &told["per_class"]["chainsaw"];
+    assert_eq!(
+        (&saw["found"], &saw["false_alarms"]),
+        (&1.0.into(), &0.0.into()),
+        "{told}"
+    );
+    assert_eq!(told["metrics"]["accuracy"], 1.0, "{told}");
 }
