@@ -15,8 +15,9 @@ use kalman::Motion;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrackerOptions {
-    /// Detections from this score on take part in the first association and may open a track.
-    pub high: f32,
+    /// By class: detections from this score on take part in the first association and may open a track. A class that is
+    /// not listed takes [`HIGH`].
+    pub high: Arc<[f32]>,
     /// Weaker ones, down to this score, only carry on a track that is there.
     pub low: f32,
     /// Detections that a new track needs before it is told of.
@@ -30,7 +31,7 @@ pub struct TrackerOptions {
 impl Default for TrackerOptions {
     fn default() -> Self {
         Self {
-            high: 0.35,
+            high: Arc::default(),
             low: 0.12,
             min_hits: 2,
             max_lost_s: 2.0,
@@ -39,6 +40,8 @@ impl Default for TrackerOptions {
     }
 }
 
+/// For detectors that have no thresholds of their own.
+const HIGH: f32 = 0.35;
 /// What was detected so often is there, and no flicker.
 const STEADY_HITS: u32 = 3;
 /// A detector often takes one of these for another, from one frame to the next; a track is what it was taken for most.
@@ -112,11 +115,11 @@ impl Tracker {
             track.seen_now = false;
         }
         let detections = told_apart(detections, labels);
-        let (low, high) = (self.options.low, self.options.high);
+        let high = |class: usize| self.options.high.get(class).copied().unwrap_or(HIGH);
         let (strong, weak): (Vec<&Detection>, Vec<&Detection>) = detections
             .into_iter()
-            .filter(|d| d.score >= low)
-            .partition(|d| d.score >= high);
+            .filter(|d| d.score >= self.options.low.min(high(d.class)))
+            .partition(|d| d.score >= high(d.class));
         let unmatched = self.associate(&strong, labels, pts_ns, true);
         let _ = self.associate(&weak, labels, pts_ns, false);
         for detection in unmatched {
@@ -295,6 +298,26 @@ mod tests {
     fn a_runner_who_leaves_his_box_behind_at_each_frame_keeps_one_id() {
         let frames: Vec<_> = (0..10).map(|i| vec![at(0.05 + 0.08 * i as f32, 0.5, 0.8)]).collect();
         assert_eq!(ids(&run(&frames)), [1]);
+    }
+
+    #[test]
+    fn a_track_opens_from_its_classs_own_threshold_on_and_goes_on_below_it() {
+        let mut tracker = Tracker::new(TrackerOptions {
+            high: [0.6, 0.2].into(),
+            ..TrackerOptions::default()
+        });
+        let mut told = |person: f32, car: f32, i: u64| {
+            let car = Detection {
+                class: 1,
+                ..at(0.7, 0.5, car)
+            };
+            let tracks = tracker.update(&[at(0.3, 0.5, person), car], &labels(), i * FRAME_NS);
+            tracks.iter().map(|t| t.class.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0.5, 0.25, 0), Vec::<String>::new());
+        assert_eq!(told(0.5, 0.25, 1), ["car"]);
+        assert_eq!(told(0.7, 0.15, 2), ["car"]);
+        assert_eq!(told(0.5, 0.15, 3), ["car", "person"]);
     }
 
     #[test]

@@ -22,6 +22,10 @@ impl Detect for Detector {
         Detector::labels(self)
     }
 
+    fn thresholds(&self) -> Arc<[f32]> {
+        self.manifest().labels.iter().map(|l| l.threshold).collect()
+    }
+
     fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
         Detector::detect(self, pictures, DETECTION_FLOOR).map_err(|e| e.to_string())
     }

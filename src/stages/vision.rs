@@ -16,6 +16,10 @@ pub trait Detect: Send {
     /// `name@version`
     fn id(&self) -> Arc<str>;
     fn labels(&self) -> Arc<[Arc<str>]>;
+    /// By label, the score from which a detection counts; empty where the detector has none of its own.
+    fn thresholds(&self) -> Arc<[f32]> {
+        Arc::default()
+    }
     /// One list a picture, in order.
     ///
     /// # Errors
@@ -47,12 +51,20 @@ impl Vision {
         }
     }
 
+    fn tracker(&self) -> Tracker {
+        Tracker::new(TrackerOptions {
+            high: self.detector.thresholds(),
+            ..TrackerOptions::default()
+        })
+    }
+
     fn plan(&mut self, job: &Job) -> Plan {
+        let tracker = self.tracker();
         let state = self
             .cameras
             .entry(job.camera().clone())
             .or_insert_with(|| CameraTracks {
-                tracker: Tracker::new(TrackerOptions::default()),
+                tracker,
                 held: Held::new(job.profile.clone()),
                 denoise: Denoise::default(),
                 profile: job.profile.clone(),
@@ -75,6 +87,7 @@ impl Vision {
     fn report(&mut self, job: &Job, plan: Plan, found: &mut impl Iterator<Item = Vec<Detection>>) -> Report {
         let window = &job.window;
         let labels = self.detector.labels();
+        let tracker = self.tracker();
         let looked = plan.frames.iter().any(|(_, look)| *look);
         let status = match (window.frames.is_empty(), looked) {
             (true, _) => Status::Empty,
@@ -86,7 +99,7 @@ impl Vision {
             return bare;
         };
         if !Arc::ptr_eq(&state.profile, &job.profile) {
-            state.tracker = Tracker::new(TrackerOptions::default());
+            state.tracker = tracker;
             state.denoise = Denoise::default();
             state.profile = job.profile.clone();
             self.faces.iter_mut().for_each(|f| f.forget(&window.camera));
