@@ -8,6 +8,7 @@ mod commands;
 mod disk;
 mod house;
 mod leak;
+mod memory;
 mod mqtt;
 mod orders;
 mod panics;

@@ -1,0 +1,61 @@
+//! What the daemon has learned of a camera survives its restarts.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::store::{Store, StoreOptions};
+
+use super::house::House;
+
+/// Runs the daemon until it has judged some seconds, stops it, and reads what it kept.
+fn learned_in_a_run(house: &mut House) -> (Store, Value) {
+    house.start();
+    for _ in 0..3 {
+        house.wait("a camera that is judged", 60, |t, _| {
+            t.ends_with("yard/levels").then_some(())
+        });
+    }
+    house.daemon().signal(Signal::SIGTERM);
+    let status = house.daemon().ended(Duration::from_secs(15)).expect("it stops");
+    assert!(status.success(), "{}", house.log());
+    let day = Duration::from_secs(86_400);
+    let store = Store::open(&StoreOptions {
+        dir: house.state_dir(),
+        keep_for: day,
+        outbox_max: 10,
+        outbox_max_age: day,
+    })
+    .unwrap();
+    let text = store.learned("yard").unwrap().expect("something was learned");
+    let memory = serde_json::from_str(&text).unwrap();
+    (store, memory)
+}
+
+#[test]
+fn what_was_learned_of_a_camera_goes_on_after_a_restart() {
+    let mount = Mount {
+        name: "yard".into(),
+        show: Show::Test {
+            video: "h264",
+            audio: "aac",
+        },
+    };
+    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    let mut house = House::new();
+    house.configure(&format!(
+        "[[camera]]\nid = \"yard\"\nurl = \"{}\"\nkinds = [\"anomaly\"]\n",
+        cameras.url("yard")
+    ));
+    let (store, mut memory) = learned_in_a_run(&mut house);
+    let watched_s = memory["watched_s"].as_f64().unwrap();
+    assert!((0.5..60.0).contains(&watched_s), "{watched_s}");
+    // As if it had watched for days.
+    memory["watched_s"] = (1e6).into();
+    store.keep_learned("yard", &memory.to_string(), 1).unwrap();
+    drop(store);
+    let (_, memory) = learned_in_a_run(&mut house);
+    let watched_s = memory["watched_s"].as_f64().unwrap();
+    assert!((1e6 + 0.5..1e6 + 60.0).contains(&watched_s), "{watched_s}");
+}
