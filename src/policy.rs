@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
+use crate::data::{Alert, CameraId, Direction, EndReason, Finding, Kind, Phase, Severity};
 use crate::fusion::explained;
 use budget::Budget;
 pub use schedule::{NoSchedule, Schedule};
@@ -106,12 +106,13 @@ const UPDATE_NS: u64 = 2_000_000_000;
 /// Those of one that stands for many: it is there to keep the count of messages down.
 const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
 
-/// What makes an alert the same one: presence and sounds by zone, crossings by track as well.
+/// What makes an alert the same one: presence and sounds by zone, crossings by track and way as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     kind: Kind,
     zone: Option<Arc<str>>,
     track: Option<u64>,
+    direction: Option<Direction>,
     /// The one that stands for all that are more than `max_per_hour`.
     summary: bool,
 }
@@ -120,6 +121,7 @@ impl Key {
     fn summary_of(&self) -> Self {
         Self {
             track: None,
+            direction: None,
             summary: true,
             ..self.clone()
         }
@@ -136,6 +138,8 @@ struct Open {
     tracks: BTreeSet<u64>,
     /// False while it is held back: it lives, but nobody is told.
     told: bool,
+    /// As severe as it was when it opened.
+    began: Severity,
 }
 
 /// The alerts of one camera.
@@ -212,8 +216,12 @@ impl AlertLife {
                 open.raise(Severity::Critical);
             }
             if !open.told {
-                if self.budget.spend(key.kind, key.zone.as_ref(), limit, now_ns) {
+                // What has become critical is told in any case, and does not end the one that counts the rest.
+                let allowed = self.budget.spend(key.kind, key.zone.as_ref(), limit, now_ns);
+                if allowed || (open.alert.severity == Severity::Critical && open.began < Severity::Critical) {
                     out.push(open.start(now_ns));
+                }
+                if allowed {
                     over.push(key.summary_of());
                 }
             } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= UPDATE_NS {
@@ -262,6 +270,7 @@ impl AlertLife {
             kind: finding.kind,
             zone: finding.zone.clone(),
             track: finding.key_track,
+            direction: finding.key_track.and(finding.direction),
             summary: false,
         };
         let all = one.summary_of();
@@ -320,11 +329,12 @@ impl AlertLife {
         let open = Open {
             alert,
             started_ns: finding.at_ns,
-            last_evidence_ns: finding.at_ns,
+            last_evidence_ns: finding.at_ns.max(finding.last_ns),
             last_sent_ns: 0,
             changed: false,
             tracks: finding.tracks.iter().map(|t| t.id).collect(),
             told: false,
+            began: severity,
         };
         self.open.entry(key).insert_entry(open).into_mut()
     }
@@ -361,7 +371,7 @@ impl AlertLife {
 
 impl Open {
     fn absorb(&mut self, finding: &Finding, severity: Severity, utc_offset_ns: i64) {
-        self.last_evidence_ns = self.last_evidence_ns.max(finding.at_ns);
+        self.last_evidence_ns = self.last_evidence_ns.max(finding.at_ns).max(finding.last_ns);
         let ids = |tracks: &[crate::data::AlertTrack]| tracks.iter().map(|t| t.id).collect::<Vec<_>>();
         let surer = finding.score > self.alert.score + 0.02;
         self.changed |= surer || ids(&finding.tracks) != ids(&self.alert.tracks);

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emotion", "action", "av_fight", "face", "face_emotion")]
 
+import face_fpn  # noqa: E402
 import mel_rnn  # noqa: E402
 from features import seen  # noqa: E402
 from heads import METHODS, Fusion  # noqa: E402
@@ -173,7 +174,7 @@ def write_shipped(_):
     net = fitted(FaceCnn(), load_file(models / "face_emotion/weights.safetensors"))
     x = grey_faces(10)
     save(models / "face_emotion", "golden", {"golden.input": x.float(), "golden.output": net(standardised(x)).softmax(1)})
-    net = fitted(FaceFpn(), load_file(models / "face/weights.safetensors"))
+    net = face_fpn.of(load_file(models / "face/weights.safetensors")).eval()
     x = picture(11)
     save(models / "face", "golden", {"golden.input": x.half(), "golden.output": face_answers(net, (x - 114) / 64)})
 

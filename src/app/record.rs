@@ -17,6 +17,9 @@ use crate::store::{Message, Store, write_snapshot};
 
 /// Messages kept while the disk does not take them.
 const MEMORY: usize = 1_000;
+/// So often the disk is asked again, and old events are looked for.
+const RETRY_NS: u64 = 1_000_000_000;
+const EXPIRE_NS: u64 = 3_600_000_000_000;
 
 /// Takes what the graph decided and makes it last.
 pub(super) struct Recorder {
@@ -33,7 +36,9 @@ pub(super) struct Recorder {
     open: HashMap<(CameraId, Kind), Vec<String>>,
     levels_ns: HashMap<CameraId, u64>,
     emotion: HashMap<CameraId, (u64, Emotion)>,
-    expired_ns: u64,
+    expired_ns: Option<u64>,
+    /// The last attempt to commit.
+    tried_ns: u64,
 }
 
 impl Recorder {
@@ -49,7 +54,8 @@ impl Recorder {
             open: HashMap::new(),
             levels_ns: HashMap::new(),
             emotion: HashMap::new(),
-            expired_ns: 0,
+            expired_ns: None,
+            tried_ns: 0,
         }
     }
 
@@ -59,12 +65,12 @@ impl Recorder {
             loop {
                 match verdicts.next(Duration::from_secs(1)) {
                     Next::Item(verdict) => self.take(verdict),
-                    Next::Idle => {
-                        self.flush();
-                        self.expire();
-                    }
+                    Next::Idle => {}
                     Next::Closed => break self.flush(),
                 }
+                // A camera that streams leaves no idle second.
+                self.retry();
+                self.expire();
             }
         })
     }
@@ -103,11 +109,20 @@ impl Recorder {
         self.emotion(&verdict);
     }
 
+    /// Once a second, what the disk did not take before.
+    fn retry(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        if !self.pending.is_empty() && now_ns.saturating_sub(self.tried_ns) >= RETRY_NS {
+            self.flush();
+        }
+    }
+
     /// Commits what is pending; a disk that does not take it is survived with a bounded queue.
     fn flush(&mut self) {
         if self.pending.is_empty() {
             return;
         }
+        self.tried_ns = self.clock.monotonic_ns();
         match self
             .store
             .commit(self.pending.make_contiguous(), self.clock.utc_ns() / 1_000_000)
@@ -141,8 +156,11 @@ impl Recorder {
 
     fn expire(&mut self) {
         let now_ns = self.clock.monotonic_ns();
-        if now_ns.saturating_sub(self.expired_ns) > 3_600_000_000_000 {
-            self.expired_ns = now_ns;
+        if self
+            .expired_ns
+            .is_none_or(|last| now_ns.saturating_sub(last) >= EXPIRE_NS)
+        {
+            self.expired_ns = Some(now_ns);
             if let Err(error) = self.store.expire(self.clock.utc_ns() / 1_000_000) {
                 tracing::warn!(%error, "old events could not be removed");
             }

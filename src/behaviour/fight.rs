@@ -160,7 +160,8 @@ fn nearness(seen: &VisionReport) -> (Evidence, Vec<AlertTrack>) {
     let persons: Vec<_> = frame
         .into_iter()
         .flat_map(|f| &f.tracks)
-        .filter(|t| *t.class == *"person")
+        // A track that is out of sight may be the same person's, under another number.
+        .filter(|t| t.seen && *t.class == *"person")
         .collect();
     let close: Vec<_> = persons
         .iter()

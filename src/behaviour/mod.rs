@@ -418,6 +418,7 @@ fn weighed(modality: Modality, rule: &str, label: &str, contribution: f32, at_ns
 /// A finding of no place, with nobody in it.
 fn found(kind: Kind, prior: f32, evidence: Vec<Evidence>, at_ns: u64) -> Finding {
     Finding {
+        last_ns: evidence.iter().map(|e| e.at_ns).fold(at_ns, u64::max),
         kind,
         zone: None,
         direction: None,

@@ -162,7 +162,7 @@ impl MoodWatch {
         let Some(frame) = seen.and_then(|s| s.frames.last()) else {
             return;
         };
-        let is_near = |t: &&Track| &*t.class == "person" && t.bbox.height() >= MIN_HEIGHT;
+        let is_near = |t: &&Track| t.seen && &*t.class == "person" && t.bbox.height() >= MIN_HEIGHT;
         let persons: Vec<AlertTrack> = frame.tracks.iter().filter(is_near).map(alert_track).collect();
         if !persons.is_empty() {
             self.persons = (persons, frame.pts_ns);

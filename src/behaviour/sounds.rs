@@ -94,6 +94,7 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
     let told = std::mem::replace(&mut run.told, true);
     Finding {
         at_ns: if told { run.last_ns } else { run.start_ns },
+        last_ns: run.last_ns,
         ..told_by(kind, evidence)
     }
 }

@@ -50,6 +50,7 @@ fn finding(kind: Kind, at_ns: u64, tracks: &[u64]) -> Finding {
         evidence: vec![],
         severity: None,
         at_ns,
+        last_ns: at_ns,
     }
 }
 
@@ -315,4 +316,58 @@ fn what_lasts_too_long_or_falls_into_grave_hours_becomes_critical() {
     // 1970-01-01 01:00 in Berlin is midnight UTC.
     let mut life = life_with(|p| p.critical_at = Schedule::parse(&["00:30-02:00"]).unwrap());
     assert_eq!(live(&mut life, 1, 0, |_| vec![1])[0].severity, Severity::Critical);
+}
+
+#[test]
+fn what_becomes_critical_is_told_whatever_the_hour_has_seen() {
+    let mut life = life_with(|p| p.max_per_hour = 1);
+    let first = life.step(&[finding(Kind::Intrusion, 0, &[1])], 0, 0);
+    assert_eq!(told(&first), [(Phase::Start, 0)]);
+    // It ends, and one more within the hour is only counted.
+    let mut all = Vec::new();
+    for t in 1..40 {
+        let second = Finding {
+            severity: (t >= 30).then_some(Severity::Critical),
+            ..finding(Kind::Intrusion, t * S, &[2])
+        };
+        let findings: Vec<Finding> = (t >= 20).then_some(second).into_iter().collect();
+        all.extend(life.step(&findings, t * S, 0));
+    }
+    let starts: Vec<(u32, Severity)> = all
+        .iter()
+        .filter(|a| a.phase == Phase::Start)
+        .map(|a| (a.suppressed, a.severity))
+        .collect();
+    assert_eq!(starts, [(1, Severity::Warning), (0, Severity::Critical)]);
+    let ends = all.iter().filter(|a| a.phase == Phase::End).count();
+    assert_eq!(ends, 1, "the one that counts is still open");
+}
+
+#[test]
+fn whoever_turns_back_over_the_line_at_once_is_counted_both_ways() {
+    let mut life = life();
+    let crossing = |t: u64, direction| Finding {
+        direction: Some(direction),
+        ..finding(Kind::LineCrossing, t * S / 2, &[7])
+    };
+    let mut all = life.step(&[crossing(0, Direction::LeftToRight)], 0, 0);
+    all.extend(life.step(&[crossing(1, Direction::RightToLeft)], S / 2, 0));
+    let ways: Vec<_> = all.iter().filter_map(|a| a.direction).collect();
+    assert_eq!(ways, [Direction::LeftToRight, Direction::RightToLeft]);
+    assert_ne!(all[0].id, all[1].id);
+}
+
+#[test]
+fn what_began_longer_ago_than_the_hold_goes_on_while_its_evidence_is_fresh() {
+    let mut life = life();
+    let slow = Finding {
+        at_ns: S,
+        ..finding(Kind::Intrusion, 9 * S, &[1])
+    };
+    let started = life.step(&[slow], 9 * S, 0);
+    assert_eq!(told(&started), [(Phase::Start, 0)]);
+    assert_eq!(started[0].started_utc_ns as u64, S);
+    assert!(life.step(&[], 11 * S, 0).is_empty(), "its hold of 3 s is not over");
+    let ended = life.step(&[], 13 * S, 0);
+    assert_eq!(ended[0].ended_utc_ns, Some(9 * S as i64));
 }

@@ -1,13 +1,24 @@
-//! What the daemon has learned of a camera survives its restarts.
+//! What the daemon remembers over its restarts, and what it forgets in time.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
-use watchfire::store::{Store, StoreOptions};
+use watchfire::store::{Message, Store, StoreOptions};
 
 use super::house::House;
+
+fn store(house: &House) -> Store {
+    let day = Duration::from_secs(86_400);
+    Store::open(&StoreOptions {
+        dir: house.state_dir(),
+        keep_for: day,
+        outbox_max: 10,
+        outbox_max_age: day,
+    })
+    .unwrap()
+}
 
 /// Runs the daemon until it has judged some seconds, stops it, and reads what it kept.
 fn learned_in_a_run(house: &mut House) -> (Store, Value) {
@@ -20,14 +31,7 @@ fn learned_in_a_run(house: &mut House) -> (Store, Value) {
     house.daemon().signal(Signal::SIGTERM);
     let status = house.daemon().ended(Duration::from_secs(15)).expect("it stops");
     assert!(status.success(), "{}", house.log());
-    let day = Duration::from_secs(86_400);
-    let store = Store::open(&StoreOptions {
-        dir: house.state_dir(),
-        keep_for: day,
-        outbox_max: 10,
-        outbox_max_age: day,
-    })
-    .unwrap();
+    let store = store(house);
     let text = store.learned("yard").unwrap().expect("something was learned");
     let memory = serde_json::from_str(&text).unwrap();
     (store, memory)
@@ -48,7 +52,28 @@ fn what_was_learned_of_a_camera_goes_on_after_a_restart() {
         "[[camera]]\nid = \"yard\"\nurl = \"{}\"\nkinds = [\"anomaly\"]\n",
         cameras.url("yard")
     ));
+    // An alert of the seventies, and one of now.
+    let message = |alert_id: &str, started_utc_ms| Message {
+        alert_id: alert_id.into(),
+        camera: "yard".into(),
+        kind: "anomaly".into(),
+        phase: "end".into(),
+        started_utc_ms,
+        topic: "t".into(),
+        payload: "{}".into(),
+    };
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let events = [message("old", 1_000), message("new", now_ms)];
+    let mut before = store(&house);
+    before.commit(&events, now_ms).unwrap();
+    for waiting in before.waiting(0, 10).unwrap() {
+        before.acknowledge(waiting.row).unwrap();
+    }
+    drop(before);
     let (store, mut memory) = learned_in_a_run(&mut house);
+    // While a camera streams what is old is removed too.
+    assert_eq!(store.life("old").unwrap(), Vec::<String>::new());
+    assert_eq!(store.life("new").unwrap().len(), 1);
     let watched_s = memory["watched_s"].as_f64().unwrap();
     assert!((0.5..60.0).contains(&watched_s), "{watched_s}");
     // As if it had watched for days.
