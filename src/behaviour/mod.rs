@@ -183,6 +183,13 @@ impl Zone {
     }
 }
 
+impl Zone {
+    /// Whether it is about tracks of this class and height.
+    fn is_about(&self, track: &Track) -> bool {
+        counts(&self.classes, track) && (self.min_height..=self.max_height).contains(&track.bbox.height())
+    }
+}
+
 /// Every kind starts from this probability that a window holds it; evidence moves it.
 const PRIOR: f32 = 0.1;
 

@@ -8,12 +8,15 @@ use crate::geometry::inside;
 
 pub(super) struct Places {
     zones: Vec<Zone>,
+    /// Who lies is low: a fall is not measured by the heights of those who stand.
+    any_height: bool,
 }
 
 impl Places {
     pub fn of(kind: Kind, zones: &[Zone]) -> Self {
         Self {
             zones: zones.iter().filter(|z| z.kinds.contains(&kind)).cloned().collect(),
+            any_height: kind == Kind::Fall,
         }
     }
 
@@ -22,7 +25,8 @@ impl Places {
         if self.zones.is_empty() {
             return (&*track.class == "person").then_some(None);
         }
-        let holds = |z: &&Zone| counts(&z.classes, track) && inside(&z.polygon, anchor_point(z.anchor, &track.bbox));
+        let is_about = |z: &Zone| z.is_about(track) || (self.any_height && counts(&z.classes, track));
+        let holds = |z: &&Zone| is_about(z) && inside(&z.polygon, anchor_point(z.anchor, &track.bbox));
         self.zones.iter().find(holds).map(|z| Some(z.name.clone()))
     }
 }

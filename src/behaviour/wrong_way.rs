@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gait::Gaits;
-use super::{Zone, alert_track, anchor_point, by_rule, counts, told_by};
+use super::{Zone, alert_track, anchor_point, by_rule, told_by};
 use crate::data::{AlertTrack, Finding, Kind, Point, TrackedFrame};
 use crate::fusion::sigmoid;
 use crate::geometry::inside;
@@ -49,7 +49,7 @@ impl WrongWay {
         let (from, to) = self.way;
         let (wx, wy) = ((to.x - from.x) * aspect, to.y - from.y);
         let length = wx.hypot(wy).max(f32::EPSILON);
-        for track in frame.tracks.iter().filter(|t| t.seen && counts(&self.zone.classes, t)) {
+        for track in frame.tracks.iter().filter(|t| t.seen && self.zone.is_about(t)) {
             let here = inside(&self.zone.polygon, anchor_point(self.zone.anchor, &track.bbox));
             let against = gaits.motion(track.id, SPAN_S).filter(|_| here).and_then(|m| {
                 let along = (m.vx * wx + m.vy * wy) / length;

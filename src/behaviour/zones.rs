@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::still::Stillness;
-use super::{Zone, alert_track, anchor_point, counts, seen_as, told_by};
+use super::{Zone, alert_track, anchor_point, seen_as, told_by};
 use crate::data::{AlertTrack, Evidence, Finding, Kind, TrackedFrame};
 use crate::geometry::{area, inside};
 
@@ -52,19 +52,14 @@ impl ZoneRule {
         let now_ns = frame.pts_ns;
         self.now_ns = now_ns;
         self.guests.values_mut().for_each(|g| g.here = false);
-        for track in frame.tracks.iter().filter(|t| t.seen && counts(&self.zone.classes, t)) {
-            let height = track.bbox.height();
-            let sized = (self.zone.min_height..=self.zone.max_height).contains(&height);
+        for track in frame.tracks.iter().filter(|t| t.seen && self.zone.is_about(t)) {
             let wanted = self
                 .zone
                 .min_score
                 .iter()
                 .find(|(class, _)| *class == track.class)
                 .map_or(0.0, |(_, s)| *s);
-            if !sized
-                || track.score < wanted
-                || !inside(&self.zone.polygon, anchor_point(self.zone.anchor, &track.bbox))
-            {
+            if track.score < wanted || !inside(&self.zone.polygon, anchor_point(self.zone.anchor, &track.bbox)) {
                 continue;
             }
             let guest = self.guests.entry(track.id).or_insert_with(|| Guest {

@@ -271,13 +271,13 @@ pub struct Zone {
     pub crowd_density: Option<f32>,
     /// The allowed way for `wrong_way`: from a point to another, `[[0.2, 0.9], [0.8, 0.9]]`.
     pub way: Option<[[f32; 2]; 2]>,
-    /// Frames inside before a track counts. Default: 3.
+    /// Frames inside before a track counts for `intrusion`, `loitering` and `crowd`. Default: 3.
     pub min_frames: Option<u32>,
-    /// Least height of a box in fractions of the picture. Default: 0.
+    /// Least height of a box in fractions of the picture; `fall` takes any. Default: 0.
     pub min_height: Option<f32>,
-    /// Greatest height of a box. Default: 1.
+    /// Greatest height of a box; `fall` takes any. Default: 1.
     pub max_height: Option<f32>,
-    /// Least detector score. Default: the model's threshold.
+    /// Least detector score for `intrusion`, `loitering` and `crowd`. Default: the model's threshold.
     pub min_score: Option<f32>,
 }
 

@@ -193,8 +193,8 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
             judge.error(
                 &at.key("kind"),
                 format!(
-                    "threshold and min_windows are for sounds and fight, threshold for aggression and distress; {kind} \
-                     takes its zone's min_score"
+                    "threshold and min_windows are for sounds and fight, threshold for aggression and distress; {kind} has \
+                     none (a zone's min_score is for intrusion, loitering and crowd)"
                 ),
             );
         }
