@@ -24,8 +24,8 @@ impl Default for FightOptions {
     }
 }
 
-/// Windows whose clips end farther apart than this are not in a row.
-const GAP_NS: u64 = 1_600_000_000;
+/// Windows whose clips end farther apart than this are not in a row: a little more than the longest window.
+const GAP_NS: u64 = 2_200_000_000;
 /// What nearness adds to the log-odds: rounded log-likelihood ratios over the 210 train clips of `models/action/card.md`.
 const NEAR: f32 = 0.3;
 const APART: f32 = -0.7;

@@ -15,6 +15,7 @@ mod tamper;
 mod wrong_way;
 mod zones;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cells::Cells;
@@ -324,17 +325,17 @@ impl Behaviour {
         self.fight.as_mut()?.observe(&scene)
     }
 
-    /// What people of a window that ends at `now_ns` seem to express; only of cameras that have opted in.
+    /// What people of a window seem to express; only of cameras that have opted in.
     pub fn feel(
         &mut self,
         mood: &Mood,
         seen: Option<&VisionReport>,
         heard: Option<&HearingReport>,
-        now_ns: u64,
+        window: Range<u64>,
     ) -> Vec<Finding> {
         let rules = self.moods.iter_mut();
         rules
-            .filter_map(|rule| rule.observe(mood, seen, heard, now_ns))
+            .filter_map(|rule| rule.observe(mood, seen, heard, &window))
             .collect()
     }
 

@@ -4,6 +4,7 @@
 
 mod loudness;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{MoodRule, alert_track, found};
@@ -11,7 +12,7 @@ use crate::data::{AlertTrack, Distribution, Evidence, Finding, HearingReport, Ki
 use crate::fusion::{Mood, Reading, logit, pool};
 use loudness::Loudness;
 
-/// A face or voice read longer before the window's end than this says nothing of the window.
+/// A face or voice read before the window, and longer before its end than this, says nothing of it.
 const FRESH_NS: u64 = 1_500_000_000;
 /// A scream goes on counting for so long.
 const SCREAM_NS: u64 = 5_000_000_000;
@@ -129,17 +130,18 @@ impl MoodWatch {
         self.persons = (Vec::new(), 0);
     }
 
-    /// A window that ends at `now_ns`.
+    /// One window: its beginning and its end.
     pub fn observe(
         &mut self,
         mood: &Mood,
         seen: Option<&VisionReport>,
         heard: Option<&HearingReport>,
-        now_ns: u64,
+        window: &Range<u64>,
     ) -> Option<Finding> {
+        let now_ns = window.end;
         self.look(seen);
         let mut evidence = Vec::new();
-        let (face, voice) = mood.readings(now_ns.saturating_sub(FRESH_NS));
+        let (face, voice) = mood.readings(now_ns.saturating_sub(FRESH_NS).min(window.start));
         evidence.extend(face.and_then(|r| self.recipe.face.weigh(&r, Modality::Video)));
         evidence.extend(voice.and_then(|r| self.recipe.voice.weigh(&r, Modality::Audio)));
         if let Some(heard) = heard {

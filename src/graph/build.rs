@@ -7,7 +7,8 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ pub struct Graph {
     new_routes: Sender<(CameraId, Route)>,
     branches: Vec<(Branch, PostOffice<Job>)>,
     reports: EdgeIn<FuseInput>,
+    /// Of each camera, the number after that of the newest window on its way; 0: there was none.
+    sent: Mutex<HashMap<CameraId, Arc<AtomicU64>>>,
     health: Health,
     threads: Vec<JoinHandle<()>>,
 }
@@ -97,6 +100,7 @@ pub struct CameraInlet {
     branches: Arc<[Branch]>,
     profile: Arc<CameraProfile>,
     metrics: Arc<CameraMetrics>,
+    sent: Arc<AtomicU64>,
 }
 
 impl Graph {
@@ -186,6 +190,7 @@ impl Graph {
                 new_routes,
                 branches,
                 reports,
+                sent: Mutex::default(),
                 health,
                 threads,
             },
@@ -198,6 +203,9 @@ impl Graph {
         let route = self.branches.iter().map(|(b, office)| (*b, office.mailbox())).collect();
         // The gate's thread holds the routes; it is gone only when the graph is.
         let _ = self.new_routes.send((camera.clone(), route));
+        let sent = Arc::<AtomicU64>::default();
+        let mut all = self.sent.lock().unwrap_or_else(|e| e.into_inner());
+        all.insert(camera.clone(), sent.clone());
         CameraInlet {
             camera,
             windows: self.windows.mailbox(),
@@ -205,14 +213,17 @@ impl Graph {
             branches: self.branches.iter().map(|b| b.0).collect(),
             profile: Arc::new(profile),
             metrics,
+            sent,
         }
     }
 
     /// A camera is gone or changes: its alerts end with the reason `reload`.
     pub fn forget(&self, camera: &CameraId) {
+        let sent = self.sent.lock().unwrap_or_else(|e| e.into_inner()).remove(camera);
         let _ = self.reports.push(FuseInput::Over {
             camera: camera.clone(),
             reason: EndReason::Reload,
+            after: sent.and_then(|sent| sent.load(Relaxed).checked_sub(1)),
         });
     }
 
@@ -232,6 +243,7 @@ impl Graph {
             new_routes,
             branches,
             reports,
+            sent: _,
             health,
             threads,
         } = self;
@@ -255,7 +267,7 @@ impl Graph {
 impl CameraInlet {
     /// Sends a window on its way. Under load the oldest waiting window of this camera goes instead, and is counted.
     pub fn push(&self, window: Window) {
-        use std::sync::atomic::Ordering::Relaxed;
+        self.sent.store(window.seq + 1, Relaxed);
         self.metrics.windows.fetch_add(1, Relaxed);
         self.metrics.frames.fetch_add(window.frames.len() as u64, Relaxed);
         self.metrics
@@ -275,6 +287,7 @@ impl CameraInlet {
         let _ = self.reports.push(FuseInput::Over {
             camera: self.camera.clone(),
             reason,
+            after: self.sent.load(Relaxed).checked_sub(1),
         });
     }
 }

@@ -1,5 +1,7 @@
 //! Joins the reports of a window and lets the pure floor judge: behaviour → findings → an alert's life.
 
+mod over;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::data::{
 use crate::error::StageError;
 use crate::fusion::{Blend, Mood};
 use crate::policy::AlertLife;
+use over::Over;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FuseOptions {
@@ -33,6 +36,8 @@ pub enum FuseInput {
     Over {
         camera: CameraId,
         reason: EndReason,
+        /// The newest window that was sent on its way before.
+        after: Option<u64>,
     },
 }
 
@@ -105,7 +110,7 @@ pub struct Fuse {
     cameras: HashMap<CameraId, CameraMind>,
     now_ns: u64,
     /// Cameras whose stream is over and whose alerts are still to end.
-    over: Vec<(CameraId, EndReason)>,
+    over: Vec<Over>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
     /// What cameras that are being reloaded have learned: newer than what the store gave their new profile.
@@ -129,6 +134,8 @@ struct CameraMind {
     last: (u64, i64),
     /// When it last told what it has learned.
     told_ns: Option<u64>,
+    /// The newest window that was announced.
+    expected: Option<u64>,
 }
 
 impl Fuse {
@@ -157,13 +164,22 @@ impl Fuse {
             mood: Mood::default(),
             last: (0, 0),
             told_ns: None,
+            expected: None,
         })
     }
 
-    /// Ends the alerts of the cameras that are over. A camera stays in the list until that is done, and each of its
-    /// windows is taken once: a panic on one of them ends neither the others' verdicts nor the alerts' ends.
-    fn end_over(&mut self, out: &mut Vec<Verdict>) {
-        while let Some((camera, reason)) = self.over.first().cloned() {
+    fn is_due(&self, over: &Over) -> bool {
+        let mind = self.cameras.get(&over.camera);
+        let waits = mind.is_some_and(|m| !m.joiner.is_empty());
+        over.is_due(mind.and_then(|m| m.expected), waits, self.now_ns)
+    }
+
+    /// Ends the alerts of the cameras that are over, where that is due or `now` says so. A camera stays in the list until
+    /// that is done, and each of its windows is taken once: a panic on one of them ends neither the others' verdicts nor
+    /// the alerts' ends.
+    fn end_over(&mut self, out: &mut Vec<Verdict>, now: impl Fn(&Over) -> bool) {
+        while let Some(at) = self.over.iter().position(|over| now(over) || self.is_due(over)) {
+            let (camera, reason) = (self.over[at].camera.clone(), self.over[at].reason);
             let (mut alerts, mut learned, mut emotion) = (Vec::new(), None, None);
             if let Some(mind) = self.cameras.get_mut(&camera) {
                 while let Some(joined) = mind.joiner.pop() {
@@ -193,7 +209,7 @@ impl Fuse {
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
                 self.cameras.remove(&camera);
             }
-            self.over.remove(0);
+            self.over.remove(at);
         }
     }
 
@@ -262,7 +278,10 @@ impl CameraMind {
         }
         if job.profile.emotion {
             let (seen, heard) = (reports.seen(), reports.heard());
-            findings.extend(self.behaviour.feel(&self.mood, seen, heard, window.end_ns));
+            findings.extend(
+                self.behaviour
+                    .feel(&self.mood, seen, heard, window.start_ns..window.end_ns),
+            );
         }
         if let (Some(look), Some(frame)) = (&job.look, window.frames.last()) {
             findings.extend(self.behaviour.look(look, frame.pts_ns));
@@ -344,8 +363,14 @@ impl Stage for Fuse {
     fn process(&mut self, input: FuseInput, out: &mut Vec<Verdict>) -> Result<(), StageError> {
         match input {
             FuseInput::Expect(job, at_ns) => {
+                let (camera, seq) = (job.camera().clone(), job.window.seq);
+                let expected = self.cameras.get(&camera).and_then(|m| m.expected);
+                // The stream goes on: what was over is over now.
+                self.end_over(out, |over| over.camera == camera && !over.covers(seq, expected));
                 let deadline = self.options.deadline_ns.map(|d| at_ns + d);
-                self.mind(&job).joiner.expect(job, deadline);
+                let mind = self.mind(&job);
+                mind.expected = Some(seq);
+                mind.joiner.expect(job, deadline);
             }
             FuseInput::Report(report) => {
                 let Some(mind) = self.cameras.get_mut(&report.camera) else {
@@ -357,10 +382,16 @@ impl Stage for Fuse {
                 while let Some(joined) = mind.joiner.next(self.now_ns) {
                     out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
+                self.end_over(out, |_| false);
             }
-            FuseInput::Over { camera, reason } => {
-                self.over.push((camera, reason));
-                self.end_over(out);
+            FuseInput::Over { camera, reason, after } => {
+                self.over.push(Over {
+                    camera,
+                    reason,
+                    after,
+                    until_ns: self.options.deadline_ns.map(|d| self.now_ns + d),
+                });
+                self.end_over(out, |_| false);
             }
         }
         Ok(())
@@ -381,17 +412,21 @@ impl Stage for Fuse {
     fn tick(&mut self, now_ns: u64, out: &mut Vec<Verdict>) {
         self.now_ns = now_ns;
         out.append(&mut self.owed);
-        self.end_over(out);
         self.drain_ready(out);
+        self.end_over(out, |_| false);
     }
 
     fn finish(&mut self, out: &mut Vec<Verdict>) {
         out.append(&mut self.owed);
         let mut cameras: Vec<CameraId> = self.cameras.keys().cloned().collect();
         cameras.sort();
-        self.over
-            .extend(cameras.into_iter().map(|camera| (camera, EndReason::Shutdown)));
-        self.end_over(out);
+        self.over.extend(cameras.into_iter().map(|camera| Over {
+            camera,
+            reason: EndReason::Shutdown,
+            after: None,
+            until_ns: None,
+        }));
+        self.end_over(out, |_| true);
     }
 }
 

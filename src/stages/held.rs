@@ -13,7 +13,8 @@ use crate::data::{Frame, Window};
 const KEPT: usize = 2;
 /// The detector looks at a frame so often while nothing moves.
 const GLANCE_NS: u64 = 5_000_000_000;
-/// And for so long when that frame shows something else than expected: as long as the tracker remembers who is lost.
+/// And for so long, in whole windows, when that frame shows something else than expected: as long as the tracker
+/// remembers who is lost.
 const LOOK_ON_NS: u64 = 2_000_000_000;
 
 /// What is to be done with the frames of one window and of those before it, in the order of time.
@@ -48,7 +49,7 @@ impl Held {
         if window.discontinuity || !Arc::ptr_eq(&self.profile, &job.profile) {
             *self = Self::new(job.profile.clone());
         }
-        let awake = job.awake.vision || window.end_ns <= self.look_on_until_ns;
+        let awake = job.awake.vision || window.start_ns < self.look_on_until_ns;
         let glance = !awake && window.end_ns.saturating_sub(self.looked_ns) >= GLANCE_NS;
         if awake || glance {
             self.looked_ns = window.end_ns;

@@ -61,6 +61,10 @@ impl Joiner {
         (complete || due).then(|| head.remove().close(&self.branches))
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The oldest window, complete or not; what is missing becomes `late`.
     pub fn pop(&mut self) -> Option<Joined> {
         Some(self.waiting.pop_first()?.1.close(&self.branches))

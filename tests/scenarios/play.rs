@@ -65,7 +65,7 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         if emotion {
             seen.faces.iter().for_each(|faces| mood.see(faces));
             heard.speech_emotion.iter().for_each(|voice| mood.hear(voice));
-            findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns));
+            findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns - 500_000_000..now_ns));
         }
         if !story.view.is_empty() {
             let (view, at_ns) = (picture(story, from, twist.mirrored), (from * S) as u64 + shift_ns);

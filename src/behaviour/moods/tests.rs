@@ -107,7 +107,8 @@ impl Room {
             model: "sound@1".into(),
             ..HearingReport::default()
         };
-        self.watch.observe(&self.mood, Some(&seen), Some(&heard), now_ns)
+        self.watch
+            .observe(&self.mood, Some(&seen), Some(&heard), &(now_ns - S / 2..now_ns))
     }
 }
 

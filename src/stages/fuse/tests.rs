@@ -158,6 +158,7 @@ fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
     let over = FuseInput::Over {
         camera: CameraId::new("yard"),
         reason: EndReason::CameraLost,
+        after: None,
     };
     step(&mut fuse, over, &mut out);
     TRIP.set(None);
@@ -165,6 +166,53 @@ fn a_lost_camera_ends_its_alerts_although_its_last_window_panics() {
     let mut judged: Vec<u64> = out.iter().filter_map(|v| Some(v.window.as_ref()?.seq)).collect();
     judged.sort_unstable();
     assert_eq!(judged, [2, 3]);
+}
+
+fn lost(after: u64) -> FuseInput {
+    FuseInput::Over {
+        camera: CameraId::new("yard"),
+        reason: EndReason::CameraLost,
+        after: Some(after),
+    }
+}
+
+#[test]
+fn the_last_windows_of_a_lost_camera_are_judged_before_its_alerts_end_and_open_none_after() {
+    let (mut fuse, profile) = (Fuse::new(options(), None), profile());
+    let mut out = hear(&mut fuse, job(&profile, "yard", 1), 0.1);
+    // The word is faster than the window that was sent before it.
+    step(&mut fuse, lost(2), &mut out);
+    assert_eq!(told(&out), []);
+    out.extend(hear(&mut fuse, job(&profile, "yard", 2), 0.9));
+    assert_eq!(
+        told(&out),
+        [(Phase::Start, None), (Phase::End, Some(EndReason::CameraLost))]
+    );
+    assert!(fuse.over.is_empty());
+}
+
+#[test]
+fn a_window_that_was_shed_does_not_hold_the_end_up() {
+    let live = FuseOptions {
+        deadline_ns: Some(2 * S),
+        ..options()
+    };
+    let (mut fuse, profile) = (Fuse::new(live, None), profile());
+    let mut out = hear(&mut fuse, job(&profile, "yard", 1), 0.9);
+    step(&mut fuse, lost(2), &mut out);
+    assert_eq!(told(&out), [(Phase::Start, None)]);
+    // Until the deadline, or until the stream goes on.
+    let mut late = Vec::new();
+    fuse.tick(3 * S, &mut late);
+    assert_eq!(told(&late), [(Phase::End, Some(EndReason::CameraLost))]);
+
+    out = hear(&mut fuse, job(&profile, "yard", 7), 0.9);
+    step(&mut fuse, lost(8), &mut out);
+    out.extend(hear(&mut fuse, job(&profile, "yard", 9), 0.1));
+    assert_eq!(
+        told(&out),
+        [(Phase::Start, None), (Phase::End, Some(EndReason::CameraLost))]
+    );
 }
 
 mod learned_tests;

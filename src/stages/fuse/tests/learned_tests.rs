@@ -52,7 +52,15 @@ fn watch(fuse: &mut Fuse, profile: &Arc<CameraProfile>, seqs: std::ops::Range<u6
 fn over(fuse: &mut Fuse, reason: EndReason) -> Arc<str> {
     let mut out = Vec::new();
     let camera = CameraId::new("yard");
-    step(fuse, FuseInput::Over { camera, reason }, &mut out);
+    step(
+        fuse,
+        FuseInput::Over {
+            camera,
+            reason,
+            after: None,
+        },
+        &mut out,
+    );
     out.into_iter().find_map(|v| v.learned).unwrap()
 }
 
