@@ -15,6 +15,9 @@ pub struct Stamp {
 /// Jumps of a stream's time against the host's larger than this are a new time base.
 const JUMP_NS: i64 = 5_000_000_000;
 
+/// The host's clock was set, or has drifted, by more than this.
+const HOST_STEP_NS: i64 = 10_000_000;
+
 /// Maps both streams of a camera onto one monotonic clock that lives over rebuilds and jumps.
 #[derive(Default)]
 pub struct StreamClock {
@@ -26,7 +29,8 @@ pub struct StreamClock {
     last_video_ns: u64,
     /// Least (arrival - time on this clock): what the network cannot be faster than.
     least_delay_ns: Option<i64>,
-    least_utc_delay_ns: Option<i64>,
+    /// The host's UTC minus its monotonic clock.
+    host_utc_ns: Option<i64>,
     camera_offset_ns: Option<i64>,
 }
 
@@ -34,7 +38,7 @@ impl StreamClock {
     /// The pipeline was rebuilt: running times start anew.
     pub fn rebuilt(&mut self) {
         (self.base_ns, self.video_report_ns, self.audio_report_ns) = (None, None, None);
-        (self.least_delay_ns, self.least_utc_delay_ns) = (None, None);
+        self.least_delay_ns = None;
     }
 
     /// A frame's time; later than every frame's before it.
@@ -63,7 +67,8 @@ impl StreamClock {
 
     /// Adds to a time on this clock to give UTC by the host's clock, anchored at the least arrival delay.
     pub fn utc_offset_ns(&self) -> i64 {
-        self.least_utc_delay_ns.unwrap_or(0)
+        let known = self.least_delay_ns.zip(self.host_utc_ns);
+        known.map_or(0, |(delay, utc)| delay + utc)
     }
 
     /// How much later than at best frames come now.
@@ -84,15 +89,19 @@ impl StreamClock {
         let jumped = fresh < base - JUMP_NS || (running_ns + base) < self.last_video_ns as i64 - JUMP_NS;
         if jumped {
             self.base_ns = Some(fresh);
-            (self.least_delay_ns, self.least_utc_delay_ns) = (None, None);
+            self.least_delay_ns = None;
         }
         (running_ns + self.base_ns.unwrap_or(fresh)).max(0) as u64
     }
 
     fn note_delay(&mut self, stamp: Stamp, pts_ns: u64) {
-        let least = |old: Option<i64>, new: i64| Some(old.map_or(new, |o| o.min(new)));
-        self.least_delay_ns = least(self.least_delay_ns, stamp.arrived_ns as i64 - pts_ns as i64);
-        self.least_utc_delay_ns = least(self.least_utc_delay_ns, stamp.arrived_utc_ns - pts_ns as i64);
+        let delay = stamp.arrived_ns as i64 - pts_ns as i64;
+        self.least_delay_ns = Some(self.least_delay_ns.map_or(delay, |least| least.min(delay)));
+        // The host's clock is set now and then, either way; the two readings of a stamp are microseconds apart.
+        let utc = stamp.arrived_utc_ns - stamp.arrived_ns as i64;
+        if self.host_utc_ns.is_none_or(|was| (utc - was).abs() > HOST_STEP_NS) {
+            self.host_utc_ns = Some(utc);
+        }
     }
 }
 
@@ -133,6 +142,20 @@ mod tests {
         // At best a frame comes 110 ms before its first estimate: the third was captured at 1210 + 400.
         assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 1610 * MS as i64);
         assert_eq!(clock.lag_ns(stamp(400, 1700)), 90 * MS as i64);
+    }
+
+    #[test]
+    fn utc_follows_the_hosts_clock_when_it_is_set_forward_or_back() {
+        let mut clock = StreamClock::default();
+        let hour = 3_600_000_000_000;
+        for (i, set) in [(0, 0), (1, 3 * hour), (2, 3 * hour), (3, -hour)] {
+            let at = stamp(i * 200, 1000 + i * 200);
+            let pts = clock.video(Stamp {
+                arrived_utc_ns: at.arrived_utc_ns + set,
+                ..at
+            });
+            assert_eq!(pts as i64 + clock.utc_offset_ns(), at.arrived_utc_ns + set, "{i}");
+        }
     }
 
     #[test]
