@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 STRIDES = (8, 16, 32)
-CHANNELS = (16, 32, 64)
+CHANNELS = (24, 48, 96)
 OUTS = 15  # score, centre x and y, ln of width and height, five points; all but the score in strides from the cell's middle
 MEAN, SCALE = 114.0, 1 / 64
 
