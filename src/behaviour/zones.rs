@@ -12,6 +12,8 @@ use crate::geometry::{area, inside};
 const LEFT_NS: u64 = 2_000_000_000;
 /// A crowd must stand for so long.
 const CROWD_NS: u64 = 2_000_000_000;
+/// Whoever was seen so lately is still one of it.
+const HIDDEN_NS: u64 = 1_000_000_000;
 /// Fewer are no crowd, however close they stand.
 const LEAST_CROWD: f32 = 4.0;
 
@@ -26,8 +28,8 @@ struct Guest {
     frames: u32,
     inside_ns: u64,
     last_ns: u64,
-    /// Inside in the newest frame.
-    here: bool,
+    /// Inside in a frame since the last findings, and for `min_frames` by then.
+    counts: bool,
     settled: bool,
     track: AlertTrack,
     evidence: Option<Evidence>,
@@ -51,7 +53,6 @@ impl ZoneRule {
     pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness, aspect: f32) {
         let now_ns = frame.pts_ns;
         self.now_ns = now_ns;
-        self.guests.values_mut().for_each(|g| g.here = false);
         for track in frame.tracks.iter().filter(|t| t.seen && self.zone.is_about(t)) {
             let wanted = self
                 .zone
@@ -66,7 +67,7 @@ impl ZoneRule {
                 frames: 0,
                 inside_ns: 0,
                 last_ns: now_ns,
-                here: true,
+                counts: false,
                 settled: false,
                 track: alert_track(track),
                 evidence: None,
@@ -74,7 +75,7 @@ impl ZoneRule {
             guest.frames += 1;
             guest.inside_ns += now_ns - guest.last_ns;
             guest.last_ns = now_ns;
-            guest.here = true;
+            guest.counts |= guest.frames >= self.zone.min_frames;
             guest.settled = still.is_settled(track.id, &track.bbox);
             guest.track = alert_track(track);
             if guest.evidence.as_ref().is_none_or(|e| e.score <= track.score) {
@@ -92,10 +93,10 @@ impl ZoneRule {
 
     /// By their number, or by their number on the area: in body heights, so that near and far look alike.
     fn is_crowded(&self, aspect: f32) -> bool {
-        let present = self
-            .guests
-            .values()
-            .filter(|g| g.here && g.frames >= self.zone.min_frames);
+        // In a crowd somebody is always hidden for a moment.
+        let lately = |g: &&Guest| self.now_ns.saturating_sub(g.last_ns) <= HIDDEN_NS;
+        let present = self.guests.values().filter(lately);
+        let present = present.filter(|g| g.frames >= self.zone.min_frames);
         let squares: Vec<f32> = present.map(|g| g.track.bbox.height().powi(2)).collect();
         let n = squares.len() as f32;
         let dense = self.zone.crowd_density > 0.0 && n >= LEAST_CROWD && {
@@ -105,9 +106,9 @@ impl ZoneRule {
         dense || squares.len() >= self.zone.crowd_size as usize
     }
 
-    /// What holds at the end of a window.
+    /// What held in a window.
     pub fn findings(&mut self, model: &Arc<str>) -> Vec<Finding> {
-        let present = |g: &&Guest| g.here && g.frames >= self.zone.min_frames;
+        let present = |g: &&Guest| g.counts;
         let mut found = Vec::new();
         for kind in &self.zone.kinds {
             let part: Vec<&Guest> = match kind {
@@ -128,6 +129,7 @@ impl ZoneRule {
             };
             found.extend(self.finding(*kind, &part, model));
         }
+        self.guests.values_mut().for_each(|g| g.counts = false);
         found
     }
 

@@ -344,20 +344,6 @@ fn what_becomes_critical_is_told_whatever_the_hour_has_seen() {
 }
 
 #[test]
-fn whoever_turns_back_over_the_line_at_once_is_counted_both_ways() {
-    let mut life = life();
-    let crossing = |t: u64, direction| Finding {
-        direction: Some(direction),
-        ..finding(Kind::LineCrossing, t * S / 2, &[7])
-    };
-    let mut all = life.step(&[crossing(0, Direction::LeftToRight)], 0, 0);
-    all.extend(life.step(&[crossing(1, Direction::RightToLeft)], S / 2, 0));
-    let ways: Vec<_> = all.iter().filter_map(|a| a.direction).collect();
-    assert_eq!(ways, [Direction::LeftToRight, Direction::RightToLeft]);
-    assert_ne!(all[0].id, all[1].id);
-}
-
-#[test]
 fn what_began_longer_ago_than_the_hold_goes_on_while_its_evidence_is_fresh() {
     let mut life = life();
     let slow = Finding {
