@@ -7,7 +7,7 @@ use super::{Board, fill_thresholds};
 use crate::clock::Clock;
 use crate::config::{CameraConfig, Config};
 use crate::data::{CameraId, CameraState, CameraStatus, EndReason, Kind, Picture, Snapshots, StateReason, Window};
-use crate::graph::{CameraInlet, Graph};
+use crate::graph::{CameraExit, CameraInlet, Graph};
 use crate::ingest::{Camera, CameraSink};
 use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
@@ -28,10 +28,16 @@ pub(super) struct Running {
     pub board: Arc<Board>,
     pub publisher: Publisher,
     pub topics: Topics,
-    /// With the fingerprint of the configuration that each runs.
-    pub cameras: BTreeMap<CameraId, (Camera, String)>,
+    pub cameras: BTreeMap<CameraId, RunningCamera>,
     /// The newest picture of each, with its masks.
     pub pictures: Pictures,
+}
+
+pub(super) struct RunningCamera {
+    camera: Camera,
+    /// Of the configuration that it runs.
+    pub fingerprint: String,
+    exit: CameraExit,
 }
 
 /// Not on the data path: written once a window, read when somebody orders a picture.
@@ -86,9 +92,11 @@ impl Running {
             // A reload may have switched it off.
             self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         }
+        let inlet = graph.camera(id.clone(), profile, metrics);
+        let exit = inlet.exit();
         let sink = Box::new(ToGraph {
             pictures: self.config.mqtt.commands.then(|| self.pictures.clone()),
-            inlet: graph.camera(id.clone(), profile, metrics),
+            inlet,
             board: self.board.clone(),
             publisher: self.publisher.clone(),
             topics: self.topics.clone(),
@@ -100,7 +108,15 @@ impl Running {
             self.config.redactor.clone(),
             sink,
         )?;
-        self.cameras.insert(id, (camera, config.fingerprint()));
+        let fingerprint = config.fingerprint();
+        self.cameras.insert(
+            id,
+            RunningCamera {
+                camera,
+                fingerprint,
+                exit,
+            },
+        );
         Ok(())
     }
 
@@ -118,15 +134,16 @@ impl Running {
 
     /// Ends a camera and waits for its thread; its alerts end with the reason `reload`.
     pub fn stop(&mut self, id: &CameraId) {
-        if let Some((camera, _)) = self.cameras.remove(id) {
-            let _ = camera.stop().join();
+        if let Some(running) = self.cameras.remove(id) {
+            let _ = running.camera.stop().join();
+            running.exit.over(EndReason::Reload);
         }
     }
 
     pub fn stop_all(&mut self) {
         let threads: Vec<_> = std::mem::take(&mut self.cameras)
             .into_values()
-            .map(|(c, _)| c.stop())
+            .map(|c| c.camera.stop())
             .collect();
         for thread in threads {
             let _ = thread.join();

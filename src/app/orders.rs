@@ -31,7 +31,6 @@ impl Running {
             (true, false) => self.start(graph, &camera).map_err(|e| format!("camera {id}: {e}")),
             (false, true) => {
                 self.stop(id);
-                graph.forget(id);
                 self.tell_disabled(id, "switched off over MQTT");
                 Ok(())
             }

@@ -47,10 +47,9 @@ impl Running {
                 .iter()
                 .find(|c| c.ingest.id == id)
                 .map(config::CameraConfig::fingerprint);
-            if wanted.as_ref() != self.cameras.get(&id).map(|(_, fingerprint)| fingerprint) {
+            if wanted.as_ref() != self.cameras.get(&id).map(|c| &c.fingerprint) {
                 tracing::info!(camera = %id, "stops for a reload");
                 self.stop(&id);
-                graph.forget(&id);
                 if wanted.is_none() && !self.config.disabled.contains_key(&id) {
                     self.clear(&id, &old);
                 }

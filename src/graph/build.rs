@@ -7,8 +7,8 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -83,8 +83,6 @@ pub struct Graph {
     new_routes: Sender<(CameraId, Route)>,
     branches: Vec<(Branch, PostOffice<Job>)>,
     reports: EdgeIn<FuseInput>,
-    /// Of each camera, the number after that of the newest window on its way; 0: there was none.
-    sent: Mutex<HashMap<CameraId, Arc<AtomicU64>>>,
     health: Health,
     threads: Vec<JoinHandle<()>>,
 }
@@ -94,12 +92,19 @@ type Route = Vec<(Branch, Mailbox<Job>)>;
 
 /// Where a camera's windows go in. When it is dropped the camera is gone from the graph.
 pub struct CameraInlet {
-    camera: CameraId,
     windows: Mailbox<Job>,
-    reports: EdgeIn<FuseInput>,
     branches: Arc<[Branch]>,
     profile: Arc<CameraProfile>,
     metrics: Arc<CameraMetrics>,
+    exit: CameraExit,
+}
+
+/// Says that a camera's stream is over.
+#[derive(Clone)]
+pub struct CameraExit {
+    camera: CameraId,
+    reports: EdgeIn<FuseInput>,
+    /// The number after that of the newest window on its way; 0: there was none.
     sent: Arc<AtomicU64>,
 }
 
@@ -190,7 +195,6 @@ impl Graph {
                 new_routes,
                 branches,
                 reports,
-                sent: Mutex::default(),
                 health,
                 threads,
             },
@@ -203,28 +207,17 @@ impl Graph {
         let route = self.branches.iter().map(|(b, office)| (*b, office.mailbox())).collect();
         // The gate's thread holds the routes; it is gone only when the graph is.
         let _ = self.new_routes.send((camera.clone(), route));
-        let sent = Arc::<AtomicU64>::default();
-        let mut all = self.sent.lock().unwrap_or_else(|e| e.into_inner());
-        all.insert(camera.clone(), sent.clone());
         CameraInlet {
-            camera,
             windows: self.windows.mailbox(),
-            reports: self.reports.clone(),
             branches: self.branches.iter().map(|b| b.0).collect(),
             profile: Arc::new(profile),
             metrics,
-            sent,
+            exit: CameraExit {
+                camera,
+                reports: self.reports.clone(),
+                sent: Arc::default(),
+            },
         }
-    }
-
-    /// A camera is gone or changes: its alerts end with the reason `reload`.
-    pub fn forget(&self, camera: &CameraId) {
-        let sent = self.sent.lock().unwrap_or_else(|e| e.into_inner()).remove(camera);
-        let _ = self.reports.push(FuseInput::Over {
-            camera: camera.clone(),
-            reason: EndReason::Reload,
-            after: sent.and_then(|sent| sent.load(Relaxed).checked_sub(1)),
-        });
     }
 
     pub fn health(&self) -> &Health {
@@ -243,7 +236,6 @@ impl Graph {
             new_routes,
             branches,
             reports,
-            sent: _,
             health,
             threads,
         } = self;
@@ -267,7 +259,7 @@ impl Graph {
 impl CameraInlet {
     /// Sends a window on its way. Under load the oldest waiting window of this camera goes instead, and is counted.
     pub fn push(&self, window: Window) {
-        self.sent.store(window.seq + 1, Relaxed);
+        self.exit.sent.store(window.seq + 1, Relaxed);
         self.metrics.windows.fetch_add(1, Relaxed);
         self.metrics.frames.fetch_add(window.frames.len() as u64, Relaxed);
         self.metrics
@@ -283,6 +275,18 @@ impl CameraInlet {
     }
 
     /// The stream is over for now: open alerts end with this reason.
+    pub fn over(&self, reason: EndReason) {
+        self.exit.over(reason);
+    }
+
+    /// For whoever ends the camera when this inlet is gone.
+    pub fn exit(&self) -> CameraExit {
+        self.exit.clone()
+    }
+}
+
+impl CameraExit {
+    /// The stream is over: open alerts end with this reason once the windows on their way are judged.
     pub fn over(&self, reason: EndReason) {
         let _ = self.reports.push(FuseInput::Over {
             camera: self.camera.clone(),

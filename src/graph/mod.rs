@@ -7,7 +7,7 @@ mod metrics;
 mod runner;
 mod watch;
 
-pub use build::{CameraInlet, Graph, GraphOptions, Models, Pace};
+pub use build::{CameraExit, CameraInlet, Graph, GraphOptions, Models, Pace};
 pub use edge::{Edge, EdgeIn, EdgeMeter, EdgeOut, Next, Policy};
 pub use metrics::{CameraMetrics, EdgeMetrics, Histogram, LATENCY_BOUNDS_S, Metrics, StageMetrics, Text};
 pub use watch::{Health, Pulse};
