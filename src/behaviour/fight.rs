@@ -142,7 +142,7 @@ fn seen_and_heard(scene: &Scene) -> Option<(f32, Vec<Evidence>)> {
             if let Some((score, at_ns)) = best.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|b| b.0 >= HEARD) {
                 evidence.push(Evidence {
                     modality: Modality::Audio,
-                    model: heard.model.clone(),
+                    model: heard.source(word),
                     label: word.into(),
                     score,
                     contribution: weight,

@@ -35,9 +35,9 @@ struct Weight {
     most: f32,
 }
 
-/// What a kind is made of. Bases are counted from the confusion tables in the models' cards; the limits stand below the
-/// likelihood ratios of these tables (ln 31 and ln 4.8 for anger, ln 13 and ln 15 for fear and sadness), for nobody has
-/// measured them on cameras, and a voice takes joy for anger.
+/// What a kind is made of. Bases are the classes' shares in the data of the models' cards; the limits stand below the
+/// likelihood ratios that recall and precision there give (of the first versions: ln 31 and ln 4.8 for anger, ln 13 and
+/// ln 15 for fear and sadness), for nobody has measured them on cameras, and a voice takes joy for anger.
 struct Recipe {
     face: Weight,
     voice: Weight,

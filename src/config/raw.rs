@@ -174,7 +174,7 @@ pub struct CameraDefaults {
     pub retry_s: Option<f32>,
     /// Most seconds between two tries, 1 to 3600. Default: 60.
     pub retry_max_s: Option<f32>,
-    /// Kinds that may alert. Default: intrusion, line_crossing and the sounds gunshot, explosion, glass_break, siren.
+    /// Kinds that may alert. Default: intrusion, line_crossing and the sounds gunshot, explosion, siren.
     pub kinds: Option<Vec<String>>,
     /// Classes that are tracked. Default: person.
     pub detect: Option<Vec<String>>,
@@ -255,8 +255,8 @@ pub struct Zone {
     pub name: Option<String>,
     /// Corners [x, y] in fractions of the picture, at least three.
     pub polygon: Vec<[f32; 2]>,
-    /// What counts here: `intrusion`, `loitering`, `crowd`, `wrong_way`, `running`, `fall`. `running` and `fall` count
-    /// everywhere in the picture unless a zone names them. Default: intrusion.
+    /// What counts here: `intrusion`, `loitering`, `crowd`, `wrong_way`, `running`, `fall`, `left_or_taken`. The last
+    /// three count everywhere in the picture unless a zone names them. Default: intrusion.
     pub kinds: Option<Vec<String>>,
     /// Classes that count. Default: person.
     pub classes: Option<Vec<String>>,
