@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use super::{Board, fill_thresholds};
+use super::{Board, fill_thresholds, unknown_labels};
 use crate::clock::Clock;
 use crate::config::{CameraConfig, Config};
 use crate::data::{CameraId, CameraState, CameraStatus, EndReason, Kind, Picture, Snapshots, StateReason, Window};
@@ -63,6 +63,9 @@ impl Running {
             &self.manifests.1,
             self.fight_threshold,
         );
+        for text in unknown_labels(config, &self.manifests.0, &self.manifests.1) {
+            tracing::warn!("{text}");
+        }
         if behaviour.fight.is_some() && self.fight_threshold.is_none() {
             tracing::warn!(camera = %id, "fight takes effect at a restart: the clip model was not there at the start");
         }

@@ -3,6 +3,7 @@
 pub mod annotate;
 mod camera;
 pub mod cpu;
+mod labels;
 pub mod log;
 mod models;
 pub mod moderation;
@@ -33,6 +34,7 @@ use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
 use crate::store::{Message, Store};
 use camera::Running;
+pub use labels::unknown_labels;
 pub use models::{LoadedModels, Wanted, fill_thresholds};
 use record::Recorder;
 

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, Surroundings};
+use crate::app::unknown_labels;
+use crate::config::{self, Config, Surroundings};
+use crate::nn::Manifest;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -20,6 +22,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+            strangers(&loaded.config).iter().for_each(|w| eprintln!("warning: {w}"));
             loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));
             let well = loaded.camera_errors.is_empty();
             if args.print {
@@ -30,4 +33,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// What the models do not know, where they are installed: a configuration may be written on another machine.
+fn strangers(config: &Config) -> Vec<String> {
+    let read = |name: &String| Manifest::read(&config.models.dir.join(name));
+    let (Ok(detector), Ok(sound)) = (read(&config.models.detector), read(&config.models.sound)) else {
+        return Vec::new();
+    };
+    let cameras = config.cameras.iter();
+    cameras
+        .flat_map(|camera| unknown_labels(camera, &detector, &sound))
+        .collect()
 }
