@@ -327,7 +327,7 @@ impl AlertLife {
         let open = Open {
             alert,
             started_ns: finding.at_ns,
-            last_evidence_ns: finding.at_ns.max(finding.last_ns),
+            last_evidence_ns: finding.newest_ns(),
             last_sent_ns: 0,
             changed: false,
             tracks: finding.tracks.iter().map(|t| t.id).collect(),
@@ -369,7 +369,7 @@ impl AlertLife {
 
 impl Open {
     fn absorb(&mut self, finding: &Finding, severity: Severity, utc_offset_ns: i64) {
-        self.last_evidence_ns = self.last_evidence_ns.max(finding.at_ns).max(finding.last_ns);
+        self.last_evidence_ns = self.last_evidence_ns.max(finding.newest_ns());
         let ids = |tracks: &[crate::data::AlertTrack]| tracks.iter().map(|t| t.id).collect::<Vec<_>>();
         let surer = finding.score > self.alert.score + 0.02;
         self.changed |= surer || ids(&finding.tracks) != ids(&self.alert.tracks);

@@ -8,8 +8,6 @@ use crate::nn::Manifest;
 
 /// A sentence for each class that the detector has not, and each kind that the sound model does not hear.
 pub fn unknown_labels(camera: &CameraConfig, detector: &Manifest, sound: &Manifest) -> Vec<String> {
-    let knows = |model: &Manifest, word: &str| model.labels.iter().any(|l| &*l.name == word);
-    let labels = |model: &Manifest| model.labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ");
     let id = &camera.ingest.id;
     let behaviour = &camera.behaviour;
     let zones = behaviour.zones.iter().flat_map(|z| &z.classes);
@@ -17,9 +15,9 @@ pub fn unknown_labels(camera: &CameraConfig, detector: &Manifest, sound: &Manife
     let classes: BTreeSet<&str> = camera.detect.iter().chain(zones).chain(lines).map(|c| &**c).collect();
     let unseen = classes
         .into_iter()
-        .filter(|class| !knows(detector, class))
+        .filter(|class| detector.label(class).is_none())
         .map(|class| {
-            let (model, all) = (detector.id(), labels(detector));
+            let (model, all) = (detector.id(), detector.label_names().join(", "));
             format!("camera {id}: {model} never finds a {class:?}; its classes are {all}")
         });
     // Screams have a rule of their own.
@@ -28,8 +26,8 @@ pub fn unknown_labels(camera: &CameraConfig, detector: &Manifest, sound: &Manife
         .iter()
         .map(|rule| rule.kind)
         .filter(|k| *k != Kind::Scream);
-    let unheard = kinds.filter(|kind| !knows(sound, kind.as_str())).map(|kind| {
-        let (model, all) = (sound.id(), labels(sound));
+    let unheard = kinds.filter(|kind| sound.label(kind.as_str()).is_none()).map(|kind| {
+        let (model, all) = (sound.id(), sound.label_names().join(", "));
         format!("camera {id}: {model} never hears a {kind}; its labels are {all}")
     });
     unseen.chain(unheard).collect()

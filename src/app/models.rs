@@ -18,7 +18,7 @@ pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, so
     if let Some(rule) = behaviour.fight.as_mut().filter(|r| r.threshold == 0.0) {
         rule.threshold = fight.unwrap_or(0.5);
     }
-    let of = |manifest: &Manifest, name: &str| manifest.labels.iter().find(|l| &*l.name == name).map(|l| l.threshold);
+    let of = |manifest: &Manifest, name: &str| manifest.label(name).map(|l| l.threshold);
     for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == 0.0) {
         rule.threshold = of(sound, rule.kind.as_str()).unwrap_or(0.5);
     }
@@ -151,7 +151,7 @@ impl LoadedModels {
     pub fn fight_threshold(&self) -> Option<f32> {
         let fusion = self.fusion.as_ref().map(AvModel::manifest);
         let manifest = fusion.or(self.action.as_ref().map(ActionModel::manifest))?;
-        let label = manifest.labels.iter().find(|l| &*l.name == Kind::Fight.as_str())?;
+        let label = manifest.label(Kind::Fight.as_str())?;
         Some(label.threshold)
     }
 }

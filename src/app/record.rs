@@ -112,7 +112,7 @@ impl Recorder {
     /// Once a second, what the disk did not take before.
     fn retry(&mut self) {
         let now_ns = self.clock.monotonic_ns();
-        if !self.pending.is_empty() && now_ns.saturating_sub(self.tried_ns) >= RETRY_NS {
+        if now_ns.saturating_sub(self.tried_ns) >= RETRY_NS {
             self.flush();
         }
     }

@@ -281,7 +281,9 @@ mod tests {
             none: 0.0,
         };
         let face = Some(vec![("neutral".into(), 0.25), ("anger".into(), 0.75)]);
+        let camera = window.camera.clone();
         let verdict = Verdict {
+            window: Some(Arc::new(window)),
             reports,
             emotion: Some(Emotion {
                 face,
@@ -290,11 +292,7 @@ mod tests {
             blend: Some(Blend::new(odds, &"av@1".into(), &"fight".into(), 0, 0)),
             judged: vec![(Kind::Aggression, 0.625)],
             moving: Some(0.125),
-            ..Verdict::bare(window.camera.clone())
-        };
-        let verdict = Verdict {
-            window: Some(Arc::new(window)),
-            ..verdict
+            ..Verdict::bare(camera)
         };
         let mut trace = Trace::default();
         trace.take(&verdict);

@@ -182,9 +182,7 @@ impl Zone {
             min_score: Vec::new(),
         }
     }
-}
 
-impl Zone {
     /// Whether it is about tracks of this class and height.
     fn is_about(&self, track: &Track) -> bool {
         counts(&self.classes, track) && (self.min_height..=self.max_height).contains(&track.bbox.height())

@@ -128,3 +128,10 @@ pub struct Finding {
     /// The newest evidence, where that is later: it still held then.
     pub last_ns: u64,
 }
+
+impl Finding {
+    /// Until when it held.
+    pub fn newest_ns(&self) -> u64 {
+        self.at_ns.max(self.last_ns)
+    }
+}

@@ -59,7 +59,7 @@ pub(super) fn outcome(job: &Job, decision: Decision, items: &[Scored]) -> anyhow
     ensure!(
         !known.is_empty(),
         "no item's label is one of the model's, which are {}; `aliases` in its model.toml gives a label other words",
-        labels.iter().map(|l| &*l.name).collect::<Vec<_>>().join(", ")
+        job.manifest.label_names().join(", ")
     );
     let pairs: Vec<(usize, usize)> = known
         .iter()

@@ -53,7 +53,8 @@ impl AvModel {
     /// Log-odds of the first label. What is None is missing.
     ///
     /// # Errors
-    /// An embedding has another length than the head was trained for: it is another model's; a value or the answer is no number.
+    /// An embedding has another length than the head was trained for: it is another model's; a value or the
+    /// answer is no number.
     pub fn log_odds(&self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
         let tensor = |x: Option<&[f32]>, length: usize, whose: &str| {
             let Some(x) = x else { return Ok(None) };

@@ -117,6 +117,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// The label of this name.
+    pub fn label(&self, name: &str) -> Option<&Label> {
+        self.labels.iter().find(|l| &*l.name == name)
+    }
+
     /// `name@version`
     pub fn id(&self) -> Arc<str> {
         format!("{}@{}", self.name, self.version).into()

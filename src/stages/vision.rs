@@ -33,6 +33,8 @@ pub struct Vision {
     /// None where no camera has opted in.
     faces: Option<Faces>,
     cameras: HashMap<CameraId, CameraTracks>,
+    /// With the detector's own thresholds.
+    tracking: TrackerOptions,
 }
 
 struct CameraTracks {
@@ -44,27 +46,24 @@ struct CameraTracks {
 
 impl Vision {
     pub fn new(detector: Box<dyn Detect>, faces: Option<Box<dyn ReadFaces>>) -> Self {
+        let tracking = TrackerOptions {
+            high: detector.thresholds(),
+            ..TrackerOptions::default()
+        };
         Self {
             detector,
             faces: faces.map(Faces::new),
             cameras: HashMap::new(),
+            tracking,
         }
     }
 
-    fn tracker(&self) -> Tracker {
-        Tracker::new(TrackerOptions {
-            high: self.detector.thresholds(),
-            ..TrackerOptions::default()
-        })
-    }
-
     fn plan(&mut self, job: &Job) -> Plan {
-        let tracker = self.tracker();
         let state = self
             .cameras
             .entry(job.camera().clone())
             .or_insert_with(|| CameraTracks {
-                tracker,
+                tracker: Tracker::new(self.tracking.clone()),
                 held: Held::new(job.profile.clone()),
                 denoise: Denoise::default(),
                 profile: job.profile.clone(),
@@ -87,7 +86,6 @@ impl Vision {
     fn report(&mut self, job: &Job, plan: Plan, found: &mut impl Iterator<Item = Vec<Detection>>) -> Report {
         let window = &job.window;
         let labels = self.detector.labels();
-        let tracker = self.tracker();
         let looked = plan.frames.iter().any(|(_, look)| *look);
         let status = match (window.frames.is_empty(), looked) {
             (true, _) => Status::Empty,
@@ -99,7 +97,7 @@ impl Vision {
             return bare;
         };
         if !Arc::ptr_eq(&state.profile, &job.profile) {
-            state.tracker = tracker;
+            state.tracker = Tracker::new(self.tracking.clone());
             state.denoise = Denoise::default();
             state.profile = job.profile.clone();
             self.faces.iter_mut().for_each(|f| f.forget(&window.camera));

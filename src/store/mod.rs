@@ -142,11 +142,13 @@ impl Store {
                 "INSERT INTO message (id, phase, payload) VALUES (?1, ?2, ?3)",
                 params![m.alert_id, m.phase, m.payload],
             )?;
-            transaction.execute(
-                "DELETE FROM message WHERE row IN (SELECT row FROM message WHERE id = ?1 AND phase = 'update'
-                 ORDER BY row DESC LIMIT -1 OFFSET ?2)",
-                params![m.alert_id, UPDATES_KEPT],
-            )?;
+            if m.phase == "update" {
+                transaction.execute(
+                    "DELETE FROM message WHERE row IN (SELECT row FROM message WHERE id = ?1 AND phase = 'update'
+                     ORDER BY row DESC LIMIT -1 OFFSET ?2)",
+                    params![m.alert_id, UPDATES_KEPT],
+                )?;
+            }
             transaction.execute(
                 "INSERT INTO outbox (phase, topic, payload, since_ms) VALUES (?1, ?2, ?3, ?4)",
                 params![m.phase, m.topic, m.payload, now_utc_ms],

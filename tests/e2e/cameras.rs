@@ -1,15 +1,8 @@
 //! What cameras do wrong, and what Watchfire says of it.
 
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::{House, free_port, wait_for_port};
-
-fn test_camera(name: &str, video: &'static str, audio: &'static str) -> Mount {
-    Mount {
-        name: name.into(),
-        show: Show::Test { video, audio },
-    }
-}
 
 fn camera(id: &str, url: &str) -> String {
     format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\nstall_s = 2.0\n")
@@ -28,7 +21,7 @@ fn every_codec_of_the_list_streams_with_or_without_sound() {
     ];
     // A sound that we do not take makes a camera without sound.
     let sound = |name: &str, audio: &'static str| if name == "strange" { "l16" } else { audio };
-    let mounts: Vec<Mount> = kinds.iter().map(|(n, v, a)| test_camera(n, v, sound(n, a))).collect();
+    let mounts: Vec<Mount> = kinds.iter().map(|(n, v, a)| Mount::test(n, v, sound(n, a))).collect();
     let cameras = SimServer::start(&mounts, None, None).unwrap();
     let mut house = House::new();
     let text: String = kinds.iter().map(|(id, ..)| camera(id, &cameras.url(id))).collect();
@@ -70,7 +63,7 @@ fn every_codec_of_the_list_streams_with_or_without_sound() {
 #[test]
 fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
     let mut house = House::new();
-    let mount = [test_camera("yard", "h264", "aac")];
+    let mount = [Mount::test("yard", "h264", "aac")];
     let server = SimServer::start(&mount, None, None).unwrap();
     let (port, url) = (server.port(), server.url("yard"));
     house.configure(&camera("yard", &url));
@@ -96,7 +89,7 @@ fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
     assert!(gone["retry_at"].is_string(), "{gone}");
     house.wait_state("yard", "offline", Some("refused"), 30);
 
-    let server = SimServer::start(&[test_camera("yard", "h265", "opus")], Some(port), None).unwrap();
+    let server = SimServer::start(&[Mount::test("yard", "h265", "opus")], Some(port), None).unwrap();
     wait_for_port(port);
     let back = house.wait("h265 with opus", 60, |topic, payload| {
         let status: serde_json::Value = serde_json::from_slice(payload).ok()?;
@@ -110,7 +103,7 @@ fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
     assert_eq!(back["attempts"], 0);
     drop(server);
     house.wait_state("yard", "offline", None, 30);
-    let server = SimServer::start(&[test_camera("yard", "mjpeg", "")], Some(port), None).unwrap();
+    let server = SimServer::start(&[Mount::test("yard", "mjpeg", "")], Some(port), None).unwrap();
     let back = house.wait("mjpeg without sound", 60, |topic, payload| {
         let status: serde_json::Value = serde_json::from_slice(payload).ok()?;
         (topic.ends_with("yard/status") && status["state"] == "streaming").then_some(status)
@@ -122,7 +115,7 @@ fn a_camera_that_goes_stalls_or_changes_its_codec_comes_back() {
 
 #[test]
 fn each_trouble_has_its_own_reason() {
-    let mounts = [test_camera("good", "h264", "aac"), test_camera("deaf", "", "aac")];
+    let mounts = [Mount::test("good", "h264", "aac"), Mount::test("deaf", "", "aac")];
     let server = SimServer::start(&mounts, None, Some(("viewer", "right"))).unwrap();
     let login = |id: &str, password: &str| format!("username = \"viewer\"\npassword = \"{password}\"\n# {id}\n");
     let dead = free_port();

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::ROOT;
 
@@ -22,13 +22,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn probe_tells_what_a_camera_sends_and_why_it_does_not() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "pcmu",
-        },
-    };
+    let mount = Mount::test("yard", "h264", "pcmu");
     let login = Some(("viewer", "right-canary"));
     let cameras = SimServer::start(&[mount], None, login).unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::{House, wait_for_port};
 
@@ -48,13 +48,7 @@ fn settled(pid: u32) -> Held {
 
 #[test]
 fn after_fifty_reconnects_threads_and_descriptors_are_as_before_and_memory_within_5_percent() {
-    let mount = [Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "aac",
-        },
-    }];
+    let mount = [Mount::test("yard", "h264", "aac")];
     let mut server = Some(SimServer::start(&mount, None, None).unwrap());
     let (port, url) = server.as_ref().map(|s| (s.port(), s.url("yard"))).unwrap();
     let mut house = House::new();

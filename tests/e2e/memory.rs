@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 use watchfire::store::{Message, Store, StoreOptions};
 
 use super::house::House;
@@ -39,13 +39,7 @@ fn learned_in_a_run(house: &mut House) -> (Store, Value) {
 
 #[test]
 fn what_was_learned_of_a_camera_goes_on_after_a_restart() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "aac",
-        },
-    };
+    let mount = Mount::test("yard", "h264", "aac");
     let cameras = SimServer::start(&[mount], None, None).unwrap();
     let mut house = House::new();
     house.configure(&format!(

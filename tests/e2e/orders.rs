@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::House;
 
@@ -22,13 +22,7 @@ fn publish(house: &House, topic: &str, payload: &str, retain: bool) {
 
 #[test]
 fn home_assistant_learns_every_camera_and_orders_are_obeyed() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "",
-        },
-    };
+    let mount = Mount::test("yard", "h264", "");
     let cameras = SimServer::start(&[mount], None, None).unwrap();
     let mut house = House::new();
     let url = format!("url = \"mqtt://127.0.0.1:{}\"\n", house.mqtt_port);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use watchfire::clock::SystemClock;
 use watchfire::data::{CameraState, CameraStatus, Detection, Picture, Redactor, StateReason, Window};
 use watchfire::graph::Models;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 use watchfire::ingest::{Camera, CameraSink};
 use watchfire::stages::Detect;
 
@@ -20,13 +20,7 @@ const CONFIG: &str = "WATCHFIRE_TEST_CONFIG";
 #[test]
 fn a_model_that_panics_again_and_again_ends_the_daemon_with_a_clear_error() {
     let names = ["good", "bad"];
-    let mount = |name: &str| Mount {
-        name: name.into(),
-        show: Show::Test {
-            video: "mjpeg",
-            audio: "",
-        },
-    };
+    let mount = |name: &str| Mount::test(name, "mjpeg", "");
     let cameras = SimServer::start(&names.map(mount), None, None).unwrap();
     let mut house = House::new();
     let camera = |name: &str, px| {
@@ -106,13 +100,7 @@ impl CameraSink for Stumbling {
 
 #[test]
 fn a_panic_in_a_cameras_thread_is_told_and_the_camera_is_rebuilt() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "mjpeg",
-            audio: "",
-        },
-    };
+    let mount = Mount::test("yard", "mjpeg", "");
     let cameras = SimServer::start(&[mount], None, None).unwrap();
     let text = format!("[[camera]]\nid = \"yard\"\nurl = \"{}\"\n", cameras.url("yard"));
     let loaded = watchfire::config::load_texts(

@@ -1,19 +1,13 @@
 //! SIGHUP changes what changed, and nothing else.
 
 use nix::sys::signal::Signal;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::House;
 
 #[test]
 fn a_reload_touches_only_the_cameras_that_changed() {
-    let mounts = ["a", "b", "c"].map(|name| Mount {
-        name: name.into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "aac",
-        },
-    });
+    let mounts = ["a", "b", "c"].map(|name| Mount::test(name, "h264", "aac"));
     let cameras = SimServer::start(&mounts, None, None).unwrap();
     let camera = |id: &str, more: &str| format!("[[camera]]\nid = \"{id}\"\nurl = \"{}\"\n{more}", cameras.url(id));
     let mut house = House::new();

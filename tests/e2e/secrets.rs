@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::House;
 use super::mqtt::guarded_broker;
@@ -13,13 +13,7 @@ const BROKER: &str = "canary-broker-4713";
 
 #[test]
 fn a_password_is_never_seen_again() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "aac",
-        },
-    };
+    let mount = Mount::test("yard", "h264", "aac");
     let cameras = SimServer::start(&[mount], None, Some(("viewer", RIGHT))).unwrap();
     let url = cameras.url("yard");
     let in_url = url.replace("rtsp://", &format!("rtsp://viewer:{RIGHT}@"));

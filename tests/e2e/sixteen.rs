@@ -3,23 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::House;
 
 #[test]
 fn of_sixteen_cameras_none_starves() {
     let names: Vec<String> = (0..16).map(|i| format!("c{i:02}")).collect();
-    let mounts: Vec<Mount> = names
-        .iter()
-        .map(|name| Mount {
-            name: name.clone(),
-            show: Show::Test {
-                video: "mjpeg",
-                audio: "pcmu",
-            },
-        })
-        .collect();
+    let mounts: Vec<Mount> = names.iter().map(|name| Mount::test(name, "mjpeg", "pcmu")).collect();
     let server = SimServer::start(&mounts, None, None).unwrap();
     let cameras: String = names
         .iter()

@@ -4,19 +4,13 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
 use super::house::House;
 
 #[test]
 fn sigterm_ends_in_time_says_goodbye_and_health_is_told() {
-    let mount = Mount {
-        name: "yard".into(),
-        show: Show::Test {
-            video: "h264",
-            audio: "aac",
-        },
-    };
+    let mount = Mount::test("yard", "h264", "aac");
     let cameras = SimServer::start(&[mount], None, None).unwrap();
     let mut house = House::new();
     house.configure(&format!(

@@ -1,17 +1,14 @@
 //! The daemon over TLS on both sides: cameras and broker.
 
 use serde_json::Value;
-use watchfire::ingest::gst::sim::{Access, Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Access, Mount, SimServer};
 
 use super::house::{House, free_port, mosquitto_with};
 use super::mqtt::tls_listener;
 use super::pki::Pki;
 
 fn yard(video: &'static str, audio: &'static str) -> [Mount; 1] {
-    [Mount {
-        name: "yard".into(),
-        show: Show::Test { video, audio },
-    }]
+    [Mount::test("yard", video, audio)]
 }
 
 #[test]

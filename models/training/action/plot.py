@@ -18,8 +18,9 @@ from curves import draw  # noqa: E402
 SHOWN = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def shares(scores, at):
-    return [(t, float((scores >= t).mean())) for t in at]
+def curve(fights, others, at):
+    """[(threshold, fights found, others that fire)]"""
+    return [(t, float((fights >= t).mean()), float((others >= t).mean())) for t in at]
 
 
 def main():
@@ -41,13 +42,12 @@ def main():
         files, scores = [line["file"] for line in lines], np.array([line["scores"]["fight"] for line in lines])
     fight = np.array([label[f] == "fight" for f in files])
     fights, others = scores[fight], scores[~fight]
-    grid = np.linspace(0, 1, 101)
-    curve = [(t, found, false) for (t, found), (_, false) in zip(shares(fights, grid), shares(others, grid))]
-    svg = draw("fights found", "others that fire", 1, {"fight": ([curve], args.threshold)},
+    drawn = curve(fights, others, np.linspace(0, 1, 101))
+    svg = draw("fights found", "others that fire", 1, {"fight": ([drawn], args.threshold)},
                f"{len(fights)} fights, {len(others)} others")
     Path(args.plot).write_text(svg)
     print("| threshold | fights found | others that fire |\n|---|---|---|")
-    for (t, found), (_, false) in zip(shares(fights, SHOWN), shares(others, SHOWN)):
+    for t, found, false in curve(fights, others, SHOWN):
         print(f"| {t} | {found:.2f} | {false:.2f} |")
 
 

@@ -4,7 +4,8 @@ Truth: YuNet's finds from score 0.6 on in one plain look, 12 pixels high or more
 (small boxes of two networks differ by a pixel or two), and false when it meets no find of the teacher from 0.3 on, at
 either of its scales. `--calibrate` sets the manifest's threshold to the lowest with at most 0.1 false a picture on one half
 of the held-out pictures (`held_out.halves`); `test` is the other half, which had no part in that. Intervals: 1,000
-resamplings of the pictures. `--plot` draws both halves over the threshold. `--export` writes pictures and truth as a data set for `watchfire models eval`, below a folder outside the repository.
+resamplings of the pictures. `--plot` draws both halves over the threshold. `--export` writes pictures and truth as a data
+set for `watchfire models eval`, below a folder outside the repository.
 """
 import argparse
 import json

@@ -32,6 +32,16 @@ pub struct Mount {
     pub show: Show,
 }
 
+impl Mount {
+    /// A camera that shows the test picture in these codecs, as [`Show::Test`] names them.
+    pub fn test(name: &str, video: &'static str, audio: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            show: Show::Test { video, audio },
+        }
+    }
+}
+
 /// How the server is reached.
 #[derive(Clone, Debug, Default)]
 pub struct Access<'a> {
