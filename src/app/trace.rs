@@ -60,6 +60,7 @@ pub struct Trace {
 /// The learned fusion's word on a fight, before nearness and the camera's own prior.
 const TOGETHER: &str = "fight by picture and sound";
 const SCORES: (f64, f64) = (0.0, 1.0);
+const AFFECT: (f64, f64) = (-1.0, 1.0);
 const LEVELS_DBFS: (f64, f64) = (-90.0, 0.0);
 /// A person who walks by changes a few cells in a hundred; more than the greatest is drawn as that.
 const MOVING_PERCENT: (f64, f64) = (0.0, 25.0);
@@ -192,6 +193,11 @@ impl Trace {
                 lane.point(label, at_s, *p);
             }
         }
+        let lane = self.lane("affect", AFFECT, "of the voice");
+        if let Some(affect) = emotion.affect {
+            lane.point("arousal", at_s, affect.arousal);
+            lane.point("valence", at_s, affect.valence);
+        }
     }
 
     fn alert(&mut self, alert: &Alert) {
@@ -244,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::data::{
-        ActionReport, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Status, Window,
+        ActionReport, Affect, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Status, Window,
     };
     use crate::fusion::{Blend, LogOdds};
 
@@ -287,6 +293,10 @@ mod tests {
             reports,
             emotion: Some(Emotion {
                 face,
+                affect: Some(Affect {
+                    arousal: 0.5,
+                    valence: -0.25,
+                }),
                 ..Emotion::default()
             }),
             blend: Some(Blend::new(odds, &"av@1".into(), &"fight".into(), 0, 0)),
@@ -304,6 +314,8 @@ mod tests {
         assert_eq!(last("action", "no_fight"), None);
         assert_eq!(last("face", "anger"), Some((0.5, 0.75)));
         assert_eq!(last("face", "neutral"), None);
+        assert_eq!(last("affect", "arousal"), Some((0.5, 0.5)));
+        assert_eq!(last("affect", "valence"), Some((0.5, -0.25)));
         assert_eq!(last("fusion", "aggression"), Some((0.5, 0.625)));
         assert_eq!(last("motion", "moving"), Some((0.5, 12.5)));
         let near = |label, expected: f64| (last("fusion", label).unwrap().1 - expected).abs() < 1e-3;

@@ -10,7 +10,7 @@ mod secret;
 mod status;
 
 pub use alert::{Alert, AlertTrack, EndReason, EvidenceItem, Phase};
-pub use emotion::{Distribution, Emotion};
+pub use emotion::{Affect, Distribution, Emotion};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{

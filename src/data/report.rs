@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::evidence::named;
-use super::{BBox, CameraId, Track};
+use super::{Affect, BBox, CameraId, Track};
 
 named! {
     /// The branches of the graph.
@@ -213,10 +213,7 @@ pub struct SpeechEmotion {
     pub labels: Arc<[Arc<str>]>,
     /// They sum to 1.
     pub probabilities: Vec<f32>,
-    /// -1 (calm) to 1 (excited).
-    pub arousal: f32,
-    /// -1 (unpleasant) to 1 (pleasant).
-    pub valence: f32,
+    pub affect: Affect,
     /// `name@version` of the model.
     pub model: Arc<str>,
 }

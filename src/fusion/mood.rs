@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::emotion::{mean, opinion_pool};
-use crate::data::{Distribution, Emotion, FaceReport, SpeechEmotion};
+use crate::data::{Affect, Distribution, Emotion, FaceReport, SpeechEmotion};
 
 /// What was read longer ago says nothing of now.
 const FRESH_NS: u64 = 5_000_000_000;
@@ -13,7 +13,7 @@ const FRESH_NS: u64 = 5_000_000_000;
 #[derive(Default)]
 pub struct Mood {
     faces: BTreeMap<u64, Read>,
-    speech: Option<Read>,
+    speech: Option<(Read, Affect)>,
 }
 
 struct Read {
@@ -48,26 +48,32 @@ impl Mood {
 
     pub fn hear(&mut self, voice: &SpeechEmotion) {
         let says = voice.labels.iter().cloned().zip(voice.probabilities.iter().copied());
-        self.speech = Some(Read {
+        let read = Read {
             at_ns: voice.end_ns,
             weight: 1.0,
             says: says.collect(),
             model: voice.model.clone(),
-        });
+        };
+        self.speech = Some((read, voice.affect));
     }
 
     /// The mean of the fresh faces, each by how much it shows; the fresh voice; both pooled.
     pub fn now(&mut self, now_ns: u64) -> Emotion {
         let fresh = |read: &Read| now_ns.saturating_sub(read.at_ns) <= FRESH_NS;
         self.faces.retain(|_, read| fresh(read));
-        self.speech.take_if(|read| !fresh(read));
+        self.speech.take_if(|(read, _)| !fresh(read));
         let face = mean(self.faces.values().map(|r| (r.weight, &r.says)));
-        let speech = self.speech.as_ref().map(|r| r.says.clone());
+        let speech = self.speech.as_ref().map(|(r, _)| r.says.clone());
         let fused = match (&face, &speech) {
             (Some(face), Some(speech)) => opinion_pool(face, speech),
             _ => face.clone().or_else(|| speech.clone()),
         };
-        Emotion { face, speech, fused }
+        Emotion {
+            face,
+            speech,
+            affect: self.speech.as_ref().map(|(_, affect)| *affect),
+            fused,
+        }
     }
 
     /// The mean of the faces that were read since a time, each by how much it shows, and the voice if it was.
@@ -81,7 +87,8 @@ impl Mood {
                 at_ns: newest.at_ns,
             })
         });
-        let voice = self.speech.as_ref().filter(|r| r.at_ns >= since_ns).map(|r| Reading {
+        let heard = self.speech.as_ref().map(|(r, _)| r);
+        let voice = heard.filter(|r| r.at_ns >= since_ns).map(|r| Reading {
             says: r.says.clone(),
             model: r.model.clone(),
             at_ns: r.at_ns,
@@ -129,6 +136,20 @@ mod tests {
         }
     }
 
+    fn voice(end_ns: u64) -> SpeechEmotion {
+        SpeechEmotion {
+            start_ns: end_ns - S,
+            end_ns,
+            labels: ["neutral".into(), "anger".into()].into(),
+            probabilities: vec![0.4, 0.6],
+            affect: Affect {
+                arousal: 0.5,
+                valence: -0.25,
+            },
+            model: "voice@1".into(),
+        }
+    }
+
     fn anger(of: &Option<Distribution>) -> Option<f32> {
         of.as_ref()?.iter().find(|(l, _)| &**l == "anger").map(|(_, p)| *p)
     }
@@ -146,16 +167,9 @@ mod tests {
     #[test]
     fn a_voice_is_pooled_with_the_faces_and_stands_alone_without_them() {
         let mut mood = Mood::default();
-        mood.hear(&SpeechEmotion {
-            start_ns: 0,
-            end_ns: S,
-            labels: ["neutral".into(), "anger".into()].into(),
-            probabilities: vec![0.4, 0.6],
-            arousal: 0.0,
-            valence: 0.0,
-            model: "voice@1".into(),
-        });
+        mood.hear(&voice(S));
         let alone = mood.now(S);
+        assert_eq!(alone.affect, Some(voice(S).affect));
         assert_eq!((alone.face.is_none(), &alone.fused), (true, &alone.speech));
         mood.see(&faces(S, &[(1, 0.9, 0.6)]));
         let both = mood.now(S);
@@ -167,15 +181,7 @@ mod tests {
         for (apart_ns, pair) in [(FRESH_NS, true), (FRESH_NS + 1, false)] {
             let mut mood = Mood::default();
             mood.see(&faces(S, &[(1, 0.9, 0.9)]));
-            mood.hear(&SpeechEmotion {
-                start_ns: apart_ns,
-                end_ns: S + apart_ns,
-                labels: ["neutral".into(), "anger".into()].into(),
-                probabilities: vec![0.4, 0.6],
-                arousal: 0.0,
-                valence: 0.0,
-                model: "voice@1".into(),
-            });
+            mood.hear(&voice(S + apart_ns));
             let (face, voice) = mood.readings(S + apart_ns - FRESH_NS);
             assert_eq!((face.is_some(), voice.is_some()), (pair, true), "{apart_ns}");
             let now = mood.now(S + apart_ns);

@@ -83,7 +83,7 @@ fn a_voice_model_gives_probabilities_for_whatever_it_is_read() {
         let sane = voiced.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < 1e-3;
         assert!(sane, "{name}: {voiced:?}");
         assert!(
-            voiced.arousal.abs() <= 1.0 && voiced.valence.abs() <= 1.0,
+            voiced.affect.arousal.abs() <= 1.0 && voiced.affect.valence.abs() <= 1.0,
             "{name}: {voiced:?}"
         );
         voiced

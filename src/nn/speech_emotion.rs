@@ -10,6 +10,7 @@ use super::check::{Checkable, Golden};
 use super::loaded::{Loaded, described};
 use super::weights::Weights;
 use super::{DeviceChoice, Manifest, ModelError};
+use crate::data::Affect;
 use crate::mel::{BANDS, LogMel, PATCH_SAMPLES};
 
 /// Most samples that are looked at in one go (3 s); longer speech is answered by the mean over pieces of this length.
@@ -24,10 +25,8 @@ const SILENCE_RMS: f32 = 1e-4;
 pub struct Voiced {
     /// By label, summing to 1.
     pub probabilities: Vec<f32>,
-    /// -1 (calm) to 1 (excited), and -1 (unpleasant) to 1 (pleasant): the labels' places in the manifest, weighed by
-    /// their probabilities.
-    pub arousal: f32,
-    pub valence: f32,
+    /// The labels' places in the manifest, weighed by their probabilities.
+    pub affect: Affect,
 }
 
 /// `[arch_config]` of the manifest: the network's switches, and where each label lies.
@@ -61,10 +60,13 @@ impl SpeechEmotion {
         let build = |weights: &Weights, manifest: &Manifest| {
             let switches: Switches = manifest.config()?;
             let labels = manifest.labels.len();
-            if switches.arousal.len() != labels || switches.valence.len() != labels {
+            let right = |places: &[f32]| places.len() == labels && places.iter().all(|p| (-1.0..=1.0).contains(p));
+            if !right(&switches.arousal) || !right(&switches.valence) {
                 return Err(ModelError::File {
                     path: dir.join("model.toml"),
-                    why: format!("[arch_config]: arousal and valence need one number for each of {labels} labels"),
+                    why: format!(
+                        "[arch_config]: arousal and valence need a number from -1 to 1 for each of {labels} labels"
+                    ),
                 });
             }
             places = (switches.arousal, switches.valence);
@@ -102,8 +104,10 @@ impl SpeechEmotion {
         }
         let at = |places: &[f32]| sum.iter().zip(places).map(|(p, place)| p * place).sum();
         Ok(Voiced {
-            arousal: at(&self.arousal),
-            valence: at(&self.valence),
+            affect: Affect {
+                arousal: at(&self.arousal),
+                valence: at(&self.valence),
+            },
             probabilities: sum,
         })
     }

@@ -248,6 +248,14 @@ pub struct EmotionPayload {
     pub face: Option<BTreeMap<String, f64>>,
     /// Of the voice.
     pub speech: Option<BTreeMap<String, f64>>,
+    /// Of the voice on the whole, from -1 (calm) to 1 (excited).
+    #[serde(default)]
+    #[schemars(range(min = -1.0, max = 1.0))]
+    pub arousal: Option<f64>,
+    /// Of the voice on the whole, from -1 (unpleasant) to 1 (pleasant).
+    #[serde(default)]
+    #[schemars(range(min = -1.0, max = 1.0))]
+    pub valence: Option<f64>,
     /// Both, pooled over the labels that both know.
     pub fused: Option<BTreeMap<String, f64>>,
 }
@@ -259,6 +267,8 @@ impl EmotionPayload {
             at: utc(at_utc_ns),
             face: of(&emotion.face),
             speech: of(&emotion.speech),
+            arousal: emotion.affect.map(|a| rounded(a.arousal)),
+            valence: emotion.affect.map(|a| rounded(a.valence)),
             fused: of(&emotion.fused),
         }
     }

@@ -252,7 +252,7 @@ impl Stage for Hearing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{AudioChunk, AudioState};
+    use crate::data::{Affect, AudioChunk, AudioState};
     use crate::stages::{CameraProfile, VoiceReading};
 
     fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
@@ -387,8 +387,7 @@ mod tests {
         fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
             Ok(VoiceReading {
                 probabilities: vec![1.0],
-                arousal: 0.0,
-                valence: 0.0,
+                affect: Affect::default(),
             })
         }
     }

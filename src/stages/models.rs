@@ -111,8 +111,7 @@ impl ReadVoice for SpeechEmotion {
         let read = SpeechEmotion::read(self, speech).map_err(|e| e.to_string())?;
         Ok(VoiceReading {
             probabilities: read.probabilities,
-            arousal: read.arousal,
-            valence: read.valence,
+            affect: read.affect,
         })
     }
 }

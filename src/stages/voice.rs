@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::data::SpeechEmotion;
+use crate::data::{Affect, SpeechEmotion};
 
 /// A speech emotion model as the hearing stage needs it. `nn::SpeechEmotion` is one; tests bring their own.
 pub trait ReadVoice: Send {
@@ -16,12 +16,11 @@ pub trait ReadVoice: Send {
     fn read(&mut self, speech: &[f32]) -> Result<VoiceReading, String>;
 }
 
-/// What a voice seems to express: probabilities by label, arousal and valence from -1 to 1.
+/// What a voice seems to express: probabilities by label, and where they stand on the whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoiceReading {
     pub probabilities: Vec<f32>,
-    pub arousal: f32,
-    pub valence: f32,
+    pub affect: Affect,
 }
 
 /// Speech is read from this length on (one and a half patches), and at most its last 3 s.
@@ -78,8 +77,7 @@ impl Speech {
             end_ns: self.end_ns,
             labels: model.labels(),
             probabilities: reading.probabilities,
-            arousal: reading.arousal,
-            valence: reading.valence,
+            affect: reading.affect,
             model: model.id(),
         }))
     }
@@ -104,8 +102,10 @@ mod tests {
         fn read(&mut self, speech: &[f32]) -> Result<VoiceReading, String> {
             Ok(VoiceReading {
                 probabilities: vec![speech.len() as f32],
-                arousal: speech[0],
-                valence: 0.0,
+                affect: Affect {
+                    arousal: speech[0],
+                    valence: 0.0,
+                },
             })
         }
     }
@@ -147,7 +147,7 @@ mod tests {
         speech.hear(3 * HOP_NS, &patch(3), true);
         assert!(speech.read(&mut Echo).unwrap().is_none());
         speech.hear(4 * HOP_NS, &patch(4), true);
-        assert!((speech.read(&mut Echo).unwrap().unwrap().arousal - 3.0).abs() < 1e-6);
+        assert!((speech.read(&mut Echo).unwrap().unwrap().affect.arousal - 3.0).abs() < 1e-6);
         // An hour later.
         speech.hear(7_500 * HOP_NS, &patch(0), true);
         assert!(speech.read(&mut Echo).unwrap().is_none());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire::data::{BBox, FaceReport, SpeechEmotion, TrackFace, TrackedFrame};
+use watchfire::data::{Affect, BBox, FaceReport, SpeechEmotion, TrackFace, TrackedFrame};
 
 use super::story::Feeling;
 
@@ -56,8 +56,7 @@ pub fn voice(feelings: &[Feeling], to: f64, shift_ns: u64) -> Option<SpeechEmoti
         end_ns: ns(to),
         labels: VOICES.map(Arc::from).into(),
         probabilities: spread(&VOICES, now),
-        arousal: 0.0,
-        valence: 0.0,
+        affect: Affect::default(),
         model: "story_voice@1".into(),
     })
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{BBox, FaceReport, SoundPatch, SpeechEmotion, Track, TrackFace, TrackedFrame, VisionReport};
+use crate::data::{Affect, BBox, FaceReport, SoundPatch, SpeechEmotion, Track, TrackFace, TrackedFrame, VisionReport};
 
 const S: u64 = 1_000_000_000;
 const HALF: u64 = S / 2;
@@ -71,8 +71,7 @@ impl Room {
                 end_ns: now_ns,
                 labels,
                 probabilities: two(p),
-                arousal: 0.0,
-                valence: 0.0,
+                affect: Affect::default(),
                 model: "speech_emotion@1".into(),
             });
         }
