@@ -156,13 +156,14 @@ def write_shipped(_):
                                            "golden.embedding": embedding})
     folder = models / "av_fight"
     if (folder / "weights.safetensors").exists():
-        method = tomllib.loads((folder / "model.toml").read_text())["arch_config"]["method"]
         state = load_file(folder / "weights.safetensors")
-        net = fitted(Fusion(method), {k[len(method) + 1:]: v for k, v in state.items() if k.startswith(method + ".")})
         x = torch.rand(1, 256, generator=torch.Generator().manual_seed(12))
-        masks = [torch.tensor([has]) for has in (True, False)]
-        answer = torch.cat([net(x[:, :128], x[:, 128:], has_v, has_a)[0] for has_v in masks for has_a in masks])
-        save(folder, "golden", {"golden.input": x, "golden.output": answer})
+        tensors, masks = {"golden.input": x}, [torch.tensor([has]) for has in (True, False)]
+        for method in METHODS:
+            net = fitted(Fusion(method), {k[len(method) + 1:]: v for k, v in state.items() if k.startswith(method + ".")})
+            tensors[f"golden.{method}"] = torch.cat(
+                [net(x[:, :128], x[:, 128:], has_v, has_a)[0] for has_v in masks for has_a in masks])
+        save(folder, "golden", tensors)
     folder = models / "speech_emotion"
     if (folder / "weights.safetensors").exists():
         wide = tomllib.loads((folder / "model.toml").read_text())["arch_config"]

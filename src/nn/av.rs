@@ -11,12 +11,19 @@ use super::{DeviceChoice, Manifest, ModelError};
 
 /// A small head over the embeddings of the clip model and of the sound model.
 pub struct AvModel {
-    loaded: Loaded<AvFusion>,
+    loaded: Loaded<Ways>,
     config: Config,
 }
 
+/// The ways to join that the weights hold, and the one that is asked.
+struct Ways {
+    all: Vec<(&'static str, AvFusion)>,
+    chosen: usize,
+}
+
 impl AvModel {
-    /// Loads the model of a folder. `method`: how the two are joined; None takes the manifest's way. It is too small to gain by a device other than the CPU, or by threads.
+    /// Loads the model of a folder. `method`: how the two are joined; None takes the manifest's way. It is too
+    /// small to gain by a device other than the CPU, or by threads.
     ///
     /// # Errors
     /// The folder's files are missing, damaged, or of another architecture.
@@ -30,15 +37,12 @@ impl AvModel {
             |weights, manifest| {
                 let own: Config = manifest.config()?;
                 let method = method.unwrap_or(own.method);
-                let mut chosen = None;
-                for (name, each) in Method::ALL {
-                    let net = AvFusion::new(weights, name, each, &own)?;
-                    if each == method {
-                        chosen = Some(net);
-                    }
-                }
+                let one = |(name, each)| Ok::<_, ModelError>((name, AvFusion::new(weights, name, each, &own)?));
+                let all = Method::ALL.into_iter().map(one).collect::<Result<_, _>>()?;
+                let chosen = Method::ALL.iter().position(|(_, each)| *each == method);
+                let chosen = chosen.ok_or_else(|| ModelError::Compute("no such way to join".into()))?;
                 config = Some(own);
-                chosen.ok_or_else(|| ModelError::Compute("no such way to join".into()))
+                Ok(Ways { all, chosen })
             },
         )?;
         let config = config.ok_or_else(|| ModelError::Compute("the network was not built".into()))?;
@@ -56,6 +60,11 @@ impl AvModel {
     /// An embedding has another length than the head was trained for: it is another model's; a value or the
     /// answer is no number.
     pub fn log_odds(&self, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
+        let ways = &self.loaded.net;
+        self.joined(&ways.all[ways.chosen].1, video, audio)
+    }
+
+    fn joined(&self, net: &AvFusion, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result<f32, ModelError> {
         let tensor = |x: Option<&[f32]>, length: usize, whose: &str| {
             let Some(x) = x else { return Ok(None) };
             if x.len() != length {
@@ -73,7 +82,7 @@ impl AvModel {
         };
         let video = tensor(video, self.config.video, "clip")?;
         let audio = tensor(audio, self.config.audio, "sound")?;
-        let out = self.loaded.net.forward(video.as_ref(), audio.as_ref())?;
+        let out = net.forward(video.as_ref(), audio.as_ref())?;
         let odds = out.flatten_all()?.to_vec1::<f32>()?;
         match odds.first() {
             Some(odds) if odds.is_finite() => Ok(*odds),
@@ -94,13 +103,17 @@ impl Checkable for AvModel {
         self.log_odds(Some(&video), Some(&audio)).map(|_| ())
     }
 
-    /// The input is both embeddings, the clip's first; the answer with both, without sound, without picture, with none.
+    /// The input is both embeddings, the clip's first; each way's answer with both, without sound, without picture,
+    /// with none.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
         let (_, values) = golden.input()?;
         let (video, audio) = values.split_at(self.config.video.min(values.len()));
         let there = [(true, true), (true, false), (false, true), (false, false)];
-        let odds = there.map(|(v, a)| self.log_odds(v.then_some(video), a.then_some(audio)));
-        Ok(vec![("golden.output", odds.into_iter().collect::<Result<_, _>>()?)])
+        let answer = |(name, net): &(&'static str, AvFusion)| {
+            let odds = there.map(|(v, a)| self.joined(net, v.then_some(video), a.then_some(audio)));
+            Ok((*name, odds.into_iter().collect::<Result<_, _>>()?))
+        };
+        self.loaded.net.all.iter().map(answer).collect()
     }
 }
 

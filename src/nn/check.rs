@@ -19,7 +19,8 @@ pub(super) trait Checkable {
     /// One call on a made-up input of ordinary size, such as a grey picture or silence.
     fn example(&self) -> Result<(), ModelError>;
 
-    /// Our answers to the `golden.input` of a golden file, by the name of the tensor that holds the reference's.
+    /// Our answers to the `golden.input` of a golden file, by the name of the tensor that holds the
+    /// reference's, less `golden.`.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError>;
 }
 
@@ -156,7 +157,7 @@ impl Checked {
         let mut worst = 0f32;
         let answers = self.model.answers(&golden);
         for (name, ours) in answers.map_err(|e| fail(format!("its input gets no answer ({e})")))? {
-            let (_, theirs) = golden.0.take_any(name)?;
+            let (_, theirs) = golden.0.take_any(&format!("golden.{name}"))?;
             if ours.len() != theirs.len() {
                 return Err(fail(format!(
                     "{name}: {} values, ours are {}",

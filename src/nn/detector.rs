@@ -154,6 +154,6 @@ impl Checkable for Detector {
     /// The input is BGR of 0 to 255, the answer what the network says of each cell.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
         let x = golden.planes(&self.manifest().input, &self.0.device)?;
-        Ok(vec![("golden.output", self.raw(&x)?)])
+        Ok(vec![("output", self.raw(&x)?)])
     }
 }

@@ -113,6 +113,6 @@ impl Checkable for FaceEmotion {
         let (_, values) = golden.input()?;
         let grey: Vec<u8> = values.iter().map(|v| *v as u8).collect();
         let crops: Vec<&[u8]> = grey.chunks(self.side() * self.side()).collect();
-        Ok(vec![("golden.output", self.classify(&crops)?.concat())])
+        Ok(vec![("output", self.classify(&crops)?.concat())])
     }
 }

@@ -103,11 +103,8 @@ impl Checkable for SoundModel {
         let patches: Vec<&[f32]> = samples.chunks(self.manifest().input.patch_samples).collect();
         let heard = self.classify(&patches)?;
         Ok(vec![
-            (
-                "golden.output",
-                heard.iter().flat_map(|(scores, _)| scores.clone()).collect(),
-            ),
-            ("golden.embedding", heard.iter().flat_map(|(_, e)| e.to_vec()).collect()),
+            ("output", heard.iter().flat_map(|(scores, _)| scores.clone()).collect()),
+            ("embedding", heard.iter().flat_map(|(_, e)| e.to_vec()).collect()),
         ])
     }
 }

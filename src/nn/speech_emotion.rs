@@ -152,7 +152,7 @@ impl Checkable for SpeechEmotion {
     /// The input is one stretch of samples.
     fn answers(&self, golden: &Golden) -> Result<Vec<(&'static str, Vec<f32>)>, ModelError> {
         let (_, samples) = golden.input()?;
-        Ok(vec![("golden.output", self.read(&samples)?.probabilities)])
+        Ok(vec![("output", self.read(&samples)?.probabilities)])
     }
 }
 
