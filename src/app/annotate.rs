@@ -1,6 +1,7 @@
 //! A recording with what was found drawn in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -10,6 +11,12 @@ use crate::data::{Alert, BBox, Phase, Picture, Point};
 use crate::draw;
 use crate::ingest::gst::record::Mp4Writer;
 use crate::stages::Verdict;
+
+/// A face is drawn on frames this close to the one that it was read in; in others it is elsewhere.
+const NEAR_NS: u64 = 200_000_000;
+
+/// Bars shorter than this hide more than they tell.
+const LEAST: f32 = 0.1;
 
 /// Draws verdicts and writes them as an MP4.
 pub struct Annotator {
@@ -78,24 +85,30 @@ impl Annotator {
             };
             draw::boxed(picture, &name, colour::LINE, &line.name);
         }
-        for track in verdict
-            .seen()
-            .and_then(|s| s.frames.iter().rev().find(|f| f.pts_ns <= pts_ns))
-            .into_iter()
-            .flat_map(|f| &f.tracks)
-        {
+        let seen = verdict.seen();
+        let newest = seen.and_then(|s| s.frames.iter().rev().find(|f| f.pts_ns <= pts_ns));
+        for track in newest.into_iter().flat_map(|f| &f.tracks) {
             let label = format!("{} {} {:.2}", track.class, track.id, track.score);
             draw::boxed(picture, &track.bbox, colour::of_track(track.id), &label);
         }
-        if let Some(patch) = verdict.heard().and_then(|h| h.patches.last()) {
-            let labels = verdict.heard().map(|h| h.labels.clone()).unwrap_or_default();
-            let bottom = i64::from(picture.height) - 10 * labels.len() as i64 - 4;
-            for (i, (label, score)) in labels.iter().zip(&patch.scores).enumerate() {
-                let y = bottom + 10 * i as i64;
-                draw::text(picture, 2, y, colour::WHITE, label);
-                draw::bar(picture, 96, y + 1, 60, *score, colour::ALERT);
+        // What a rule found that no track follows.
+        for thing in self.open.iter().flat_map(|a| &a.tracks).filter(|t| t.id == 0) {
+            draw::boxed(picture, &thing.bbox, colour::ALERT, &thing.class);
+        }
+        if let Some(faces) = seen
+            .and_then(|s| s.faces.as_ref())
+            .filter(|f| f.at_ns.abs_diff(pts_ns) <= NEAR_NS)
+        {
+            for face in &faces.tracks {
+                let surest = faces.labels.iter().zip(&face.scores).max_by(|a, b| a.1.total_cmp(b.1));
+                let label = surest.map_or(String::new(), |(label, p)| format!("{label} {p:.2}"));
+                draw::boxed(picture, &face.bbox, colour::of_track(face.track), &label);
             }
         }
+        let heard = verdict.heard().and_then(|h| Some((h.labels.iter(), h.patches.last()?)));
+        let sounds = heard.map(|(labels, patch)| labels.cloned().zip(patch.scores.iter().copied()));
+        gauges(picture, 2, sounds.into_iter().flatten());
+        gauges(picture, 170, senses(verdict).into_iter());
         for (i, alert) in self.open.iter().enumerate() {
             let zone = alert.zone.as_deref().unwrap_or("");
             let way = alert.direction.map_or("", |d| d.as_str());
@@ -116,5 +129,32 @@ impl Annotator {
             .writer
             .ok_or_else(|| anyhow!("{}: there was no picture to annotate", self.path.display()))?;
         Ok(writer.finish()?)
+    }
+}
+
+/// What the clip model says but for its last label (what it says else), how sure the kinds are that weigh several senses,
+/// and what people seem to express.
+fn senses(verdict: &Verdict) -> Vec<(Arc<str>, f32)> {
+    let clip = verdict.acted().into_iter().flat_map(|acted| {
+        let told = acted.labels.len().saturating_sub(1).max(1);
+        let named = acted.labels.iter().zip(&acted.scores).take(told);
+        named.map(|(label, score)| (format!("clip {label}").into(), *score))
+    });
+    let judged = verdict
+        .judged
+        .iter()
+        .map(|(kind, score)| (kind.as_str().into(), *score));
+    let emotion = verdict.emotion.iter().flat_map(|e| e.fused.iter().flatten().cloned());
+    clip.chain(judged).chain(emotion).collect()
+}
+
+/// A column of words with a bar of 0 to 1 each, at the bottom; what is too little to matter is left away.
+fn gauges(picture: &mut Picture, x: i64, values: impl Iterator<Item = (Arc<str>, f32)>) {
+    let values: Vec<_> = values.filter(|(_, value)| *value >= LEAST).collect();
+    let bottom = i64::from(picture.height) - 10 * values.len() as i64 - 4;
+    for (i, (label, value)) in values.iter().enumerate() {
+        let y = bottom + 10 * i as i64;
+        draw::text(picture, x, y, colour::WHITE, label);
+        draw::bar(picture, x + 94, y + 1, 60, *value, colour::ALERT);
     }
 }

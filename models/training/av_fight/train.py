@@ -135,6 +135,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=30, help="of CPU, all heads together")
     parser.add_argument("--resume", help="shipped weights.safetensors")
     args = parser.parse_args()
+    if args.adversarial and not args.method:
+        parser.error("--adversarial goes with --method; without that both trainings of every way are measured")
     torch.set_num_threads(1)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
