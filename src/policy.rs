@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
+use crate::data::{Alert, CameraId, Direction, EndReason, Finding, Kind, Phase, Severity};
 use crate::fusion::explained;
 use budget::Budget;
 pub use schedule::{NoSchedule, Schedule};
@@ -106,13 +106,13 @@ const UPDATE_NS: u64 = 2_000_000_000;
 /// Those of one that stands for many: it is there to keep the count of messages down.
 const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
 
-/// What makes an alert the same one: presence and sounds by zone, crossings by track as well: a box that
-/// jumps at the edge of the picture crosses back for a moment.
+/// What makes an alert the same one: presence and sounds by zone, crossings by track and way as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     kind: Kind,
     zone: Option<Arc<str>>,
     track: Option<u64>,
+    direction: Option<Direction>,
     /// The one that stands for all that are more than `max_per_hour`.
     summary: bool,
 }
@@ -121,6 +121,7 @@ impl Key {
     fn summary_of(&self) -> Self {
         Self {
             track: None,
+            direction: None,
             summary: true,
             ..self.clone()
         }
@@ -269,6 +270,7 @@ impl AlertLife {
             kind: finding.kind,
             zone: finding.zone.clone(),
             track: finding.key_track,
+            direction: finding.direction,
             summary: false,
         };
         let all = one.summary_of();

@@ -1,7 +1,15 @@
 //! `watchfire replay`: the same graph over a recording, and the same bytes every time.
 
+#[path = "support/wav.rs"]
+mod wav;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use watchfire::app::player::Player;
+use watchfire::config::{Surroundings, load_texts};
+use watchfire::stages::Verdict;
+use wav::wav;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -46,6 +54,41 @@ fn twice_gives_the_same_bytes_and_a_broken_file_is_named_while_the_others_are_do
     assert!(intrusion["source"].as_str().unwrap().ends_with("vtest.avi"));
     let last = alerts.last().unwrap();
     assert_eq!((&last["phase"], &last["end_reason"]), (&"end".into(), &"eof".into()));
+}
+
+/// Far more windows than wait between reader and writer.
+#[test]
+fn a_writer_that_fails_ends_the_recording_and_not_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [long, short] = [("long.wav", 600), ("short.wav", 3)].map(|(name, seconds)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, wav(&vec![0.0; 16_000 * seconds])).unwrap();
+        path
+    });
+    let models = Path::new(ROOT).join("models");
+    let text = format!(
+        "[models]\ndir = {models:?}\n[[camera]]\nid = \"yard\"\nurl = \"rtsp://127.0.0.1/yard\"\nkinds = [\"siren\"]\n"
+    );
+    let loaded = load_texts(vec![("replay.toml".into(), text)], &Surroundings::real()).unwrap();
+    let camera = loaded.config.cameras.into_iter().next().unwrap();
+    let player = Player::start(camera, &loaded.config.models).unwrap();
+    let mut asked = 0;
+    let error = player.play(&long, 0, |_| {
+        asked += 1;
+        anyhow::bail!("the disk is full")
+    });
+    assert_eq!(
+        (error.unwrap_err().to_string().as_str(), asked),
+        ("the disk is full", 1)
+    );
+    let mut ends_ns = Vec::new();
+    let take = |verdict: &Verdict| {
+        ends_ns.extend(verdict.window.as_ref().map(|w| w.end_ns));
+        Ok(())
+    };
+    player.play(&short, 0, take).unwrap();
+    assert_eq!(ends_ns, [1, 2, 3, 4, 5, 6].map(|half| half * 500_000_000));
+    player.stop().unwrap();
 }
 
 #[test]

@@ -91,9 +91,12 @@ impl Running {
                 home_assistant::device(&self.topics, id.as_str(), &kinds, pictures),
             );
         }
-        if self.emotion && !config.emotion {
+        if config.emotion {
+            let mut opted_in = self.board.emotion.write().unwrap_or_else(|e| e.into_inner());
+            opted_in.insert(id.clone());
+        } else if self.emotion {
             // A reload may have switched it off.
-            self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
+            self.tell_no_emotion(&id);
         }
         let inlet = graph.camera(id.clone(), profile, metrics);
         let exit = inlet.exit();
@@ -121,6 +124,12 @@ impl Running {
             },
         );
         Ok(())
+    }
+
+    /// What the camera's people expressed is cleared, and no window that is still on its way brings it back.
+    pub fn tell_no_emotion(&self, id: &CameraId) {
+        self.board.emotion.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+        self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
     }
 
     /// What the camera's behaviour learned before the last stop.

@@ -14,7 +14,7 @@ mod record;
 mod reload;
 pub mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
@@ -50,6 +50,10 @@ pub(crate) struct Board {
     pub cameras: RwLock<BTreeMap<CameraId, CameraStatus>>,
     pub problems: RwLock<Vec<String>>,
     pub evicted: std::sync::atomic::AtomicU64,
+    /// Alerts that waited for the broker when the store was looked at last.
+    pub outbox: std::sync::atomic::AtomicU64,
+    /// Cameras that have opted into emotion.
+    pub emotion: RwLock<BTreeSet<CameraId>>,
 }
 
 /// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
@@ -112,8 +116,13 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
-    let mut store = Store::open(&config.store)?;
-    end_what_a_crash_left_open(&mut store, &config, clock.as_ref())?;
+    let (store, trouble) = Store::open_with_room(&config.store)?;
+    board
+        .problems
+        .write()
+        .unwrap_or_else(|e| e.into_inner())
+        .extend(trouble);
+    let ends = ends_of_what_a_crash_left_open(&store, &config, clock.as_ref())?;
     let (publisher, publisher_thread) = Publisher::spawn(config.mqtt.clone(), &config.store).map_err(|e| anyhow!(e))?;
     let topics = Topics::new(&config.site, &config.box_name);
     clear_gone_cameras(&store, &config, &topics, &publisher);
@@ -122,7 +131,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), wrap(models.into()), clock.clone(), &mut metrics)?;
     *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
     let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
-    let recorder = recorder.spawn(verdicts)?;
+    let recorder = recorder.spawn(verdicts, ends)?;
 
     if let Some(listen) = config.http {
         let address = console::serve(listen, answers(&board, &graph, &clock, &publisher)).map_err(|e| anyhow!(e))?;
@@ -318,7 +327,7 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
 }
 
 /// Alerts that were open when the process was killed end now, with reason `restart`.
-fn end_what_a_crash_left_open(store: &mut Store, config: &Config, clock: &dyn Clock) -> anyhow::Result<()> {
+fn ends_of_what_a_crash_left_open(store: &Store, config: &Config, clock: &dyn Clock) -> anyhow::Result<Vec<Message>> {
     let mut messages = Vec::new();
     for (topic, payload) in store.open_alerts()? {
         let Ok(alert) = serde_json::from_str::<AlertPayload>(&payload) else {
@@ -337,9 +346,8 @@ fn end_what_a_crash_left_open(store: &mut Store, config: &Config, clock: &dyn Cl
     }
     if !messages.is_empty() {
         tracing::warn!(site = %config.site, "ending {} alerts that were open when the process ended", messages.len());
-        store.commit(&messages, clock.utc_ns() / 1_000_000)?;
     }
-    Ok(())
+    Ok(messages)
 }
 
 /// Retained topics of cameras that are no longer configured are cleared, and what those expressed that have opted out.
@@ -374,14 +382,16 @@ impl Running {
             let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
             metrics.edges.values().map(|e| e.dropped.load(Relaxed)).sum()
         };
+        // As it was where it cannot be looked at now.
+        if let Ok(waiting) = Store::open(&self.config.store).and_then(|s| s.outbox_depth()) {
+            self.board.outbox.store(waiting, Relaxed);
+        }
         let status = BoxStatusPayload {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_s,
             device: crate::nn::describe(self.config.models.device),
             cameras,
-            outbox: Store::open(&self.config.store)
-                .and_then(|s| s.outbox_depth())
-                .unwrap_or(0),
+            outbox: self.board.outbox.load(Relaxed),
             shed,
             evicted: self.board.evicted.load(Relaxed),
             problems: self.board.problems.read().unwrap_or_else(|e| e.into_inner()).clone(),

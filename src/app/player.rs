@@ -1,10 +1,13 @@
 //! Recordings through a graph of their own, one after another, as fast as it goes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use crossbeam_channel::TryRecvError;
 
 use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
@@ -70,7 +73,7 @@ impl Player {
     ///
     /// # Errors
     /// The file cannot be read to its end (its verdicts up to there were given), a window could not be computed, or
-    /// `take` failed.
+    /// `take` failed: it is not asked again, and the rest of the file is not read.
     pub fn play(
         &self,
         file: &Path,
@@ -85,29 +88,39 @@ impl Player {
         let inlet = self
             .graph
             .camera(self.camera.ingest.id.clone(), profile, Arc::default());
-        let (ended, end) = crossbeam_channel::bounded(1);
-        let mut failed = 0;
+        let (enough, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (reading, read_on) = crossbeam_channel::bounded::<()>(0);
+        let fatal = || self.graph.health().fatal();
+        let (mut failed, mut wrong) = (0, None);
         let read = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                let mut sent = 0;
-                let result = replay(file, &self.camera.ingest, start_utc_ns, |window| {
-                    sent += 1;
+                let _closes_at_the_end = reading;
+                replay(file, &self.camera.ingest, start_utc_ns, |window| {
+                    sent.fetch_add(1, Relaxed);
                     inlet.push(window);
-                });
-                let _ = ended.send(sent);
-                result
+                    if enough.load(Relaxed) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                })
             });
-            let (mut judged, mut expected) = (0, None);
-            while expected.is_none_or(|n| judged < n) {
+            // To the last verdict in any case: the reader waits for room, and the next file's verdicts are not to be mixed
+            // with this one's. A stage that gave up leaves some out.
+            let is_read = || read_on.try_recv() == Err(TryRecvError::Disconnected);
+            let mut judged = 0;
+            while !is_read() || (judged < sent.load(Relaxed) && fatal().is_none()) {
                 if let Next::Item(verdict) = self.verdicts.next(Duration::from_millis(50)) {
                     judged += usize::from(verdict.window.is_some());
                     failed += usize::from(verdict.has_failed());
-                    take(&verdict)?;
+                    if wrong.is_none() {
+                        wrong = take(&verdict).err();
+                    }
                 }
-                expected = expected.or_else(|| end.try_recv().ok());
-                if let Some(stage) = self.graph.health().fatal() {
-                    return Err(anyhow!("the stage {stage} panicked again and again"));
+                if let Some(stage) = fatal().filter(|_| wrong.is_none()) {
+                    wrong = Some(anyhow!("the stage {stage} panicked again and again"));
                 }
+                enough.store(wrong.is_some(), Relaxed);
             }
             reader
                 .join()
@@ -116,10 +129,11 @@ impl Player {
         });
         inlet.over(EndReason::Eof);
         // Always answered, also when no alert was open.
-        if let Next::Item(verdict) = self.verdicts.next(Duration::from_secs(5)) {
-            take(&verdict)?;
+        let last = self.verdicts.next(Duration::from_secs(5));
+        if let (Next::Item(verdict), None) = (last, &wrong) {
+            wrong = take(&verdict).err();
         }
-        read?;
+        wrong.map_or(read, Err)?;
         if failed > 0 {
             return Err(anyhow!(
                 "{}: {failed} windows could not be computed; the log says why",

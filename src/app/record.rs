@@ -59,9 +59,11 @@ impl Recorder {
         }
     }
 
-    /// Runs until the edge closes.
-    pub fn spawn(mut self, verdicts: EdgeOut<Verdict>) -> std::io::Result<JoinHandle<()>> {
+    /// Runs until the edge closes. `first`: what is to be told before anything else.
+    pub fn spawn(mut self, verdicts: EdgeOut<Verdict>, first: Vec<Message>) -> std::io::Result<JoinHandle<()>> {
+        self.pending.extend(first);
         std::thread::Builder::new().name("wf-record".into()).spawn(move || {
+            self.flush();
             loop {
                 match verdicts.next(Duration::from_secs(1)) {
                     Next::Item(verdict) => self.take(verdict),
@@ -144,9 +146,9 @@ impl Recorder {
         }
     }
 
-    /// Tells what keeps alerts off the disk, once, and takes it back when that is over.
+    /// Tells what keeps alerts off the disk, once and again after a reload, and takes it back when that is over.
     fn disk_trouble(&mut self, now: Option<String>) {
-        if self.trouble != now {
+        if self.trouble.is_some() || now.is_some() {
             let mut problems = self.board.problems.write().unwrap_or_else(|e| e.into_inner());
             problems.retain(|p| Some(p) != self.trouble.as_ref());
             problems.extend(now.clone());
@@ -176,7 +178,9 @@ impl Recorder {
             Phase::End => ids.retain(|id| *id != alert.id),
         }
         let is = !ids.is_empty();
-        if was != is {
+        // Held while it is said: a camera that is removed meanwhile has its topics cleared after this.
+        let cameras = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        if was != is && cameras.contains_key(&alert.camera) {
             let topic = self.topics.active(alert.camera.as_str(), alert.kind.as_str());
             self.publisher
                 .retain(topic, if is { b"ON".to_vec() } else { b"OFF".to_vec() });
@@ -234,6 +238,11 @@ impl Recorder {
         if let Some((told_ns, told)) = self.emotion.get(&verdict.camera)
             && (told == emotion || at_ns.abs_diff(*told_ns) < 1_000_000_000)
         {
+            return;
+        }
+        let opted_in = self.board.emotion.read().unwrap_or_else(|e| e.into_inner());
+        if !opted_in.contains(&verdict.camera) {
+            self.emotion.remove(&verdict.camera);
             return;
         }
         self.emotion.insert(verdict.camera.clone(), (at_ns, emotion.clone()));

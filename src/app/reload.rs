@@ -27,11 +27,16 @@ impl Running {
         for text in &problems {
             tracing::error!("{text}");
         }
-        let _ = config::keep_last_good(&loaded);
+        if let Err(error) = config::keep_last_good(&loaded) {
+            problems.push(format!(
+                "the configuration could not be kept as the last good one ({error})"
+            ));
+        }
         let new = loaded.config;
         let old = std::mem::replace(&mut self.config, new);
         if old.fixed_at_start() != self.config.fixed_at_start() {
             problems.push("mqtt, state, models, inference and http take effect at a restart".into());
+            self.config.keep_what_is_fixed(&old);
         }
         if let Some(camera) = self.config.cameras.iter().find(|c| c.emotion && !self.emotion) {
             let id = &camera.ingest.id;
@@ -71,12 +76,14 @@ impl Running {
 
     /// A removed camera's retained topics go.
     fn clear(&self, id: &CameraId, old: &config::Config) {
+        // First: its last windows are still on their way, and nothing of them may be retained after this.
+        self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+        self.tell_no_emotion(id);
         let was = old.cameras.iter().find(|c| c.ingest.id == *id);
         for policy in was.iter().flat_map(|c| &c.policy.kinds) {
             self.publisher
                 .retain(self.topics.active(id.as_str(), policy.kind.as_str()), Vec::new());
         }
-        self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
         self.publisher
             .retain(self.topics.camera_status(id.as_str()), Vec::new());
         if old.mqtt.home_assistant {
@@ -84,7 +91,6 @@ impl Running {
             self.publisher.retain(device, Vec::new());
         }
         self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
-        self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
     }
 
     fn problems(&self, problems: Vec<String>) {

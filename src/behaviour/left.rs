@@ -53,6 +53,8 @@ pub(super) struct Left {
     zones: Vec<Zone>,
     columns: usize,
     cells: Vec<Cell>,
+    /// Objects told of so far.
+    told: u64,
     last_ns: u64,
     /// Since when the whole view is another.
     other_view_ns: Option<u64>,
@@ -70,8 +72,8 @@ struct Cell {
     /// Since when it is so, and whether somebody was there then.
     since_ns: u64,
     touched: bool,
-    /// It belongs to something that was told.
-    told: bool,
+    /// The object that was told of and that it belongs to.
+    told: Option<u64>,
     /// Since when it shows something else again.
     other_ns: Option<u64>,
     /// When somebody was near it last.
@@ -87,7 +89,7 @@ impl Cell {
             noise: 0.0,
             since_ns: at_ns,
             touched: false,
-            told: false,
+            told: None,
             other_ns: None,
             near_ns: None,
         }
@@ -127,7 +129,7 @@ impl Cell {
             let other_ns = *self.other_ns.get_or_insert(at_ns);
             if at_ns.saturating_sub(other_ns) >= OTHER_NS {
                 (self.now, self.since_ns, self.other_ns) = (*colour, other_ns, None);
-                self.told = false;
+                self.told = None;
                 self.touched = self.near_ns.is_some_and(|near| near + NEAR_NS >= other_ns);
             }
         }
@@ -147,6 +149,7 @@ impl Left {
             zones: zones.cloned().collect(),
             columns: 0,
             cells: Vec::new(),
+            told: 0,
             last_ns: 0,
             other_view_ns: None,
             boxes: Vec::new(),
@@ -236,13 +239,22 @@ impl Left {
                 let attended = group
                     .iter()
                     .any(|i| neighbours(*i, self.columns, hidden.len()).any(|j| hidden[j]));
-                if attended && !group.iter().any(|i| self.cells[*i].told) {
+                // Its parts come into view one after another: what hangs together by cells that are other for less long.
+                let whole = self.group(start, &mut self.cells.iter().map(is_there).collect::<Vec<_>>());
+                let known = whole.iter().filter_map(|i| self.cells[*i].told).min();
+                if attended && known.is_none() {
                     continue;
                 }
-                let object = self.object(&group, at_ns);
-                let told = object.is_some();
-                group.iter().for_each(|i| self.cells[*i].told |= told);
-                found.extend(object);
+                let Some(object) = self.object(&group, at_ns) else {
+                    continue;
+                };
+                let number = known.unwrap_or(self.told + 1);
+                self.told = self.told.max(number);
+                group.iter().for_each(|i| self.cells[*i].told = Some(number));
+                found.push(Finding {
+                    key_track: Some(number),
+                    ..object
+                });
             }
         }
         found

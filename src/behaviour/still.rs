@@ -1,9 +1,10 @@
 //! What stands still: a parked car, or a bush that the detector takes for a person. It opens no new alert, also not
-//! when its box trembles, and not when its track is lost and found again under another id.
+//! when its box trembles, and not when its track is lost and found again under another id. Somebody who walked to where
+//! they stand is no such thing, under another id neither.
 
 use std::collections::HashMap;
 
-use crate::data::{BBox, Point, TrackedFrame};
+use crate::data::{BBox, Point, Track, TrackedFrame};
 use crate::geometry::distance;
 
 /// Standing for so long makes an object part of the place.
@@ -12,6 +13,12 @@ const SETTLED_NS: u64 = 20_000_000_000;
 const TREMBLE: f32 = 0.25;
 /// A place is remembered for so long after it was last seen taken.
 const MEMORY_NS: u64 = 600_000_000_000;
+/// A track that was not seen for so long is forgotten, and with it who stood there.
+const FORGET_NS: u64 = 60_000_000_000;
+/// Somebody has walked who has come so far, in their own heights: no box trembles by as much.
+const WALKED: f32 = 0.5;
+
+const PERSON: &str = "person";
 
 #[derive(Default)]
 pub(super) struct Stillness {
@@ -20,43 +27,50 @@ pub(super) struct Stillness {
 }
 
 struct Stand {
+    /// Where it was seen first.
+    from: Point,
     at: Point,
     since_ns: u64,
     seen_ns: u64,
     /// Whether it has moved about before it stood.
     moved: bool,
+    /// A person who came here on foot.
+    walked: bool,
 }
 
 struct Place {
     bbox: BBox,
     seen_ns: u64,
+    /// Who stands there came on foot.
+    walked_in: bool,
 }
 
 impl Stillness {
     pub fn observe(&mut self, frame: &TrackedFrame) {
         for track in frame.tracks.iter().filter(|t| t.seen) {
-            let at = track.bbox.bottom();
-            let here = Stand {
-                at,
-                since_ns: frame.pts_ns,
-                seen_ns: frame.pts_ns,
-                moved: false,
-            };
-            let stand = self.tracks.entry(track.id).or_insert(here);
-            stand.seen_ns = frame.pts_ns;
-            if distance(stand.at, at) > TREMBLE * track.bbox.height() {
-                *stand = Stand {
+            let (at, height) = (track.bbox.bottom(), track.bbox.height());
+            let places = &self.places;
+            let stand = self.tracks.entry(track.id).or_insert_with(|| {
+                let walked = is_known_there(places, track, frame.pts_ns);
+                Stand {
+                    from: at,
                     at,
                     since_ns: frame.pts_ns,
                     seen_ns: frame.pts_ns,
-                    moved: true,
-                };
+                    moved: walked,
+                    walked,
+                }
+            });
+            stand.seen_ns = frame.pts_ns;
+            if distance(stand.at, at) > TREMBLE * height {
+                (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
+                stand.walked |= &*track.class == PERSON && distance(stand.from, at) >= WALKED * height;
             } else if frame.pts_ns - stand.since_ns >= SETTLED_NS {
-                remember(&mut self.places, track.bbox, frame.pts_ns);
+                remember(&mut self.places, track.bbox, stand.walked, frame.pts_ns);
             }
         }
         self.tracks
-            .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < 60_000_000_000);
+            .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS);
         self.places
             .retain(|p| frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS);
     }
@@ -73,9 +87,19 @@ impl Stillness {
     }
 }
 
-fn remember(places: &mut Vec<Place>, bbox: BBox, now_ns: u64) {
+/// Whether a track that is new here is the somebody who stood here a moment ago, and had come on foot.
+fn is_known_there(places: &[Place], track: &Track, now_ns: u64) -> bool {
+    let fits = |p: &Place| p.walked_in && now_ns.saturating_sub(p.seen_ns) < FORGET_NS && p.bbox.iou(&track.bbox) > 0.5;
+    &*track.class == PERSON && places.iter().any(fits)
+}
+
+fn remember(places: &mut Vec<Place>, bbox: BBox, walked_in: bool, now_ns: u64) {
     match places.iter_mut().find(|p| p.bbox.iou(&bbox) > 0.6) {
-        Some(place) => place.seen_ns = now_ns,
-        None => places.push(Place { bbox, seen_ns: now_ns }),
+        Some(place) => (place.seen_ns, place.walked_in) = (now_ns, walked_in),
+        None => places.push(Place {
+            bbox,
+            seen_ns: now_ns,
+            walked_in,
+        }),
     }
 }

@@ -1,5 +1,6 @@
 //! One camera's table → the options of its owners.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::CameraConfig;
 use super::document::Step::{Index, Key};
+use super::idle::idle;
 use super::judge::Judge;
 use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{note_rules, rules};
@@ -30,6 +32,8 @@ const DEFAULT_KINDS: [Kind; 5] = [
     Kind::Explosion,
     Kind::Siren,
 ];
+/// What `behaviour::gait` needs to tell a speed within a second.
+const RUNNING_FPS: f32 = 3.0;
 /// Below any threshold of a model: it takes the model's own.
 pub(super) const MODEL_THRESHOLD: f32 = 0.0;
 
@@ -81,23 +85,29 @@ pub(super) fn camera(
     let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
     judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
     let given = raw.kinds.as_ref().or(defaults.kinds.as_ref());
-    let (mut least, mut model) = judge.least_fps.clone();
-    if given.is_some_and(|kinds| kinds.iter().any(|k| k == Kind::Fight.as_str())) {
+    let wants = |kind: Kind| given.is_some_and(|kinds| kinds.iter().any(|k| k == kind.as_str()));
+    let (fps, model) = judge.least_fps.clone();
+    let mut needs = vec![(fps, format!("the model {model}"))];
+    if wants(Kind::Fight) {
         match judge.action_fps {
-            Some(fps) if fps > least => (least, model) = (fps, "action".into()),
-            Some(_) => {}
+            Some(fps) => needs.push((fps, "the model action".into())),
             None => judge.error(
                 &at("kinds"),
                 "fight needs the clip model, and models.action names no folder with one",
             ),
         }
     }
+    if wants(Kind::Running) {
+        needs.push((RUNNING_FPS, "running".into()));
+    }
     let fps = raw.analysis_fps.or(defaults.analysis_fps);
-    if let Some(fps) = fps.filter(|f| *f < least) {
-        judge.error(
-            &at("analysis_fps"),
-            format!("{fps} frames a second are too few: the model {model} needs {least} at least"),
-        );
+    let mut least = 0f32;
+    for (needed, who) in needs {
+        if let Some(fps) = fps.filter(|f| *f < needed && needed > least) {
+            let message = format!("{fps} frames a second are too few: {who} needs {needed} at least");
+            judge.error(&at("analysis_fps"), message);
+        }
+        least = least.max(needed);
     }
     let fps = fps.map(|f| f.max(least));
     ingest.analysis_fps = judge.number(&at("analysis_fps"), fps, 1.0, 30.0, least.max(5.0));
@@ -175,8 +185,10 @@ pub(super) fn camera(
     if let Some(anomaly) = &mut behaviour.anomaly {
         anomaly.timezone = timezone.clone();
     }
-    zones(judge, i, raw, &mut behaviour);
-    lines(judge, i, raw, &mut behaviour);
+    zones(judge, i, raw, &detect, &mut behaviour);
+    lines(judge, i, raw, &detect, &mut behaviour);
+    one_name_each(judge, i, &behaviour);
+    idle(judge, i, raw, &kinds, &detect, &behaviour);
     let mut policy = PolicyOptions {
         timezone: timezone.clone(),
         ..default_policy(&kinds)
@@ -223,9 +235,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
             if let Some((user, secret)) = u.user {
                 username.get_or_insert(user);
                 if let Some(secret) = secret {
-                    let message = "a password in the url is easily shown; use `password`".to_owned();
-                    let warning = judge.at(&place, message);
-                    judge.warnings.push(warning);
+                    judge.warn(&place, "a password in the url is easily shown; use `password`");
                     let secret = judge.secret(&at("password"), &RawSecret::Plain(secret));
                     password = password.or(secret);
                 }
@@ -259,20 +269,38 @@ const NOISE_REDUCTIONS: [(&str, NoiseReduction); 2] = [("auto", NoiseReduction::
 const AUDIO_GAINS: [(&str, AudioGain); 2] = [("off", AudioGain::Off), ("auto", AudioGain::Auto)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
-fn classes(given: Option<&Vec<String>>) -> Vec<Arc<str>> {
-    given.map_or_else(
-        || vec!["person".into()],
-        |c| c.iter().map(|c| c.as_str().into()).collect(),
-    )
+/// None is persons; an empty list every class that is looked for.
+fn classes(given: Option<&Vec<String>>, detect: &[Arc<str>]) -> Vec<Arc<str>> {
+    match given {
+        None => vec!["person".into()],
+        Some(all) if all.is_empty() => detect.to_vec(),
+        Some(some) => some.iter().map(|c| c.as_str().into()).collect(),
+    }
 }
 
-fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOptions) {
+/// Alerts are told apart by the names of zones and lines.
+fn one_name_each(judge: &mut Judge, i: usize, behaviour: &BehaviourOptions) {
+    let zones = behaviour.zones.iter().map(|z| &z.name).enumerate();
+    let lines = behaviour.lines.iter().map(|l| &l.name).enumerate();
+    let all = zones
+        .map(|(n, name)| ("zone", n, name))
+        .chain(lines.map(|(n, name)| ("line", n, name)));
+    let mut known = BTreeSet::new();
+    for (table, n, name) in all {
+        if !known.insert(name) {
+            let at = [Key("camera"), Index(i), Key(table), Index(n), Key("name")];
+            judge.error(&at, format!("the camera has two zones or lines called {name:?}"));
+        }
+    }
+}
+
+fn zones(judge: &mut Judge, i: usize, raw: &Camera, detect: &[Arc<str>], behaviour: &mut BehaviourOptions) {
     for (z, given) in raw.zone.iter().enumerate() {
         let at = |key| [Key("camera"), Index(i), Key("zone"), Index(z), Key(key)];
         let name = judge.name(&at("name"), "zone.name", given.name.as_deref());
         let mut zone = Zone::new(&name, judge.polygon(&at("polygon"), &given.polygon));
         zone.kinds = judge.kinds(&at("kinds"), given.kinds.as_ref(), &zone.kinds);
-        zone.classes = classes(given.classes.as_ref());
+        zone.classes = classes(given.classes.as_ref(), detect);
         judge.note_words(&at("classes"), &zone.classes);
         zone.anchor = judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom);
         zone.loiter_s = judge.number(&at("loiter_s"), given.loiter_s, 1.0, 86_400.0, zone.loiter_s);
@@ -288,6 +316,9 @@ fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
         zone.min_frames = judge.whole(&at("min_frames"), given.min_frames, 1, 10_000, zone.min_frames);
         zone.min_height = judge.number(&at("min_height"), given.min_height, 0.0, 1.0, 0.0);
         zone.max_height = judge.number(&at("max_height"), given.max_height, 0.0, 1.0, 1.0);
+        if zone.min_height > zone.max_height {
+            judge.error(&at("min_height"), "min_height is above max_height: no box is both");
+        }
         if let Some(score) = given.min_score {
             let score = judge.number(&at("min_score"), Some(score), 0.0, 1.0, 0.0);
             zone.min_score = zone.classes.iter().map(|c| (c.clone(), score)).collect();
@@ -296,7 +327,7 @@ fn zones(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
     }
 }
 
-fn lines(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOptions) {
+fn lines(judge: &mut Judge, i: usize, raw: &Camera, detect: &[Arc<str>], behaviour: &mut BehaviourOptions) {
     let ways = [
         ("both", None),
         ("left_to_right", Some(Direction::LeftToRight)),
@@ -313,7 +344,7 @@ fn lines(judge: &mut Judge, i: usize, raw: &Camera, behaviour: &mut BehaviourOpt
         if from == to {
             judge.error(&at("to"), "`from` and `to` are the same point");
         }
-        let classes = classes(given.classes.as_ref());
+        let classes = classes(given.classes.as_ref(), detect);
         judge.note_words(&at("classes"), &classes);
         behaviour.lines.push(Line {
             name: name.as_str().into(),

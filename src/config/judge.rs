@@ -42,6 +42,11 @@ impl Judge<'_> {
         self.errors.push(diagnostic);
     }
 
+    pub fn warn(&mut self, steps: &[Step], message: impl Into<String>) {
+        let diagnostic = self.at(steps, message.into());
+        self.warnings.push(diagnostic);
+    }
+
     pub fn name(&mut self, steps: &[Step], what: &str, name: Option<&str>) -> String {
         let good = |n: &str| {
             (1..=64).contains(&n.len())

@@ -3,6 +3,7 @@
 mod camera;
 mod docs;
 mod document;
+mod idle;
 mod judge;
 mod print;
 mod raw;
@@ -79,6 +80,14 @@ impl CameraConfig {
 
 impl Config {
     /// Equal for two configurations that a running daemon cannot tell apart without a restart, secrets included.
+    /// Takes over what [`Self::fixed_at_start`] is about from the configuration that runs.
+    pub fn keep_what_is_fixed(&mut self, running: &Self) {
+        self.mqtt = running.mqtt.clone();
+        self.store = running.store.clone();
+        self.models = running.models.clone();
+        self.http = running.http;
+    }
+
     pub fn fixed_at_start(&self) -> String {
         let Self {
             mqtt,
@@ -223,13 +232,17 @@ pub fn keep_last_good(loaded: &Loaded) -> std::io::Result<()> {
     let json = serde_json::to_vec(&loaded.texts)?;
     let path = last_good_path(&loaded.config.store.dir);
     std::fs::create_dir_all(&loaded.config.store.dir)?;
+    // Whole or not at all: a full disk or a power cut leaves the one before.
+    let half = path.with_extension("part");
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?;
-    std::io::Write::write_all(&mut file, &json)
+        .open(&half)?;
+    std::io::Write::write_all(&mut file, &json)?;
+    file.sync_all()?;
+    std::fs::rename(half, path)
 }
 
 /// `state.dir` of a file that may be wrong elsewhere.

@@ -258,7 +258,7 @@ pub struct Zone {
     /// What counts here: `intrusion`, `loitering`, `crowd`, `wrong_way`, `running`, `fall`, `left_or_taken`. The last
     /// three count everywhere in the picture unless a zone names them. Default: intrusion.
     pub kinds: Option<Vec<String>>,
-    /// Classes that count. Default: person.
+    /// Classes that count; an empty list is every one that `detect` names. Default: person.
     pub classes: Option<Vec<String>>,
     /// Where a box stands: `bottom` (its feet) or `centre`. Default: `bottom`.
     pub anchor: Option<String>,
@@ -293,7 +293,7 @@ pub struct Line {
     pub direction: Option<String>,
     /// The allowed way: `left_to_right` or `right_to_left`. A crossing the other way is a `wrong_way`. Default: none.
     pub way: Option<String>,
-    /// Classes that count. Default: person.
+    /// Classes that count; an empty list is every one that `detect` names. Default: person.
     pub classes: Option<Vec<String>>,
     /// `bottom` or `centre`. Default: `bottom`.
     pub anchor: Option<String>,

@@ -49,8 +49,7 @@ fn kind(judge: &mut Judge, at: &At, rule: &Rule, policy: &PolicyOptions) -> Opti
     let kind = judge.kind(&at.key("kind"), word)?;
     if policy.kinds.iter().all(|p| p.kind != kind) {
         let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
-        let warning = judge.at(&at.key("kind"), message);
-        judge.warnings.push(warning);
+        judge.warn(&at.key("kind"), message);
         return None;
     }
     Some(kind)

@@ -1,3 +1,4 @@
+mod idle_tests;
 mod kinds_tests;
 
 use super::*;

@@ -1,5 +1,6 @@
 //! A recording through the windower, as fast as its reader takes it and the same way each time.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::CameraOptions;
@@ -15,7 +16,7 @@ pub struct ReplayError {
     source: GstError,
 }
 
-/// Cuts `path` into windows. The first frame's time is `start_utc_ns`. Returns the number of windows.
+/// Cuts `path` into windows. The first frame's time is `start_utc_ns`. Where `on_window` breaks off, the rest is not read.
 ///
 /// # Errors
 /// The file cannot be read to its end; the windows up to there were given.
@@ -23,8 +24,8 @@ pub fn replay(
     path: &Path,
     options: &CameraOptions,
     start_utc_ns: i64,
-    mut on_window: impl FnMut(Window),
-) -> Result<u64, ReplayError> {
+    on_window: impl Fn(Window) -> ControlFlow<()>,
+) -> Result<(), ReplayError> {
     let fail = |source| ReplayError {
         path: path.to_owned(),
         source,
@@ -33,23 +34,22 @@ pub fn replay(
     let mut reader = MediaReader::open(path, options.analysis_fps, Lens::longest_px(options)).map_err(fail)?;
     let mut lens = Lens::new(options);
     windower.set_has_audio(reader.has_audio());
-    let mut count = 0;
-    let mut give = |windows: Vec<Window>| {
-        count += windows.len() as u64;
-        windows.into_iter().for_each(&mut on_window);
-    };
+    let give = |windows: Vec<Window>| windows.into_iter().try_for_each(&on_window);
     let result = loop {
-        match reader.next_datum() {
+        let given = match reader.next_datum() {
             Ok(Some(Datum::Frame(picture, pts_ns))) => {
-                give(windower.push_frame(lens.frame(picture, pts_ns), 0, start_utc_ns));
+                give(windower.push_frame(lens.frame(picture, pts_ns), 0, start_utc_ns))
             }
             Ok(Some(Datum::Sound(samples, pts_ns))) => {
-                give(windower.push_audio(AudioChunk { pts_ns, samples }, 0, start_utc_ns));
+                give(windower.push_audio(AudioChunk { pts_ns, samples }, 0, start_utc_ns))
             }
             Ok(None) => break Ok(()),
             Err(error) => break Err(fail(error)),
+        };
+        if given.is_break() {
+            return Ok(());
         }
     };
-    give(windower.flush());
-    result.map(|()| count)
+    let _ = give(windower.flush());
+    result
 }

@@ -194,7 +194,12 @@ impl Stage for Vision {
 
     fn recover(&mut self, jobs: &Vec<Job>) {
         for job in jobs {
-            self.cameras.remove(job.camera());
+            if let Some(state) = self.cameras.get_mut(job.camera()) {
+                // Those who judge go on, and know the ids that were given: none is given twice.
+                state.tracker.reset();
+                state.held = Held::new(state.profile.clone());
+                state.denoise = Denoise::default();
+            }
             self.faces.iter_mut().for_each(|f| f.forget(job.camera()));
         }
     }

@@ -62,6 +62,9 @@ pub struct Store {
 /// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
 const UPDATES_KEPT: i64 = 100;
 
+/// What a start on a full disk takes back from the snapshots: room for some thousand alerts.
+const ROOM_BYTES: u64 = 8 << 20;
+const VERSION: i64 = 2;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event (
     id TEXT PRIMARY KEY, camera TEXT NOT NULL, kind TEXT NOT NULL, started_ms INTEGER NOT NULL,
@@ -75,7 +78,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     since_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS learned (camera TEXT PRIMARY KEY, body TEXT NOT NULL, at_ms INTEGER NOT NULL);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 impl Store {
@@ -94,17 +97,38 @@ impl Store {
         let version: i64 = db
             .query_row("PRAGMA user_version", [], |r| r.get(0))
             .map_err(|e| fail(e.to_string()))?;
-        if version > 1 {
+        if version > VERSION {
             return Err(fail(format!("version {version} was written by a newer Watchfire")));
         }
         // FULL: a commit survives a power cut too, and alerts are rare.
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
-            .and_then(|()| db.execute_batch(SCHEMA))
+            // A store that is complete is opened without a write: a full disk is no reason not to start.
+            .and_then(|()| db.execute_batch(if version < VERSION { SCHEMA } else { "" }))
             .map_err(|e| fail(e.to_string()))?;
         Ok(Self {
             db,
             options: options.clone(),
         })
+    }
+
+    /// As [`Self::open`]; where the disk is full the oldest snapshots make room for it, and what was done is told.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; there was no snapshot left to remove.
+    pub fn open_with_room(options: &StoreOptions) -> Result<(Self, Option<String>), StoreError> {
+        let error = match Self::open(options) {
+            Ok(store) => return Ok((store, None)),
+            Err(error) => error,
+        };
+        if !snapshot::is_full(&options.dir) {
+            return Err(error);
+        }
+        let removed = snapshot::remove_oldest(&options.dir.join("snapshots"), ROOM_BYTES);
+        if removed == 0 {
+            return Err(error);
+        }
+        let told = format!("the disk is full: the {removed} oldest snapshots were removed to make room ({error})");
+        Self::open(options).map(|store| (store, Some(told)))
     }
 
     fn fail(&self, error: rusqlite::Error) -> StoreError {
@@ -316,108 +340,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store(dir: &Path, outbox_max: usize) -> Store {
-        Store::open(&StoreOptions {
-            dir: dir.to_owned(),
-            keep_for: Duration::from_secs(3600),
-            outbox_max,
-            outbox_max_age: Duration::from_secs(3600),
-        })
-        .unwrap()
-    }
-
-    fn message(id: &str, phase: &str) -> Message {
-        Message {
-            alert_id: id.into(),
-            camera: "yard".into(),
-            kind: "intrusion".into(),
-            phase: phase.into(),
-            started_utc_ms: 1000,
-            topic: "t".into(),
-            payload: format!("{id} {phase}"),
-        }
-    }
-
-    fn payloads(store: &Store) -> Vec<String> {
-        store.waiting(0, 100).unwrap().into_iter().map(|w| w.payload).collect()
-    }
-
-    #[test]
-    fn what_is_committed_is_there_after_a_reopen_and_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        store(dir.path(), 100)
-            .commit(&[message("a", "start"), message("b", "start")], 1000)
-            .unwrap();
-        let again = store(dir.path(), 100);
-        assert_eq!(payloads(&again), ["a start", "b start"]);
-        again.acknowledge(again.waiting(0, 1).unwrap()[0].row).unwrap();
-        assert_eq!(payloads(&again), ["b start"]);
-        assert_eq!(again.events(0, Some("yard"), None).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn an_alerts_life_is_kept_as_long_as_its_event_with_its_start_and_newest_updates() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut s = store(dir.path(), 1000);
-        s.commit(&[message("a", "start"), message("b", "start")], 1000).unwrap();
-        let updates = (0..UPDATES_KEPT + 5).map(|n| Message {
-            payload: format!("a update {n}"),
-            ..message("a", "update")
-        });
-        s.commit(&updates.collect::<Vec<_>>(), 1000).unwrap();
-        s.commit(&[message("a", "end")], 1000).unwrap();
-        let life = s.life("a").unwrap();
-        assert_eq!((life.len() as i64, life[0].as_str()), (UPDATES_KEPT + 2, "a start"));
-        assert_eq!(
-            (life[1].as_str(), life[life.len() - 1].as_str()),
-            ("a update 5", "a end")
-        );
-        // An older version kept the last message only.
-        s.db.execute("DELETE FROM message WHERE id = 'b'", []).unwrap();
-        assert_eq!(s.life("b").unwrap(), ["b start"]);
-        assert_eq!(s.life("nobody").unwrap(), Vec::<String>::new());
-        s.expire(2000 + 3_600_000).unwrap();
-        assert_eq!(s.life("a").unwrap(), Vec::<String>::new());
-        assert_eq!(s.life("b").unwrap(), ["b start"], "it is open");
-        let left: i64 =
-            s.db.query_row("SELECT COUNT(*) FROM message", [], |r| r.get(0))
-                .unwrap();
-        assert_eq!(left, 0);
-    }
-
-    #[test]
-    fn what_was_learned_is_there_after_a_reopen_camera_by_camera() {
-        let dir = tempfile::tempdir().unwrap();
-        store(dir.path(), 100).keep_learned("yard", "first", 1).unwrap();
-        store(dir.path(), 100).keep_learned("yard", "second", 2).unwrap();
-        let again = store(dir.path(), 100);
-        assert_eq!(again.learned("yard").unwrap().as_deref(), Some("second"));
-        assert_eq!(again.learned("gate").unwrap(), None);
-    }
-
-    #[test]
-    fn open_alerts_are_those_without_an_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut s = store(dir.path(), 100);
-        s.commit(
-            &[message("a", "start"), message("b", "start"), message("a", "end")],
-            1000,
-        )
-        .unwrap();
-        assert_eq!(s.open_alerts().unwrap(), [("t".to_owned(), "b start".to_owned())]);
-    }
-
-    #[test]
-    fn a_full_outbox_gives_up_updates_first_and_then_the_oldest() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut s = store(dir.path(), 3);
-        let many = ["start", "update", "update", "end"].map(|phase| message("a", phase));
-        assert_eq!(s.commit(&many, 1000).unwrap(), 1);
-        assert_eq!(payloads(&s), ["a start", "a update", "a end"]);
-        s.commit(&[message("b", "start"), message("c", "start")], 1000).unwrap();
-        assert_eq!(payloads(&s), ["a end", "b start", "c start"]);
-    }
-}
+mod tests;

@@ -66,3 +66,56 @@ pub(super) fn expire(dir: &Path, keep_for: Duration) {
         }
     }
 }
+
+/// Whether the disk takes not even a little more.
+pub(super) fn is_full(dir: &Path) -> bool {
+    let probe = dir.join("probe.part");
+    let full = std::fs::write(&probe, vec![0; 1 << 16]).is_err();
+    let _ = std::fs::remove_file(&probe);
+    full
+}
+
+/// Removes the oldest files until so many bytes are gone. Returns how many files that were.
+pub(super) fn remove_oldest(dir: &Path, bytes: u64) -> usize {
+    let folders = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = folders.flat_map(|camera| std::fs::read_dir(camera.path()).into_iter().flatten().flatten());
+    let mut all: Vec<_> = files
+        .filter_map(|file| {
+            let about = file.metadata().ok()?;
+            Some((about.modified().ok()?, about.len(), file.path()))
+        })
+        .collect();
+    all.sort();
+    let (mut gone, mut removed) = (0, 0);
+    for (_, size, path) in all {
+        if gone >= bytes {
+            break;
+        }
+        if std::fs::remove_file(path).is_ok() {
+            (gone, removed) = (gone + size, removed + 1);
+        }
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_snapshots_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        for (camera, name, age_s) in [("a", "new.jpg", 10), ("b", "old.jpg", 1_000), ("a", "older.jpg", 2_000)] {
+            let path = dir.path().join(camera).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, [0; 100]).unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_s))
+                .unwrap();
+        }
+        assert_eq!(remove_oldest(dir.path(), 150), 2);
+        assert!(dir.path().join("a/new.jpg").exists());
+        assert!(!is_full(dir.path()));
+        assert!(is_full(&dir.path().join("not/there")));
+    }
+}

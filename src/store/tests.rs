@@ -1,0 +1,117 @@
+use super::*;
+
+fn store(dir: &Path, outbox_max: usize) -> Store {
+    Store::open(&StoreOptions {
+        dir: dir.to_owned(),
+        keep_for: Duration::from_secs(3600),
+        outbox_max,
+        outbox_max_age: Duration::from_secs(3600),
+    })
+    .unwrap()
+}
+
+fn message(id: &str, phase: &str) -> Message {
+    Message {
+        alert_id: id.into(),
+        camera: "yard".into(),
+        kind: "intrusion".into(),
+        phase: phase.into(),
+        started_utc_ms: 1000,
+        topic: "t".into(),
+        payload: format!("{id} {phase}"),
+    }
+}
+
+fn payloads(store: &Store) -> Vec<String> {
+    store.waiting(0, 100).unwrap().into_iter().map(|w| w.payload).collect()
+}
+
+#[test]
+fn what_is_committed_is_there_after_a_reopen_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 100)
+        .commit(&[message("a", "start"), message("b", "start")], 1000)
+        .unwrap();
+    let again = store(dir.path(), 100);
+    assert_eq!(payloads(&again), ["a start", "b start"]);
+    again.acknowledge(again.waiting(0, 1).unwrap()[0].row).unwrap();
+    assert_eq!(payloads(&again), ["b start"]);
+    assert_eq!(again.events(0, Some("yard"), None).unwrap().len(), 2);
+}
+
+#[test]
+fn an_alerts_life_is_kept_as_long_as_its_event_with_its_start_and_newest_updates() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 1000);
+    s.commit(&[message("a", "start"), message("b", "start")], 1000).unwrap();
+    let updates = (0..UPDATES_KEPT + 5).map(|n| Message {
+        payload: format!("a update {n}"),
+        ..message("a", "update")
+    });
+    s.commit(&updates.collect::<Vec<_>>(), 1000).unwrap();
+    s.commit(&[message("a", "end")], 1000).unwrap();
+    let life = s.life("a").unwrap();
+    assert_eq!((life.len() as i64, life[0].as_str()), (UPDATES_KEPT + 2, "a start"));
+    assert_eq!(
+        (life[1].as_str(), life[life.len() - 1].as_str()),
+        ("a update 5", "a end")
+    );
+    // An older version kept the last message only.
+    s.db.execute("DELETE FROM message WHERE id = 'b'", []).unwrap();
+    assert_eq!(s.life("b").unwrap(), ["b start"]);
+    assert_eq!(s.life("nobody").unwrap(), Vec::<String>::new());
+    s.expire(2000 + 3_600_000).unwrap();
+    assert_eq!(s.life("a").unwrap(), Vec::<String>::new());
+    assert_eq!(s.life("b").unwrap(), ["b start"], "it is open");
+    let left: i64 =
+        s.db.query_row("SELECT COUNT(*) FROM message", [], |r| r.get(0))
+            .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn what_was_learned_is_there_after_a_reopen_camera_by_camera() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 100).keep_learned("yard", "first", 1).unwrap();
+    store(dir.path(), 100).keep_learned("yard", "second", 2).unwrap();
+    let again = store(dir.path(), 100);
+    assert_eq!(again.learned("yard").unwrap().as_deref(), Some("second"));
+    assert_eq!(again.learned("gate").unwrap(), None);
+}
+
+#[test]
+fn open_alerts_are_those_without_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 100);
+    s.commit(
+        &[message("a", "start"), message("b", "start"), message("a", "end")],
+        1000,
+    )
+    .unwrap();
+    assert_eq!(s.open_alerts().unwrap(), [("t".to_owned(), "b start".to_owned())]);
+}
+
+#[test]
+fn a_full_outbox_gives_up_updates_first_and_then_the_oldest() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 3);
+    let many = ["start", "update", "update", "end"].map(|phase| message("a", phase));
+    assert_eq!(s.commit(&many, 1000).unwrap(), 1);
+    assert_eq!(payloads(&s), ["a start", "a update", "a end"]);
+    s.commit(&[message("b", "start"), message("c", "start")], 1000).unwrap();
+    assert_eq!(payloads(&s), ["a end", "b start", "c start"]);
+}
+
+#[test]
+fn a_store_that_is_complete_is_opened_without_a_write() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(store(dir.path(), 10));
+    let before = std::fs::read(dir.path().join("watchfire.db")).unwrap();
+    let again = store(dir.path(), 10);
+    assert_eq!(
+        std::fs::metadata(dir.path().join("watchfire.db-wal")).map_or(0, |m| m.len()),
+        0
+    );
+    drop(again);
+    assert_eq!(std::fs::read(dir.path().join("watchfire.db")).unwrap(), before);
+}
