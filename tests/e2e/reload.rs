@@ -1,8 +1,9 @@
 //! SIGHUP changes what changed, and nothing else.
 
 use nix::sys::signal::Signal;
-use watchfire::ingest::gst::sim::{Mount, SimServer};
+use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
 
+use super::broker::siren_clip;
 use super::house::House;
 
 #[test]
@@ -65,4 +66,43 @@ fn a_reload_touches_only_the_cameras_that_changed() {
     house.wait("b's state is cleared", 60, |t, p| {
         (t.ends_with("camera/b/status") && p.is_empty()).then_some(())
     });
+}
+
+#[test]
+fn a_camera_that_is_removed_while_it_alerts_leaves_nothing_retained() {
+    let mut house = House::new();
+    let mount = Mount {
+        name: "gate".into(),
+        show: Show::Clip {
+            path: siren_clip(house.dir.path()),
+            looped: true,
+        },
+    };
+    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    house.configure(&format!(
+        "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n",
+        cameras.url("gate")
+    ));
+    house.start();
+    house.wait_alert("gate", "siren", "start", 60);
+    house.configure("");
+    house.daemon().signal(Signal::SIGHUP);
+    let mut left = vec!["the end", "the state"];
+    house.wait(
+        "the alert's end, and the camera's state cleared",
+        60,
+        |topic, payload| {
+            let alert: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+            left.retain(|l| !(*l == "the end" && topic.ends_with("alert/siren") && alert["end_reason"] == "reload"));
+            left.retain(|l| !(*l == "the state" && topic.ends_with("camera/gate/status") && payload.is_empty()));
+            left.is_empty().then_some(())
+        },
+    );
+    // What the end would retain was on its way before the end itself.
+    let told = house
+        .heard
+        .iter()
+        .filter(|(t, _)| t.ends_with("camera/gate/active/siren"));
+    let last = told.last().expect("it was retained");
+    assert!(last.1.is_empty(), "{}", String::from_utf8_lossy(&last.1));
 }
