@@ -98,7 +98,10 @@ fn sirens_babies_dogs_roosters_and_bells_are_hardly_ever_taken_for_screams() {
             count[2] += usize::from(in_the_stage(&mut hearing, &profile, &name, samples));
         }
     }
-    println!("{:.2} ms a patch", spent.as_secs_f64() * 1e3 / f64::from(patches.max(1)));
+    println!(
+        "{:.2} ms a patch",
+        spent.as_secs_f64() * 1e3 / f64::from(patches.max(1))
+    );
     let add = |a: [usize; 3], b: [usize; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
     let of = |words: &[&str]| {
         let own = words.iter().filter_map(|w| counts.get(*w));

@@ -5,6 +5,7 @@ mod crossings;
 mod quiet;
 mod rates;
 mod run;
+mod voices;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ fn accuracy_on_recordings_with_truth() {
         clips::falls(&place),
         clips::fights(&place),
         quiet::street(&place),
+        voices::moods(&place),
     ];
     let path = place.root.join("docs/accuracy.md");
     std::fs::write(&path, document(&sections, &path)).unwrap();
