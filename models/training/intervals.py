@@ -8,7 +8,7 @@ def wilson(hits, n):
     """Of a share (Wilson 1927)."""
     p = hits / n
     centre, half = p + Z * Z / (2 * n), Z * (p * (1 - p) / n + Z * Z / (4 * n * n)) ** 0.5
-    return [round((centre - half) / (1 + Z * Z / n), 3), round((centre + half) / (1 + Z * Z / n), 3)]
+    return [round(max(0.0, centre - half) / (1 + Z * Z / n), 3), round((centre + half) / (1 + Z * Z / n), 3)]
 
 
 def poisson(events, hours):

@@ -2,7 +2,7 @@
 
 Every fourth held-out street picture and all others, as they are and by night (night.py), under each preparation: people's
 AP50, and recall and precision at the threshold of models/detector/model.toml. Truth is that of the picture by day
-(evaluate.py's). Intervals are 95 % over resampled pictures; "gain" is the difference to "none" over the same pictures.
+(finds.py's). Intervals are 95 % over resampled pictures; "gain" is the difference to "none" over the same pictures.
 The mean of several frames has two rows: everybody stands still, or everybody moves, so that the motion guard leaves the
 newest frame where people are.
 """
@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 import data as packs
 import night
-from evaluate import CLASSES, MANIFEST, average_precision, matches, precision_recall, truth_of
+from evaluate import MANIFEST
+from finds import CLASSES, average_precision, matches, precision_recall, truth_of
 from teacher import letterbox, suppress
 from yolox import YOLOX, boxes, pictures
 

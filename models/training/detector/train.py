@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 
 import data as packs
 from augment import Mixer
-from evaluate import CLASSES, measure
+from evaluate import measure
+from finds import CLASSES, looked
 from loss import distilled, loss
 from teacher import Teacher
 from turn import turned
@@ -140,7 +141,7 @@ def main():
             saved = spent
             save(out, average, step)
     save(out, average, step)
-    figures = measure(average, [p for p in items if p["val"]], resamples=0)
+    figures = measure(looked(average, [p for p in items if p["val"]]), resamples=0)
     line = dict(minutes=args.minutes, steps=step, pictures=step * args.batch, **brief(figures))
     with open(out / "log.jsonl", "a") as f:
         f.write(json.dumps(line) + "\n")

@@ -26,6 +26,7 @@ import held_out  # noqa: E402
 from curves import draw as svg  # noqa: E402
 from face_fpn import cells, decode, pictures  # noqa: E402
 from face_teacher import overlap  # noqa: E402
+from reliability import calibration  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "face/model.toml"
 HIT, FALSE_A_PICTURE, SMALLEST = 0.4, 0.1, 12
@@ -113,20 +114,9 @@ def figures(parts, threshold, resamples=1000):
     return out
 
 
-def ece(rows, bins=15):
-    k = np.minimum((rows[:, 0] * bins).astype(int), bins - 1)
-    return sum(abs(rows[k == b, 0].sum() - rows[k == b, 1].sum()) for b in range(bins)) / max(1, len(rows))
-
-
-def calibration(parts, floor, resamples=1000):
-    """How often finds from score `floor` on are faces, over the score; those of which the teacher is unsure are left out."""
-    kept = [r[(r[:, 0] >= floor) & ((r[:, 1] > 0) | (r[:, 2] > 0))] for r, _ in parts]
-    rows, rng = np.concatenate(kept), np.random.default_rng(0)
-    drawn = [ece(np.concatenate([kept[i] for i in rng.integers(0, len(kept), len(kept))])) for _ in range(resamples)]
-    bins = [(low, rows[(rows[:, 0] * 10).astype(int) == low]) for low in range(10)]
-    return dict(finds=len(rows), ece=float(ece(rows)), interval95=[float(v) for v in np.percentile(drawn, [2.5, 97.5])],
-                bins=[dict(score=low / 10, finds=len(b), mean=float(b[:, 0].mean()), faces=float(b[:, 1].mean()))
-                      for low, b in bins if len(b)])
+def sure_or_not(parts):
+    """The finds [score, is a face] of each picture; those that only meet a face of which the teacher is unsure are left out."""
+    return [r[(r[:, 1] > 0) | (r[:, 2] > 0)][:, :2] for r, _ in parts]
 
 
 def main():
@@ -158,7 +148,7 @@ def main():
     for src in ("street", "fight", "cap"):
         result[src] = figures([x for x, p in zip(parts, held) if p["src"] == src], threshold)
     result["curve"] = [dict(threshold=round(float(s), 2), **measured(parts, s)) for s in np.arange(0.1, 0.91, 0.1)]
-    result["calibration"] = [calibration(parts, floor) for floor in (0.3, threshold)]
+    result["calibration"] = [calibration(sure_or_not(parts), floor) for floor in (0.3, threshold)]
     text = json.dumps(result, indent=1)
     print(text)
     if args.out:

@@ -6,15 +6,18 @@ ECE: 15 bins of equal width by the highest probability. Intervals: 2,000 resampl
 """
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
-import votes as packs
-from face_cnn import LABELS, SIZE, FaceCnn, standardised
-from spoil import shrunk
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import votes as packs  # noqa: E402
+from face_cnn import LABELS, SIZE, FaceCnn, standardised  # noqa: E402
+from reliability import ece  # noqa: E402
+from spoil import shrunk  # noqa: E402
 
 SIDES = (16, 20, 24, 32, 40, 48)
 
@@ -23,11 +26,6 @@ SIDES = (16, 20, 24, 32, 40, 48)
 def logits(model, faces):
     model.eval()
     return torch.cat([model(standardised(torch.from_numpy(faces[i: i + 256]))) for i in range(0, len(faces), 256)])
-
-
-def ece(confidence, right, bins=15):
-    k = np.minimum((confidence * bins).astype(int), bins - 1)
-    return sum(abs(confidence[k == b].sum() - right[k == b].sum()) for b in range(bins)) / len(k)
 
 
 def metrics_of(p, truth):

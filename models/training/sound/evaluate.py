@@ -23,6 +23,7 @@ from curves import draw  # noqa: E402
 from intervals import poisson, wilson  # noqa: E402
 from mel import HOP, PATCH, RATE_HZ, log_mel  # noqa: E402
 from model import LABELS, MEAN, SCALE, MelCnn  # noqa: E402
+from reliability import ece  # noqa: E402
 
 MANIFEST = Path(__file__).resolve().parents[2] / "sound/model.toml"
 ALARMS = LABELS[:-1]
@@ -121,9 +122,7 @@ def calibration_error(clips, bins=10):
     """Expected calibration error over every label of every clip, as `models eval` has it."""
     p = np.concatenate([c["scores"].max(0) for c in clips])
     true = np.concatenate([[c["label"] == l for l in LABELS] for c in clips]).astype(float)
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    return float(sum(abs(p[which == b].mean() - true[which == b].mean()) * (which == b).mean()
-                     for b in range(bins) if (which == b).any()))
+    return ece(p, true, bins)
 
 
 def curve(clips, label):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from intervals import wilson  # noqa: E402
+from reliability import ece  # noqa: E402
 from train import LABELS, TEST, floats, logits, rows, samples, temperature, uar  # noqa: E402
 from mel_rnn import MelRnn  # noqa: E402
 from spoil import ints, one  # noqa: E402
@@ -28,15 +29,11 @@ def network(weights):
     return model.eval()
 
 
-def reliability(truth, p):
+def by_bin(truth, p):
     """[(mean probability of the decision, share that is right, clips)] by ten bins of that probability."""
     sure, right = p.max(1), p.argmax(1) == truth
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     return [(float(sure[bins == b].mean()), float(right[bins == b].mean()), int((bins == b).sum())) for b in np.unique(bins)]
-
-
-def ece(truth, p):
-    return sum(n * abs(s - r) for s, r, n in reliability(truth, p)) / len(truth)
 
 
 def drawn(n):
@@ -58,7 +55,7 @@ def recall(truth, decided, k):
 def figures(truth, p):
     decided = p.argmax(1)
     measures = dict(uar=lambda d: uar(truth[d], decided[d]), accuracy=lambda d: float((decided[d] == truth[d]).mean()),
-                    ece=lambda d: ece(truth[d], p[d]))
+                    ece=lambda d: ece(p[d].max(1), decided[d] == truth[d], BINS))
     draws, everything = drawn(len(truth)), np.arange(len(truth))
     return dict(
         clips=len(truth),
@@ -110,13 +107,13 @@ def main():
     p = logits(model, clips).softmax(1).numpy()
     result = dict(parameters=sum(v.numel() for v in model.parameters()), test=figures(truth, p),
                   by_speaker={s: round(uar(truth[speakers == s], p[speakers == s].argmax(1)), 3) for s in sorted(TEST)}, spoilt={})
-    curves = [("test speakers", reliability(truth, p), "#1f5fa8")]
+    curves = [("test speakers", by_bin(truth, p), "#1f5fa8")]
     if args.held:
         held = np.load(args.held)
         kept = torch.from_numpy(held["logits"]) / temperature(held["truth"], held["logits"])
         answers = kept.softmax(1).numpy()
         result["cross_validation"] = figures(held["truth"], answers)
-        curves.append(("cross-validation", reliability(held["truth"], answers), "#b5452c"))
+        curves.append(("cross-validation", by_bin(held["truth"], answers), "#b5452c"))
     for kind in (30, 20, 10, 5, "room", "afar", "telephone"):
         decided = logits(model, heard(clips, kind, np.random.default_rng(0))).argmax(1).numpy()
         result["spoilt"][str(kind)] = [round(uar(truth, decided), 3),
