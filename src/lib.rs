@@ -23,6 +23,7 @@ pub mod loudness;
 pub mod mel;
 pub mod motion;
 pub mod picture_stats;
+pub mod wiener;
 // 2: pure decisions, and the models
 pub mod behaviour;
 pub mod fusion;

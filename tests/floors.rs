@@ -20,6 +20,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "mel",
             "motion",
             "picture_stats",
+            "wiener",
         ],
     ),
     (

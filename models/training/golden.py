@@ -19,6 +19,7 @@ sys.path[:0] = [str(HERE / name) for name in ("detector", "sound", "speech_emoti
 
 import face_fpn  # noqa: E402
 import mel_rnn  # noqa: E402
+import steady  # noqa: E402
 from features import seen  # noqa: E402
 from heads import METHODS, Fusion  # noqa: E402
 from face_cnn import FaceCnn, standardised  # noqa: E402
@@ -112,6 +113,8 @@ def write_seeded(folder):
     model, state = seeded(FaceFpn([4, 8, 12]), 9)
     x = torch.randn(1, 3, 96, 64, generator=torch.Generator().manual_seed(9)).half().float()
     save(folder, "face_fpn_seeded", {**state, "golden.input": x.half(), "golden.output": face_answers(model, x)})
+    x = signal(13, 28_000) + 0.05 * np.random.default_rng(13).standard_normal(28_000).astype(np.float32)
+    save(folder, "wiener", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(steady.wiener(x).astype(np.float32))})
     x = signal(4)
     save(folder, "mel", {"golden.input": torch.from_numpy(x), "golden.output": torch.from_numpy(log_mel(x[None])[0])})
 

@@ -49,7 +49,8 @@ struct Ears {
     scream: Scream,
     /// The scream rule holds its tongue until then: a sound that is none was recognised.
     known_until_ns: u64,
-    speech: Speech,
+    /// None where the camera has not opted in.
+    speech: Option<Speech>,
 }
 
 /// The model's labels with the rule's, and where the ones that steer others stand.
@@ -109,7 +110,7 @@ impl Hearing {
             ring: Ring::default(),
             scream: self.scream.stream(),
             known_until_ns: 0,
-            speech: Speech::default(),
+            speech: None,
         });
         if window.discontinuity {
             ears.ring.samples.clear();
@@ -139,9 +140,10 @@ impl Hearing {
         let mut patches = Vec::with_capacity(cuts.len());
         for ((start_ns, samples), heard) in cuts.iter().zip(scored) {
             let mut scores = heard.scores;
-            if job.profile.emotion {
+            if job.profile.emotion && self.voice.is_some() {
                 let voiced = self.labels.speech.is_some_and(|k| scores[k] >= VOICE);
-                ears.speech.hear(*start_ns, samples, voiced);
+                let speech = ears.speech.get_or_insert_default();
+                speech.hear(*start_ns, samples, voiced);
             }
             scores.push(ears.scream(*start_ns, samples, hop, &scores, &self.labels));
             patches.push(SoundPatch {
@@ -151,12 +153,12 @@ impl Hearing {
                 level_dbfs: level_dbfs(samples.iter()),
             });
         }
-        let speech_emotion = match self.voice.as_mut().filter(|_| job.profile.emotion) {
-            Some(voice) => ears.speech.read(&mut **voice).map_err(StageError::Model)?,
-            None => {
-                ears.speech.forget();
-                None
-            }
+        if !job.profile.emotion {
+            ears.speech = None;
+        }
+        let speech_emotion = match (&mut self.voice, &mut ears.speech) {
+            (Some(voice), Some(speech)) => speech.read(&mut **voice).map_err(StageError::Model)?,
+            _ => None,
         };
         let body = HearingReport {
             patches,
