@@ -155,7 +155,13 @@ mod tests {
 
     /// The patch that starts at `k` hops; the first sample of each hop holds its number, the others are silent.
     fn patch(k: u64) -> Vec<f32> {
-        let click = |i: u64| if i.is_multiple_of(7_680) { (k + i / 7_680) as f32 } else { 0.0 };
+        let click = |i: u64| {
+            if i.is_multiple_of(7_680) {
+                (k + i / 7_680) as f32
+            } else {
+                0.0
+            }
+        };
         (0..15_360).map(click).collect()
     }
 
