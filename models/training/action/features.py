@@ -75,18 +75,23 @@ def trunk(source="action"):
 
 
 @torch.no_grad()
-def maps(net, pictures):
-    """[T, h, w, 3] RGB of the network's size -> [C', h / 16, w / 16]"""
+def planes(net, pictures):
+    """[T, h, w, 3] RGB of the network's size -> [T, C, h / 16, w / 16]"""
     x = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1], np.float32)).permute(0, 3, 1, 2)
     x = ((x - 114) / 64).contiguous(memory_format=torch.channels_last)
-    return motion(net(x).float()[None])[0].numpy().astype(np.float16)
+    return net(x).float().numpy()
 
 
-def compute(data, cache, views, source="action"):
-    """Clips with `clean` [windows, C', h, w] and `looks` [views, C', h, w]."""
+def maps(net, pictures):
+    """[T, h, w, 3] -> [C', h / 16, w / 16]"""
+    return motion(torch.from_numpy(planes(net, pictures))[None])[0].numpy()
+
+
+def compute(data, cache, views, source="action", made=maps, name="action"):
+    """Clips with `clean` [windows, …] and `looks` [views, …], of what `made` makes of a window."""
     clips = fights.load(data, cache)
-    net, name = trunk(source)
-    folder = Path(cache) / f"action_{SIZE[0]}x{SIZE[1]}_{FRAMES}_{name}"
+    net, weights = trunk(source)
+    folder = Path(cache) / f"{name}_{SIZE[0]}x{SIZE[1]}_{FRAMES}_{weights}"
     folder.mkdir(exist_ok=True)
     for i, clip in enumerate(clips):
         at = folder / f"{i:03}.npz"
@@ -96,14 +101,15 @@ def compute(data, cache, views, source="action"):
         else:
             clean, looks = None, np.zeros((0,), np.float16)
         if clean is None:
-            clean = np.stack([maps(net, seen(np.asarray(clip["frames"][w]))) for w in windows(clip["frames"])])
+            clean = np.stack([made(net, seen(np.asarray(clip["frames"][w]))) for w in windows(clip["frames"])])
+            clean = clean.astype(np.float16)
         if len(looks) < views:
             more = []
             for v in range(len(looks), views):
                 rng = np.random.default_rng([i, v])
                 with torch.autocast("cpu", torch.bfloat16):
-                    more.append(maps(net, view(clip["frames"], FILE_FPS, FRAMES, RATE_HZ, SIZE, rng)))
-            looks = np.concatenate([*([looks] if len(looks) else []), np.stack(more)])
+                    more.append(made(net, view(clip["frames"], FILE_FPS, FRAMES, RATE_HZ, SIZE, rng)))
+            looks = np.concatenate([*([looks] if len(looks) else []), np.stack(more).astype(np.float16)])
             np.savez(at, clean=clean, looks=looks)
         clip["clean"], clip["looks"] = clean, looks
         if i % 50 == 0:

@@ -67,6 +67,13 @@ def fit(clips, seed, seconds=np.inf, start=None):
     if start:
         net.load_state_dict(start, strict=False)
         take_in(net, 1 / scale[0], -scale[1] / scale[0])  # back to what is behind the scale
+    net = trained(net, clips, rng, rate, seconds, lambda x: x * scale[0] - scale[1])
+    take_in(net, *scale)
+    return net
+
+
+def trained(net, clips, rng, rate, seconds, ready):
+    """`net` after its rounds over the looks, which `ready` prepares; its weights averaged."""
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
@@ -77,7 +84,7 @@ def fit(clips, seed, seconds=np.inf, start=None):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 20) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
         chosen = rng.choice(len(clips), BATCH, p=chance)
-        x = torch.from_numpy(np.stack([look(clips[i], rng) for i in chosen])) * scale[0] - scale[1]
+        x = ready(torch.from_numpy(np.stack([look(clips[i], rng) for i in chosen])))
         y = torch.tensor([clips[i]["target"] for i in chosen], dtype=torch.float32)
         mix = torch.from_numpy(rng.beta(0.4, 0.4, BATCH).astype(np.float32))
         other = torch.from_numpy(rng.permutation(BATCH))
@@ -89,9 +96,7 @@ def fit(clips, seed, seconds=np.inf, start=None):
         optimiser.step()
         average.update_parameters(net)
         step += 1
-    net = average.module.eval()
-    take_in(net, *scale)
-    return net
+    return average.module.eval()
 
 
 def look(clip, rng):
