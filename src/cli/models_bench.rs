@@ -29,10 +29,18 @@ struct Line {
 }
 
 pub fn run(args: &Args, folders: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    for name in &args.models {
+        anyhow::ensure!(folders.iter().any(|f| f.ends_with(name)), "there is no model `{name}`");
+    }
+    let seconds = if args.seconds.is_finite() {
+        args.seconds.clamp(0.1, 3600.0)
+    } else {
+        1.0
+    };
     let wanted = |f: &&PathBuf| args.models.is_empty() || args.models.iter().any(|m| f.ends_with(m));
     for folder in folders.iter().filter(wanted) {
         for threads in [1, 0] {
-            let line = measure(folder, threads, Duration::from_secs_f64(args.seconds))?;
+            let line = measure(folder, threads, Duration::from_secs_f64(seconds))?;
             if args.json {
                 println!("{}", serde_json::to_string(&line)?);
             } else {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::recordings::Recordings;
@@ -42,6 +42,9 @@ pub(super) fn run(
 ) -> anyhow::Result<bool> {
     let start_utc_ns = start.as_nanosecond() as i64;
     // One spelling for each: however a folder is named, its files are the same.
+    if let Some(path) = paths.iter().find(|p| p.to_str().is_none()) {
+        bail!("{}: its name is not UTF-8, and a report is text", path.display());
+    }
     let mut paths: Vec<PathBuf> = paths.iter().map(|p| one_spelling(p)).collect();
     paths.sort();
     paths.dedup();
@@ -52,12 +55,22 @@ pub(super) fn run(
     // A player a core, each with one thread for its arithmetic, shares the work better than one with them all.
     let mut models = setup.models.clone();
     models.threads = 1;
-    let first = Player::start(setup.camera.clone(), &models)?;
+    let mut camera = setup.camera.clone();
+    // Whoever reads a report wants every span, and nobody is woken by it.
+    camera.policy.kinds.iter_mut().for_each(|k| k.max_per_hour = 0);
+    let first = Player::start(camera.clone(), &models)?;
     let mut report = Report::resume(out, Job::new(&first, models.fusion, start, paths), fresh)?;
     let (todo, next) = crossbeam_channel::unbounded();
-    let mut missing = unreadable;
+    // A report is text: a name that is none is told as nearly as it can be.
+    let told = |(path, why): (PathBuf, String)| (PathBuf::from(path.to_string_lossy().into_owned()), why);
+    let mut missing: Vec<(PathBuf, String)> = unreadable.into_iter().map(told).collect();
     let (mut waiting, mut known) = (0, 0);
     for file in &files {
+        if file.to_str().is_none() {
+            let shown = PathBuf::from(file.to_string_lossy().into_owned());
+            missing.push((shown.clone(), format!("{}: its name is not UTF-8", shown.display())));
+            continue;
+        }
         match FileReport::new(file) {
             Ok(entry) if report.has(&entry) => known += 1,
             Ok(entry) => {
@@ -78,7 +91,7 @@ pub(super) fn run(
     report.save(out)?;
     let mut players = vec![first];
     while players.len() < cores.min(waiting) {
-        players.push(Player::start(setup.camera.clone(), &models)?);
+        players.push(Player::start(camera.clone(), &models)?);
     }
 
     let bar = indicatif::ProgressBar::new(waiting as u64).with_style(

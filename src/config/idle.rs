@@ -11,6 +11,16 @@ use crate::data::Kind;
 /// The kinds that count in a zone only; others that zones may name count everywhere unless one does.
 const NEED_A_ZONE: [Kind; 3] = [Kind::Intrusion, Kind::Loitering, Kind::Crowd];
 
+/// The kinds that are about persons alone, wherever they are.
+const NEED_PERSONS: [Kind; 6] = [
+    Kind::Running,
+    Kind::Fall,
+    Kind::LeftOrTaken,
+    Kind::Fight,
+    Kind::Aggression,
+    Kind::Distress,
+];
+
 /// Warns of each. `kinds`, `detect` and `behaviour` are what came of the table `raw`, the camera's number `i`.
 pub(super) fn idle(
     judge: &mut Judge,
@@ -49,6 +59,10 @@ pub(super) fn idle(
     // What the camera itself asks for; defaults for all cameras need not fit each.
     for kind in kinds.iter().filter(|_| raw.kinds.is_some()) {
         let zoned = behaviour.zones.iter().any(|z| z.kinds.contains(kind));
+        if NEED_PERSONS.contains(kind) && !zoned && detect.iter().all(|class| &**class != "person") {
+            let at = [Key("camera"), Index(i), Key("detect")];
+            judge.warn(&at, format!("{kind} is about persons, and `detect` does not name them"));
+        }
         let missing = match kind {
             Kind::LineCrossing if behaviour.lines.is_empty() => "a line",
             Kind::WrongWay if !zoned && behaviour.lines.iter().all(|l| l.way.is_none()) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
-use super::{AudioGain, CameraId, Job, Stage};
+use super::{AudioGain, CameraId, CameraProfile, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
 use crate::error::StageError;
 use crate::loudness::{level_dbfs, raised};
@@ -45,6 +45,8 @@ pub struct Hearing {
 
 /// What the hearing of one camera remembers.
 struct Ears {
+    /// Another one is another camera, or another recording.
+    profile: Arc<CameraProfile>,
     ring: Ring,
     scream: Scream,
     /// The scream rule holds its tongue until then: a sound that is none was recognised.
@@ -106,12 +108,17 @@ impl Hearing {
     fn listen(&mut self, job: &Job) -> Result<Report, StageError> {
         let window = &job.window;
         let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
-        let ears = self.cameras.entry(window.camera.clone()).or_insert_with(|| Ears {
+        let new = || Ears {
+            profile: job.profile.clone(),
             ring: Ring::default(),
             scream: self.scream.stream(),
             known_until_ns: 0,
             speech: None,
-        });
+        };
+        let ears = self.cameras.entry(window.camera.clone()).or_insert_with(new);
+        if !Arc::ptr_eq(&ears.profile, &job.profile) {
+            *ears = new();
+        }
         if window.discontinuity {
             ears.ring.samples.clear();
         }
@@ -256,7 +263,7 @@ impl Stage for Hearing {
 mod tests {
     use super::*;
     use crate::data::{Affect, AudioChunk, AudioState};
-    use crate::stages::{CameraProfile, VoiceReading};
+    use crate::stages::VoiceReading;
 
     fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         Window {
@@ -285,6 +292,27 @@ mod tests {
             starts.extend(cuts.iter().map(|c| c.0));
         }
         assert_eq!(starts, [0, 480_000_000, 960_000_000, 1_440_000_000, 1_920_000_000]);
+    }
+
+    /// A siren just before the end of one recording says nothing of the next.
+    #[test]
+    fn another_recording_is_heard_with_new_ears() {
+        let mut hearing = Hearing::new(Box::new(Talk), None);
+        let mut listen = |profile: &Arc<CameraProfile>, seq, start_ns| {
+            let job = Job::new(window(seq, start_ns, 8_000), profile.clone());
+            let Ok(Report {
+                body: ReportBody::Hearing(heard),
+                ..
+            }) = hearing.listen(&job)
+            else {
+                panic!("no report");
+            };
+            heard.patches.len()
+        };
+        let (first, second) = (Arc::new(CameraProfile::default()), Arc::new(CameraProfile::default()));
+        assert_eq!((listen(&first, 0, 0), listen(&first, 1, 500_000_000)), (0, 1));
+        // The sound that waits is of the first one.
+        assert_eq!(listen(&second, 0, 1_000_000_000), 0);
     }
 
     /// A lost packet: what is left is heard, at the time of what follows.

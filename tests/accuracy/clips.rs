@@ -96,7 +96,7 @@ pub fn fights(place: &Place) -> String {
     let _ = writeln!(
         out,
         "An alert of kind `fight` within the clip counts as fight.\n\n| | |\n|---|---|\n| right | {} |\n| right, clips with real sound | {} |\n\
-         | fights found | {} |\n| false among the others | {} |\n| false ones, of such clips one after the other | {} |\n| into the clip when half of them were told | {half} |\n\
+         | fights found | {} |\n| false among the others | {} |\n| false ones, of such clips one after the other | {} |\n| into the clip when half of them began (told one window, 0.5 s, later) | {half} |\n\
          | alerts of kinds that are not there | {}{} |\n\nMissed: {}. False: {}.",
         share(right[0] + right[1], all),
         share(right[1], n[1]),

@@ -47,8 +47,8 @@ pub fn moods(place: &Place) -> String {
         "## Faces and acted voices\n\nPut together, for want of a recording with truth: a man sits on a chair (one picture of a clip of `falls`) with the face of \
          a stranger (FER+ valid, {AGREE} of ten voters at least agree on it, {FACES} faces a row), while one of the two Emo-DB actors that no \
          model was trained on says his or her sentences in one emotion for {TALK_S} s, after {QUIET_S} s of a quiet room. Faces hold still, \
-         and voices are acted: a real scene is harder. Recordings with an alert, and the seconds of talk before each:\n\n\
-         | face | voice | recordings | `aggression` | after | `distress` | after |\n|---|---|---|---|---|---|---|\n"
+         and voices are acted: a real scene is harder. Recordings with an alert, and the seconds of talk before what it is about began (it is told 3 s after that, when it has lasted):\n\n\
+         | face | voice | recordings | `aggression` | began after | `distress` | began after |\n|---|---|---|---|---|---|---|\n"
     );
     for (face, voice) in PAIRS {
         let mut alerts: Vec<Vec<Alert>> = Vec::new();

@@ -67,7 +67,8 @@ def rate(done, step, top):
 
 def save(out, model, steps):
     state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    torch.save(dict(model=state, steps=steps), out / "checkpoint.pt")
+    torch.save(dict(model=state, steps=steps), out / "checkpoint.new")
+    (out / "checkpoint.new").rename(out / "checkpoint.pt")  # whole or not at all
     save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
 
 

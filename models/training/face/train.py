@@ -77,7 +77,8 @@ def main():
 
     def save():
         state = {k: v for k, v in average.state_dict().items() if not k.endswith("num_batches_tracked")}
-        torch.save(dict(model=state, steps=step), out / "checkpoint.pt")
+        torch.save(dict(model=state, steps=step), out / "checkpoint.new")
+        (out / "checkpoint.new").rename(out / "checkpoint.pt")  # whole or not at all
         save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
 
     while (spent := time.process_time() - start) < total:

@@ -89,7 +89,8 @@ def main():
 
     def save():
         torch.save(dict(model={k: v for k, v in average.state_dict().items() if "tracked" not in k}, steps=step),
-                   out / "checkpoint.pt")
+                   out / "checkpoint.new")
+        (out / "checkpoint.new").rename(out / "checkpoint.pt")  # whole or not at all
 
     while (spent := time.process_time() - start) < total:
         done = spent / total

@@ -24,6 +24,7 @@ fn what_can_never_fire_is_warned_of() {
             ),
             "\"car\" is not among the classes",
         ),
+        ("kinds = [\"fall\"]\ndetect = [\"car\"]".into(), "fall is about persons"),
         (
             "kinds = [\"loitering\"]".into(),
             "loitering never fires: it needs a zone",
