@@ -204,3 +204,23 @@ fn a_file_that_is_no_report_is_not_overwritten() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("no report"));
     assert_eq!(std::fs::read(&report).unwrap(), b"a letter");
 }
+
+/// As an upload from an old system may have.
+#[test]
+fn a_name_that_is_not_utf_8_is_told_and_the_others_are_done() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_dir, folder, report) = prepared();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.wav");
+    std::fs::write(folder.join(name), silence(1)).unwrap();
+    for _ in 0..2 {
+        let output = moderate(&folder, &report, "gunshot");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("its name is not UTF-8"), "{said}");
+        let told = read(&report);
+        assert_eq!(
+            (&told["totals"]["files"], &told["totals"]["finished"]),
+            (&4.into(), &2.into()),
+            "{told}"
+        );
+    }
+}
