@@ -1,0 +1,192 @@
+use super::*;
+use crate::data::{Affect, AudioChunk, AudioState};
+use crate::stages::VoiceReading;
+
+fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
+    Window {
+        camera: CameraId::new("yard"),
+        seq,
+        start_ns,
+        end_ns: start_ns + samples as u64 * NS_PER_SAMPLE,
+        frames: vec![],
+        audio: vec![AudioChunk {
+            pts_ns: start_ns,
+            samples: vec![0.5; samples].into(),
+        }],
+        audio_state: AudioState::Present,
+        utc_offset_ns: 0,
+        arrived_ns: 0,
+        discontinuity: false,
+    }
+}
+
+#[test]
+fn patches_run_over_the_edges_of_windows() {
+    let mut ring = Ring::default();
+    let mut starts = Vec::new();
+    for seq in 0..6 {
+        let cuts = ring.take(&window(seq, seq * 500_000_000, 8_000), 15_360, 7_680);
+        starts.extend(cuts.iter().map(|c| c.0));
+    }
+    assert_eq!(starts, [0, 480_000_000, 960_000_000, 1_440_000_000, 1_920_000_000]);
+}
+
+/// A siren just before the end of one recording says nothing of the next.
+#[test]
+fn another_recording_is_heard_with_new_ears() {
+    let mut hearing = Hearing::new(Box::new(Talk), None);
+    let mut listen = |profile: &Arc<CameraProfile>, seq, start_ns| {
+        let job = Job::new(window(seq, start_ns, 8_000), profile.clone());
+        let Ok(Report {
+            body: ReportBody::Hearing(heard),
+            ..
+        }) = hearing.listen(&job)
+        else {
+            panic!("no report");
+        };
+        heard.patches.len()
+    };
+    let (first, second) = (Arc::new(CameraProfile::default()), Arc::new(CameraProfile::default()));
+    assert_eq!((listen(&first, 0, 0), listen(&first, 1, 500_000_000)), (0, 1));
+    // The sound that waits is of the first one.
+    assert_eq!(listen(&second, 0, 1_000_000_000), 0);
+}
+
+/// A lost packet: what is left is heard, at the time of what follows.
+#[test]
+fn a_small_hole_in_the_sound_is_closed() {
+    let mut ring = Ring::default();
+    assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
+    let cuts = ring.take(&window(1, 564_000_000, 8_000), 15_360, 7_680);
+    assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [64_000_000]);
+}
+
+#[test]
+fn a_hole_in_the_sound_starts_a_new_patch() {
+    let mut ring = Ring::default();
+    assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
+    let cuts = ring.take(&window(1, 5_000_000_000, 16_000), 15_360, 7_680);
+    assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [5_000_000_000]);
+}
+
+#[test]
+fn a_windows_embedding_is_that_of_all_its_patches() {
+    let patch = |v: [f32; 2]| SoundScores {
+        scores: vec![],
+        embedding: v.into(),
+    };
+    assert!(mean(&[]).is_none());
+    assert_eq!(&*mean(&[patch([1.0, 4.0])]).unwrap(), [1.0, 4.0]);
+    assert_eq!(&*mean(&[patch([1.0, 4.0]), patch([3.0, 0.0])]).unwrap(), [2.0, 2.0]);
+}
+
+/// Hears somebody speak in every patch.
+struct Talk;
+
+impl Listen for Talk {
+    fn id(&self) -> Arc<str> {
+        "talk@1".into()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ["speech".into()].into()
+    }
+
+    fn patch_and_hop(&self) -> (usize, usize) {
+        (15_360, 7_680)
+    }
+
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        let says = SoundScores {
+            scores: vec![0.9],
+            embedding: [].into(),
+        };
+        Ok(vec![says; patches.len()])
+    }
+}
+
+/// Tells how loud what it was given is.
+struct Meter;
+
+impl Listen for Meter {
+    fn id(&self) -> Arc<str> {
+        "meter@1".into()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ["dbfs".into()].into()
+    }
+
+    fn patch_and_hop(&self) -> (usize, usize) {
+        (15_360, 7_680)
+    }
+
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        let says = |p: &&[f32]| SoundScores {
+            scores: vec![level_dbfs(p.iter())],
+            embedding: [].into(),
+        };
+        Ok(patches.iter().map(says).collect())
+    }
+}
+
+#[test]
+fn the_sound_model_hears_quiet_sound_raised_and_the_report_tells_its_level_as_it_was() {
+    for (audio_gain, told) in [(AudioGain::Auto, -42.0), (AudioGain::Off, -60.0)] {
+        let mut hearing = Hearing::new(Box::new(Meter), None);
+        let profile = CameraProfile {
+            audio_gain,
+            ..CameraProfile::default()
+        };
+        let mut job = Job::new(window(0, 0, 16_000), Arc::new(profile));
+        let mut quiet = (*job.window).clone();
+        quiet.audio[0].samples = vec![0.001; 16_000].into();
+        job.window = Arc::new(quiet);
+        let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
+            panic!("no report of sound");
+        };
+        assert!((heard.patches[0].scores[0] - told).abs() < 0.1);
+        assert!((heard.patches[0].level_dbfs + 60.0).abs() < 0.1 && (heard.level_dbfs + 60.0).abs() < 0.1);
+    }
+}
+
+struct Calm;
+
+impl ReadVoice for Calm {
+    fn id(&self) -> Arc<str> {
+        "calm@1".into()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ["neutral".into()].into()
+    }
+
+    fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
+        Ok(VoiceReading {
+            probabilities: vec![1.0],
+            affect: Affect::default(),
+        })
+    }
+}
+
+/// Whether a voice was read in 4 s of speech.
+fn voice_read(voice: Option<Box<dyn ReadVoice>>, emotion: bool) -> bool {
+    let mut hearing = Hearing::new(Box::new(Talk), voice);
+    let profile = CameraProfile {
+        emotion,
+        ..CameraProfile::default()
+    };
+    let job = Job::new(window(0, 0, 64_000), Arc::new(profile));
+    let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
+        panic!("no report of sound");
+    };
+    assert!(!heard.patches.is_empty());
+    heard.speech_emotion.is_some()
+}
+
+#[test]
+fn voices_are_read_only_where_the_camera_opted_in_and_the_model_is_there() {
+    assert!(voice_read(Some(Box::new(Calm)), true));
+    assert!(!voice_read(Some(Box::new(Calm)), false));
+    assert!(!voice_read(None, true));
+}
