@@ -5,7 +5,7 @@ picture instead of their mean and spread over time: `shift` moves an eighth of t
 one back before each convolution (TSM; Lin, Gan, Han 2019), `apart` has a convolution over the picture, then one over
 time ((2+1)D; Tran et al. 2018). The shipped head is trained again on the same features, as the control.
 
-Prints a table of Markdown; finished folds are kept in OUT. Ships nothing. About 100 minutes of a core.
+Prints a table of Markdown; finished folds are kept in OUT. Ships nothing. Somewhat over an hour of a core.
 """
 import argparse
 import json
@@ -55,8 +55,6 @@ class Pictures(nn.Module):
 
 
 class Shift(nn.Module):
-    """[N, T, C, h, w], the same"""
-
     def __init__(self, width):
         super().__init__()
         self.conv = BaseConv(width, width, 3)
@@ -71,8 +69,6 @@ class Shift(nn.Module):
 
 
 class Apart(nn.Module):
-    """[N, T, C, h, w], the same"""
-
     def __init__(self, width):
         super().__init__()
         self.conv = BaseConv(width, width, 3)
@@ -149,7 +145,7 @@ def load(data, cache, views):
         for part in ("clean", "looks"):
             x = clip[part]
             same[part] = motion(torch.from_numpy(x.astype(np.float32))).numpy().astype(np.float16)
-            x = np.pad(x, ((0, 0), (0, T - x.shape[1]), *[(0, 0)] * 3), "reflect")  # a few clips are too short: there and back
+            x = np.pad(x, ((0, 0), (0, T - x.shape[1]), *[(0, 0)] * 3), "reflect")  # few clips are short: and back
             clip[part] = x.reshape(len(x), T * C, *x.shape[3:])
     return clips, control
 
@@ -188,15 +184,15 @@ def main():
     name, scores = best[-1]
     table += [(f"shipped head and {name}", s, (scores[s] + control[s]) / 2, control[s]) for s in seeds]
     mean = np.mean(control, 0)
-    table += [(name, "mean", np.mean(f, 0), mean) for name, f in [("shipped head", control), *best]]
+    table += [("shipped head", "mean", mean, mean)] + [(name, "mean", np.mean(f, 0), mean) for name, f in best]
     table.append((f"shipped head and {name}", "mean", (np.mean(scores, 0) + mean) / 2, mean))
     print("| head | seed | accuracy | 95 % | less the shipped head's | AUC | 95 % | less the shipped head's |")
     print("|---|---|---|---|---|---|---|---|")
     for name, seed, scores, beside in table:
         cells, less = summary(clips, scores), difference(clips, scores, beside)
-        columns = [f"{v:.3f} | {a:.3f} to {b:.3f} | " + ("" if scores is beside else "{:+.3f} ({:+.3f} to {:+.3f})".format(*less[k]))
-                   for k, (v, a, b) in cells.items() if k in less]
-        print(f"| {name} | {seed} | {' | '.join(columns)} |")
+        print(f"| {name} | {seed} |", " ".join(
+            f"{v:.3f} | {a:.3f} to {b:.3f} | {f'{d:+.3f} ({e:+.3f} to {f:+.3f})' if scores is not beside else ''} |"
+            for v, a, b, d, e, f in (cells[k] + less[k] for k in less)))
 
 
 if __name__ == "__main__":
