@@ -132,14 +132,11 @@ impl Annotator {
     }
 }
 
-/// What the clip model says but for its last label (what it says else), how sure the kinds are that weigh several senses,
+/// What the clip model says, how sure the kinds are that weigh several senses,
 /// and what people seem to express.
 fn senses(verdict: &Verdict) -> Vec<(Arc<str>, f32)> {
-    let clip = verdict.acted().into_iter().flat_map(|acted| {
-        let told = acted.labels.len().saturating_sub(1).max(1);
-        let named = acted.labels.iter().zip(&acted.scores).take(told);
-        named.map(|(label, score)| (format!("clip {label}").into(), *score))
-    });
+    let clip = verdict.acted().into_iter().flat_map(|acted| acted.told());
+    let clip = clip.map(|(label, score)| (format!("clip {label}").into(), score));
     let judged = verdict
         .judged
         .iter()

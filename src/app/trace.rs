@@ -156,13 +156,12 @@ impl Trace {
         }
     }
 
-    /// What the clip model says of the clip that ends there. The last label is what it says else.
+    /// What the clip model says of the clip that ends there.
     fn act(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
         let Some(acted) = verdict.acted() else { return };
         let lane = self.lane("action", SCORES, "score");
-        let told = acted.labels.len().saturating_sub(1).max(1);
-        for (label, score) in acted.labels.iter().zip(&acted.scores).take(told) {
-            lane.point(label, seconds(acted.end_ns), *score);
+        for (label, score) in acted.told() {
+            lane.point(label, seconds(acted.end_ns), score);
         }
     }
 

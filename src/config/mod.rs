@@ -79,7 +79,6 @@ impl CameraConfig {
 }
 
 impl Config {
-    /// Equal for two configurations that a running daemon cannot tell apart without a restart, secrets included.
     /// Takes over what [`Self::fixed_at_start`] is about from the configuration that runs.
     pub fn keep_what_is_fixed(&mut self, running: &Self) {
         self.mqtt = running.mqtt.clone();
@@ -88,6 +87,7 @@ impl Config {
         self.http = running.http;
     }
 
+    /// Equal for two configurations that a running daemon cannot tell apart without a restart, secrets included.
     pub fn fixed_at_start(&self) -> String {
         let Self {
             mqtt,

@@ -180,6 +180,14 @@ pub struct ActionReport {
     pub model: Arc<str>,
 }
 
+impl ActionReport {
+    /// Labels with their scores but for the last, which is what the clip model says else.
+    pub fn told(&self) -> impl Iterator<Item = (&Arc<str>, f32)> {
+        let told = self.labels.len().saturating_sub(1).max(1);
+        self.labels.iter().zip(self.scores.iter().copied()).take(told)
+    }
+}
+
 /// What hearing heard: the patches whose end fell into the window, in time order.
 #[derive(Clone, Debug, Default)]
 pub struct HearingReport {

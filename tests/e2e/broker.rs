@@ -1,7 +1,6 @@
 //! Alerts survive a broker that goes away and a daemon that is killed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -14,8 +13,8 @@ use watchfire::publish::subscribe;
 use super::house::{House, mosquitto};
 use super::mqtt::guarded_broker;
 
-/// Five seconds of siren and five of silence before a grey wall, as H.264 and AAC.
-pub fn siren_clip(dir: &std::path::Path) -> PathBuf {
+/// The camera `gate`: five seconds of siren and five of silence before a grey wall, as H.264 and AAC, again and again.
+pub fn siren_camera(dir: &std::path::Path) -> SimServer {
     let path = dir.join("siren.mp4");
     let writer = Mp4Writer::create(&path, 320, 240, 10, true).unwrap();
     let mut sound = siren(5.0);
@@ -31,21 +30,17 @@ pub fn siren_clip(dir: &std::path::Path) -> PathBuf {
         writer.sound(block, i * 100_000_000).unwrap();
     }
     writer.finish().unwrap();
-    path
+    let mount = Mount {
+        name: "gate".into(),
+        show: Show::Clip { path, looped: true },
+    };
+    SimServer::start(&[mount], None, None).unwrap()
 }
 
 #[test]
 fn no_committed_alert_is_lost_without_a_broker_or_by_a_kill() {
     let mut house = House::new();
-    let clip = siren_clip(house.dir.path());
-    let mount = Mount {
-        name: "gate".into(),
-        show: Show::Clip {
-            path: clip,
-            looped: true,
-        },
-    };
-    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    let cameras = siren_camera(house.dir.path());
     house.configure(&format!(
         "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n\
          [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",

@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
-
-use super::broker::siren_clip;
+use super::broker::siren_camera;
 use super::house::House;
 
 /// Files of the process may not grow beyond this; to the process a full disk looks the same.
@@ -19,14 +17,7 @@ fn limit_files(pid: u32, bytes: &str) {
 #[test]
 fn alerts_wait_in_memory_while_the_disk_is_full_and_the_box_says_so() {
     let mut house = House::new();
-    let mount = Mount {
-        name: "gate".into(),
-        show: Show::Clip {
-            path: siren_clip(house.dir.path()),
-            looped: true,
-        },
-    };
-    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    let cameras = siren_camera(house.dir.path());
     house.configure(&format!(
         "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\nsnapshots = \"off\"\n\
          [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",

@@ -1,9 +1,9 @@
 //! SIGHUP changes what changed, and nothing else.
 
 use nix::sys::signal::Signal;
-use watchfire::ingest::gst::sim::{Mount, Show, SimServer};
+use watchfire::ingest::gst::sim::{Mount, SimServer};
 
-use super::broker::siren_clip;
+use super::broker::siren_camera;
 use super::house::House;
 
 #[test]
@@ -71,14 +71,7 @@ fn a_reload_touches_only_the_cameras_that_changed() {
 #[test]
 fn a_camera_that_is_removed_while_it_alerts_leaves_nothing_retained() {
     let mut house = House::new();
-    let mount = Mount {
-        name: "gate".into(),
-        show: Show::Clip {
-            path: siren_clip(house.dir.path()),
-            looped: true,
-        },
-    };
-    let cameras = SimServer::start(&[mount], None, None).unwrap();
+    let cameras = siren_camera(house.dir.path());
     house.configure(&format!(
         "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n",
         cameras.url("gate")
