@@ -219,7 +219,7 @@ impl AlertLife {
                 // What has become critical is told in any case, and does not end the one that counts the rest.
                 let allowed = self.budget.spend(key.kind, key.zone.as_ref(), limit, now_ns);
                 if allowed || (open.alert.severity == Severity::Critical && open.began < Severity::Critical) {
-                    out.push(open.start(now_ns));
+                    out.push(open.start(now_ns, utc_offset_ns));
                 }
                 if allowed {
                     over.push(key.summary_of());
@@ -284,7 +284,9 @@ impl AlertLife {
         let (zone, limit) = (finding.zone.as_ref(), policy.max_per_hour);
         if self.budget.spend(finding.kind, zone, limit, now_ns) {
             let ended = self.end(&all, EndReason::Cleared, now_ns, utc_offset_ns);
-            let started = self.open(one, finding, severity, utc_offset_ns).start(now_ns);
+            let started = self
+                .open(one, finding, severity, utc_offset_ns)
+                .start(now_ns, utc_offset_ns);
             return ended.into_iter().chain([started]).collect();
         }
         // It lives untold, and is told should it last until the hour allows it; meanwhile it is counted.
@@ -298,7 +300,7 @@ impl AlertLife {
         let open = self.open(all, finding, severity, utc_offset_ns);
         open.alert.suppressed = 1;
         open.alert.direction = None;
-        vec![open.start(now_ns)]
+        vec![open.start(now_ns, utc_offset_ns)]
     }
 
     /// Opens an alert that nobody has been told of yet.
@@ -394,10 +396,11 @@ impl Open {
     }
 
     /// It is told from now on.
-    fn start(&mut self, now_ns: u64) -> Alert {
+    fn start(&mut self, now_ns: u64, utc_offset_ns: i64) -> Alert {
         self.told = true;
         self.changed = false;
         self.last_sent_ns = now_ns;
+        self.alert.updated_utc_ns = now_ns as i64 + utc_offset_ns;
         self.alert.clone()
     }
 

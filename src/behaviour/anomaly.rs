@@ -78,6 +78,16 @@ struct Follow {
     stayed: u32,
 }
 
+impl Follow {
+    /// The track is gone. `gathers`: its peak is learned.
+    fn learned(&self, memory: &mut Memory, gathers: bool) {
+        self.pending.iter().for_each(|second| memory.learn(second));
+        if gathers {
+            memory.learn_peak(self.peak);
+        }
+    }
+}
+
 impl Anomaly {
     pub fn new(options: AnomalyOptions) -> Self {
         Self {
@@ -91,12 +101,14 @@ impl Anomaly {
         }
     }
 
+    /// What the interruption cuts off has been seen all the same.
     pub fn reset(&mut self) {
-        for second in std::mem::take(&mut self.tracks).into_values().flat_map(|f| f.pending) {
-            self.memory.learn(&second);
+        let gathers = self.gathers_peaks();
+        for follow in std::mem::take(&mut self.tracks).into_values() {
+            follow.learned(&mut self.memory, gathers);
         }
-        self.loudness.reset(&mut self.memory);
-        self.motion.reset(&mut self.memory);
+        self.loudness.reset(&mut self.memory, gathers);
+        self.motion.reset(&mut self.memory, gathers);
         self.last_ns = None;
         self.told = None;
     }
@@ -140,10 +152,7 @@ impl Anomaly {
         self.tracks.retain(|_, f| {
             let goes_on = now_ns.saturating_sub(f.seen_ns) < 3 * SECOND_NS;
             if !goes_on {
-                f.pending.iter().for_each(|second| memory.learn(second));
-                if gathers {
-                    memory.learn_peak(f.peak);
-                }
+                f.learned(memory, gathers);
             }
             goes_on
         });
@@ -324,7 +333,11 @@ mod tests {
 
     /// What is told of somebody who goes through the picture in that row.
     fn told(height: f32, heights_per_s: f32, hour: i64) -> Option<String> {
-        let (mut anomaly, mut gaits) = (used_to_walkers(), Gaits::default());
+        walks(&mut used_to_walkers(), height, heights_per_s, hour)
+    }
+
+    fn walks(anomaly: &mut Anomaly, height: f32, heights_per_s: f32, hour: i64) -> Option<String> {
+        let mut gaits = Gaits::default();
         let mut label = None;
         for i in 0..25 {
             let x = 0.05 + height * heights_per_s * i as f32 / 5.0;
@@ -364,5 +377,15 @@ mod tests {
         says(told(0.4, 0.5, 12), "of a size that none had");
         says(told(0.2, 0.05, 12), "slower than any");
         says(told(0.2, 1.0, 3), "at an hour");
+    }
+
+    #[test]
+    fn what_an_interruption_cuts_off_counts_towards_the_threshold() {
+        let mut anomaly = used_to_walkers();
+        walks(&mut anomaly, 0.4, 0.5, 12);
+        let half_a_time_a_day = |anomaly: &Anomaly| anomaly.memory.threshold(0.5, FLOOR);
+        assert_eq!(half_a_time_a_day(&anomaly), FLOOR, "it goes on");
+        anomaly.reset();
+        assert!(half_a_time_a_day(&anomaly) > FLOOR);
     }
 }

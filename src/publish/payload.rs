@@ -34,6 +34,7 @@ pub struct AlertPayload {
     pub prior: Option<f64>,
     /// UTC with milliseconds, as all times.
     pub started_at: String,
+    /// When this message was made, on the camera's clock: that of a start is later than `started_at` by what it took to be sure.
     pub updated_at: String,
     /// When the evidence ended.
     pub ended_at: Option<String>,

@@ -68,10 +68,19 @@ def pictures(head, clips):
     return np.stack([embed(c["clean"]).mean(0) for c in clips]), np.stack([embed(c["looks"]) for c in clips])
 
 
+@torch.no_grad()
+def black(head):
+    """[V] of a film that is black from end to end: what a head is shown with the lens covered."""
+    net, _ = features.trunk()
+    width, height = features.SIZE
+    maps = features.maps(net, np.zeros((features.FRAMES, height, width, 3), np.float32))
+    return head.embed(torch.from_numpy(maps)[None].float()).numpy()[0]
+
+
 def by_fold(folder, clips, seed):
-    """A list of (held out [clips], clean [clips, V], looks [clips, views, V], log-odds of the clip model alone [clips]) of
-    a seed, from the clip models that the cross-validation left in `folder`, or makes there."""
-    return [(held, *pictures(head, clips), action.logits(head, clips))
+    """A list of (held out [clips], clean [clips, V], looks [clips, views, V], of a black picture [V], log-odds of the clip
+    model alone [clips]) of a seed, from the clip models that the cross-validation left in `folder`, or makes there."""
+    return [(held, *pictures(head, clips), black(head), action.logits(head, clips))
             for held, head in action.fold_heads(clips, seed, Path(folder))]
 
 

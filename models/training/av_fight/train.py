@@ -2,7 +2,7 @@
     [--adversarial] [--minutes 30] [--resume FILE]
 
 Without --method: the table of all ways, grouped cross-validation over the same folds and seeds as the clip model's, each
-with everything, with the sound missing, and with the picture black, beside the clip model alone and the sound alone; then
+with everything, with the sound missing, the picture missing, and the picture black, beside the clip model alone and the sound alone; then
 the four heads that ship, trained on the train groups and divided by their temperatures. With --method one way is measured
 only. Writes OUT/table.json, OUT/weights.safetensors (f16) and OUT/beside.toml, the models that the heads belong to.
 
@@ -92,7 +92,7 @@ def logits(net, clean, sound, has_v, has_a):
 
 
 def answers(net, clean, sound, has_sound):
-    """[clips, 3]: everything there, the sound missing, the picture black. As the daemon answers (src/fusion/blend.rs):
+    """[clips, 3]: everything there, the sound missing, the picture missing. As the daemon answers (src/fusion/blend.rs):
     what the two say together takes back at most what each says alone."""
     yes, no = np.ones(len(clean), bool), np.zeros(len(clean), bool)
     both, v, a, none = (logits(net, clean, sound, *has) for has in ((yes, has_sound), (yes, no), (no, has_sound), (no, no)))
@@ -106,13 +106,15 @@ def answers(net, clean, sound, has_sound):
 
 
 def out_of_fold(folds, clips, sound, has_sound, method, adversarial, seed, seconds, heads, shown=(SOUND, PICTURE)):
-    """[clips, 3] as `answers`; each fold's head is kept in the folder `heads`."""
-    out = np.zeros((len(clips), 3))
-    for k, (held, clean, looks, _) in enumerate(folds):
+    """[clips, 4]: as `answers`, and with a black picture beside the sound; each fold's head is kept in the folder `heads`."""
+    out = np.zeros((len(clips), 4))
+    for k, (held, clean, looks, black, _) in enumerate(folds):
         rest = [c for c, h in zip(clips, held) if not h]
         net = embeddings.action.kept(heads / f"{seed}_{k}.pt", Fusion(method), lambda: fit(
             rest, clean[~held], looks[~held], sound[~held], has_sound[~held], method, adversarial, seed, seconds, shown))
-        out[held] = answers(net, clean[held], sound[held], has_sound[held])
+        covered = np.broadcast_to(black, clean[held].shape).astype(np.float32)
+        out[held, :3] = answers(net, clean[held], sound[held], has_sound[held])
+        out[held, 3] = answers(net, covered, sound[held], has_sound[held])[:, 0]
     return out
 
 
@@ -161,7 +163,7 @@ def main():
         name = method + (" adversarial" if adversarial else "")
         scores = mean(lambda f, s: out_of_fold(
             f, clips, sound, has_sound, method, adversarial, s, seconds, out / "heads" / name))
-        table[name] = {k: both(scores[:, i]) for i, k in enumerate(("both", "sound missing", "picture black"))}
+        table[name] = {k: both(scores[:, i]) for i, k in enumerate(("both", "sound missing", "picture missing", "picture black"))}
         table[name]["gain over picture alone"] = dict(
             all=gain(clips, scores[:, 0], picture), real_sound=gain(real_clips, scores[real, 0], picture[real]))
         temperature, threshold = tempered(train, scores[known, 0])

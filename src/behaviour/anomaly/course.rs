@@ -29,12 +29,20 @@ impl Course {
         }
     }
 
-    pub fn reset(&mut self, memory: &mut Memory) {
+    /// An interruption ends the stretch at hand. `gathers` as in `observe`.
+    pub fn reset(&mut self, memory: &mut Memory, gathers: bool) {
         for (quarter, level) in std::mem::take(&mut self.pending) {
             memory.learn_level(self.sense, quarter, level);
         }
         self.last.clear();
-        self.peak = 0.0;
+        self.end_stretch(memory, gathers);
+    }
+
+    fn end_stretch(&mut self, memory: &mut Memory, gathers: bool) {
+        let peak = std::mem::take(&mut self.peak);
+        if peak > 0.0 && gathers {
+            memory.learn_peak(peak);
+        }
     }
 
     /// One window; its surprise where all of the last windows were surprising. `gathers`: the peaks of such stretches are
@@ -53,10 +61,7 @@ impl Course {
         }
         let least = self.last.iter().copied().fold(f32::INFINITY, f32::min);
         if self.last.len() < SECONDS || least < FLOOR {
-            let peak = std::mem::take(&mut self.peak);
-            if peak > 0.0 && gathers {
-                memory.learn_peak(peak);
-            }
+            self.end_stretch(memory, gathers);
             return None;
         }
         self.peak = self.peak.max(least);

@@ -25,7 +25,7 @@ const VERSION: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
     version: u32,
-    /// Seconds watched since the beginning; these do not fade.
+    /// Seconds watched; they fade only while nothing is watched.
     pub watched_s: f64,
     /// Seconds over which `peaks` were gathered.
     pub judged_s: f32,
@@ -138,7 +138,8 @@ impl Memory {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours.
+    /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours. More than one at once is time in which
+    /// nothing was watched: after a long one little is known, and the warm-up begins again to that extent.
     pub fn fade(&mut self, now_s: i64, decay_days: f32) {
         if self.faded_at_s == 0 || now_s < self.faded_at_s {
             self.faded_at_s = now_s;
@@ -159,6 +160,9 @@ impl Memory {
             list.iter_mut().for_each(|v| *v *= part);
         }
         self.judged_s *= part;
+        if hours > 1 {
+            self.watched_s *= f64::from(part);
+        }
     }
 
     pub fn watch(&mut self, hour: usize, s: f32, judging: bool) {
@@ -337,6 +341,22 @@ mod tests {
         assert!((left / 5000.0 - (-1f32).exp()).abs() < 0.01, "{left}");
         memory.fade(5, 14.0);
         assert_eq!(memory.place.iter().sum::<f32>(), left);
+    }
+
+    #[test]
+    fn months_without_watching_begin_the_warm_up_again_and_hours_do_not() {
+        let mut memory = Memory::default();
+        let mut now_s = 1_000_000;
+        for hour in 0..240 {
+            memory.fade(now_s, 14.0);
+            memory.watch(hour % 24, 3600.0, true);
+            now_s += 3600;
+        }
+        assert_eq!(memory.watched_s, 240.0 * 3600.0, "watching does not fade itself");
+        memory.fade(now_s + 5 * 3600, 14.0);
+        assert!(memory.watched_s > 230.0 * 3600.0, "{}", memory.watched_s);
+        memory.fade(now_s + 90 * 86_400, 14.0);
+        assert!(memory.watched_s < 3600.0, "{}", memory.watched_s);
     }
 
     #[test]

@@ -114,6 +114,10 @@ fn tracks(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
 fn lifetime(out: &mut String, life: &[AlertPayload], first: &AlertPayload, last: &AlertPayload) -> std::fmt::Result {
     writeln!(out, "\nIts life")?;
     writeln!(out, "  {}  began", first.started_at)?;
+    if first.seq == 0 && first.updated_at != first.started_at {
+        let after = since(&first.started_at, &first.updated_at);
+        writeln!(out, "  {}  told ({after})", first.updated_at)?;
+    }
     for m in life.iter().filter(|m| m.phase == "update") {
         writeln!(
             out,
