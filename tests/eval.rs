@@ -31,6 +31,8 @@ fn people_in_a_known_picture_are_counted_and_told_in_pixels() {
             predictions.to_str().unwrap(),
             "--device",
             "cpu",
+            "--thresholds",
+            "0.02,0.99",
         ],
     );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -45,6 +47,10 @@ fn people_in_a_known_picture_are_counted_and_told_in_pixels() {
     assert!((0.0..3.0).contains(&false_ones) && false_ones.fract() == 0.0, "{told}");
     assert!(told["metrics"]["person_ap50"].as_f64().unwrap() > 0.8, "{told}");
     assert_eq!(told["interval95"]["person_ap50"].as_array().unwrap().len(), 2);
+    let at = |threshold: &str, figure: &str| told["at_threshold"]["person"][threshold][figure].as_f64().unwrap();
+    assert!(at("0.02", "recall") >= person["recall"].as_f64().unwrap());
+    assert!(at("0.02", "false_per_picture") > false_ones);
+    assert_eq!([at("0.99", "recall"), at("0.99", "false_per_picture")], [0.0, 0.0]);
 
     let lines = std::fs::read_to_string(predictions).unwrap();
     let rows: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();

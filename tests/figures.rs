@@ -24,6 +24,9 @@ struct Eval {
     #[serde(default, rename = "where")]
     filters: Vec<String>,
     drop: Option<String>,
+    /// For `--thresholds`.
+    #[serde(default)]
+    thresholds: Vec<f64>,
     /// The command that makes the data set, below `models/training`: it is in no data pack, and its figures are not
     /// recomputed where it is missing.
     made_by: Option<String>,
@@ -35,7 +38,7 @@ struct Eval {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Figure {
-    /// A metric, or `class.figure` of the table by class.
+    /// A metric, or `class.figure` of the table by class, or `class.figure@threshold`.
     metric: String,
     /// With as many decimals as the card has.
     value: String,
@@ -168,6 +171,10 @@ fn run(model: &Path, dataset: &Path, eval: &Eval) -> Value {
     if let Some(drop) = &eval.drop {
         command.args(["--drop", drop]);
     }
+    if !eval.thresholds.is_empty() {
+        let each: Vec<String> = eval.thresholds.iter().map(f64::to_string).collect();
+        command.args(["--thresholds", &each.join(",")]);
+    }
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", dataset.display());
@@ -175,8 +182,11 @@ fn run(model: &Path, dataset: &Path, eval: &Eval) -> Value {
 }
 
 fn look_up(told: &Value, metric: &str) -> Option<f64> {
-    match metric.split_once('.') {
-        Some((class, figure)) => told["per_class"][class][figure].as_f64(),
-        None => told["metrics"][metric].as_f64(),
+    let Some((class, figure)) = metric.split_once('.') else {
+        return told["metrics"][metric].as_f64();
+    };
+    match figure.split_once('@') {
+        Some((figure, threshold)) => told["at_threshold"][class][threshold][figure].as_f64(),
+        None => told["per_class"][class][figure].as_f64(),
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +19,9 @@ pub struct Args {
     /// Leaves a modality out, for models that take both.
     #[arg(long, value_parser = ["audio", "video"])]
     drop: Option<String>,
+    /// Tells what these thresholds would give too, in place of the manifest's.
+    #[arg(long, value_name = "T,T,…", value_delimiter = ',', value_parser = threshold)]
+    thresholds: Vec<f32>,
     /// The figures as JSON.
     #[arg(long)]
     json: bool,
@@ -40,6 +44,7 @@ pub fn run(args: &Args, models: &Path) -> anyhow::Result<ExitCode> {
         dataset: args.dataset.clone(),
         filters: args.filters.clone(),
         drop: args.drop.as_deref().and_then(|word| word.parse().ok()),
+        thresholds: args.thresholds.clone(),
         predictions: args.predictions.clone(),
         device: args.device,
     };
@@ -52,6 +57,11 @@ pub fn run(args: &Args, models: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn threshold(text: &str) -> Result<f32, String> {
+    let value = text.parse::<f32>().ok().filter(|t| (0.01..=1.0).contains(t));
+    value.ok_or_else(|| "a threshold is a number from 0.01 to 1".to_owned())
+}
+
 fn print(outcome: &Outcome) {
     println!("{} on {}: {} items", outcome.model, outcome.dataset, outcome.n);
     for (name, value) in &outcome.metrics {
@@ -60,10 +70,19 @@ fn print(outcome: &Outcome) {
         println!("  {name:18} {value:.3}{range}");
     }
     for (class, figures) in &outcome.per_class {
-        let figures: Vec<String> = figures
-            .iter()
-            .map(|(name, value)| format!("{name} {value:.3}"))
-            .collect();
-        println!("  {class:12} {}", figures.join("  "));
+        println!("  {class:12} {}", listed(figures));
     }
+    for (class, thresholds) in &outcome.at_threshold {
+        for (threshold, figures) in thresholds {
+            println!("  {class:12} at {threshold:5} {}", listed(figures));
+        }
+    }
+}
+
+fn listed(figures: &BTreeMap<String, f64>) -> String {
+    let each: Vec<String> = figures
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.3}"))
+        .collect();
+    each.join("  ")
 }

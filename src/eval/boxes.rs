@@ -20,6 +20,20 @@ struct Class {
     truths: Vec<usize>,
 }
 
+impl Class {
+    /// What a threshold gives.
+    fn over(&self, threshold: f32) -> [(&'static str, f64); 3] {
+        let over = || self.matches.iter().flatten().filter(|m| m.0 >= threshold);
+        let (boxes, hits) = (over().count(), over().filter(|m| m.1).count() as f64);
+        let truths: usize = self.truths.iter().sum();
+        [
+            ("precision", hits / boxes.max(1) as f64),
+            ("recall", hits / truths as f64),
+            ("false_per_picture", (boxes as f64 - hits) / self.matches.len() as f64),
+        ]
+    }
+}
+
 /// Asks `find` for the boxes from a score on in every picture of the job.
 ///
 /// # Errors
@@ -61,7 +75,7 @@ pub(super) fn evaluate(
     if unlabelled > 0 {
         outcome.metrics.insert("without_label_file".into(), unlabelled as f64);
     }
-    if figures(&mut outcome, labels, &classes) == 0 {
+    if figures(&mut outcome, labels, &classes, &job.options.thresholds) == 0 {
         ensure!(
             job.predictions.wanted(),
             "no class of the model has a true box in this data set; --predictions would write what it finds"
@@ -71,7 +85,7 @@ pub(super) fn evaluate(
 }
 
 /// Fills in the figures of the classes that have a true box; returns how many these are.
-fn figures(outcome: &mut Outcome, labels: &[Label], classes: &[Class]) -> usize {
+fn figures(outcome: &mut Outcome, labels: &[Label], classes: &[Class], thresholds: &[f32]) -> usize {
     let mut every = Vec::new();
     for (label, class) in labels.iter().zip(classes) {
         let truths: usize = class.truths.iter().sum();
@@ -83,28 +97,19 @@ fn figures(outcome: &mut Outcome, labels: &[Label], classes: &[Class]) -> usize 
             let truths = chosen.iter().map(|i| class.truths[*i]).sum();
             average_precision(chosen.iter().flat_map(|i| &class.matches[*i]), truths)
         });
-        let over: Vec<&Match> = class
-            .matches
-            .iter()
-            .flatten()
-            .filter(|m| m.0 >= label.threshold)
-            .collect();
-        let hits = over.iter().filter(|m| m.1).count() as f64;
         let figures = [
             ("ap50", ap),
             ("ap50_low", range[0]),
             ("ap50_high", range[1]),
             ("objects", truths as f64),
             ("threshold", label.threshold.into()),
-            ("precision", hits / over.len().max(1) as f64),
-            ("recall", hits / truths as f64),
-            (
-                "false_per_picture",
-                (over.len() as f64 - hits) / class.matches.len() as f64,
-            ),
         ];
+        let figures = figures.into_iter().chain(class.over(label.threshold));
         let named = figures.map(|(name, value)| (name.to_owned(), value));
-        outcome.per_class.insert(label.name.to_string(), named.into());
+        outcome.per_class.insert(label.name.to_string(), named.collect());
+        for threshold in thresholds {
+            outcome.at(&label.name, *threshold, class.over(*threshold));
+        }
         outcome.metric(&format!("{}_ap50", label.name), ap, range);
         every.push(ap);
     }

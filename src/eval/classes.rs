@@ -109,8 +109,21 @@ pub(super) fn outcome(job: &Job, decision: Decision, items: &[Scored]) -> anyhow
     for (k, label) in labels.iter().enumerate() {
         let figures = class(label, k, &known, &pairs, class_auc(&known, &all, k));
         outcome.per_class.insert(label.name.to_string(), figures);
+        let of = known.iter().filter(|i| i.0 == k).count();
+        for threshold in &job.options.thresholds {
+            let share = |own: bool, n: usize| fired(&known, k, own, *threshold) as f64 / n as f64;
+            let found = (of > 0).then(|| ("found", share(true, of)));
+            let others = (of < known.len()).then(|| ("others", share(false, known.len() - of)));
+            outcome.at(&label.name, *threshold, found.into_iter().chain(others));
+        }
     }
     Ok(outcome)
+}
+
+/// Items that score from a threshold on: those of class `k`, or the others.
+fn fired(known: &[(usize, &[f32])], k: usize, own: bool, threshold: f32) -> usize {
+    let over = |i: &&(usize, &[f32])| (i.0 == k) == own && i.1[k] >= threshold;
+    known.iter().filter(over).count()
 }
 
 fn class_auc(known: &[(usize, &[f32])], chosen: &[usize], k: usize) -> Option<f64> {
@@ -160,10 +173,7 @@ fn class(
     let mine = pairs.iter().filter(|p| p.0 == k).count();
     let decided = pairs.iter().filter(|p| p.1 == k).count();
     let hits = pairs.iter().filter(|p| **p == (k, k)).count();
-    let fired = |own: bool| {
-        let over = |i: &&(usize, &[f32])| (i.0 == k) == own && i.1[k] >= label.threshold;
-        known.iter().filter(over).count()
-    };
+    let fired = |own| fired(known, k, own, label.threshold);
     let mut figures = BTreeMap::from([
         ("items".to_owned(), mine as f64),
         ("threshold".to_owned(), f64::from(label.threshold)),

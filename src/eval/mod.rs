@@ -36,6 +36,8 @@ pub struct EvalOptions {
     pub filters: Vec<Filter>,
     /// Leaves a modality out, for models that take both.
     pub drop: Option<Modality>,
+    /// What would be found at these beside the manifest's.
+    pub thresholds: Vec<f32>,
     /// One JSON line an item, as the design's section 10 says.
     pub predictions: Option<PathBuf>,
     pub device: DeviceChoice,
@@ -52,6 +54,9 @@ pub struct Outcome {
     pub metrics: BTreeMap<String, f64>,
     pub interval95: BTreeMap<String, [f64; 2]>,
     pub per_class: BTreeMap<String, BTreeMap<String, f64>>,
+    /// By class and by threshold asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub at_threshold: BTreeMap<String, BTreeMap<String, BTreeMap<String, f64>>>,
 }
 
 impl Outcome {
@@ -63,7 +68,15 @@ impl Outcome {
             metrics: BTreeMap::new(),
             interval95: BTreeMap::new(),
             per_class: BTreeMap::new(),
+            at_threshold: BTreeMap::new(),
         }
+    }
+
+    /// What `class` comes to at a threshold that was asked for.
+    fn at(&mut self, class: &str, threshold: f32, figures: impl IntoIterator<Item = (&'static str, f64)>) {
+        let of_class = self.at_threshold.entry(class.to_owned()).or_default();
+        let named = figures.into_iter().map(|(name, value)| (name.to_owned(), value));
+        of_class.entry(threshold.to_string()).or_default().extend(named);
     }
 
     fn metric(&mut self, name: &str, value: f64, interval95: [f64; 2]) {

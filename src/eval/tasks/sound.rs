@@ -20,7 +20,9 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let labels = job.manifest.labels.clone();
     let background = word(&labels, BACKGROUND).context("the model has no label `background`")?;
     let mut clips = Vec::new();
-    let mut alarms = vec![Alarms::default(); labels.len()];
+    let thresholds = &job.options.thresholds;
+    // By label, at its own threshold and then at those asked for.
+    let mut alarms = vec![vec![Alarms::default(); 1 + thresholds.len()]; labels.len()];
     let mut foreign = BTreeMap::new();
     for row in job.rows()? {
         let samples = read_sound(&row.path).with_context(|| row.file.clone())?;
@@ -37,8 +39,13 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
             .enumerate()
             .filter(|(k, _)| ![truth, background].contains(k))
         {
-            alarms[k].runs += runs(patches.iter().map(|scores| scores[k] >= label.threshold));
-            alarms[k].patches += patches.len();
+            for (alarms, threshold) in alarms[k]
+                .iter_mut()
+                .zip([&label.threshold].into_iter().chain(thresholds))
+            {
+                alarms.runs += runs(patches.iter().map(|scores| scores[k] >= *threshold));
+                alarms.patches += patches.len();
+            }
         }
         clips.push(Scored {
             truth: Some(truth),
@@ -48,11 +55,14 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let mut outcome = outcome(job, Decision::Thresholds { background }, &clips)?;
     let input = &model.manifest().input;
     let hop_h = input.hop_samples as f64 / f64::from(input.rate_hz) / 3600.0;
-    for (label, alarms) in labels.iter().zip(&alarms).filter(|(_, a)| a.patches > 0) {
-        let hours = alarms.patches as f64 * hop_h;
+    for (label, alarms) in labels.iter().zip(&alarms).filter(|(_, a)| a[0].patches > 0) {
+        let per_hour = |a: &Alarms| a.runs as f64 / (a.patches as f64 * hop_h);
         let figures = outcome.per_class.entry(label.name.to_string()).or_default();
-        figures.insert("false_alarms".into(), alarms.runs as f64);
-        figures.insert("false_alarms_per_hour".into(), alarms.runs as f64 / hours);
+        figures.insert("false_alarms".into(), alarms[0].runs as f64);
+        figures.insert("false_alarms_per_hour".into(), per_hour(&alarms[0]));
+        for (threshold, alarms) in thresholds.iter().zip(&alarms[1..]) {
+            outcome.at(&label.name, *threshold, [("false_alarms_per_hour", per_hour(alarms))]);
+        }
     }
     if !foreign.is_empty() {
         let words: Vec<String> = foreign.iter().map(|(word, n)| format!("{word} ({n})")).collect();
