@@ -5,6 +5,7 @@ mod crossings;
 mod quiet;
 mod rates;
 mod run;
+mod varied;
 mod voices;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ fn accuracy_on_recordings_with_truth() {
         crossings::persons(&place),
         crossings::cars(&place),
         clips::falls(&place),
+        varied::falls(&place),
         clips::fights(&place),
         quiet::street(&place),
         voices::moods(&place),
