@@ -20,6 +20,8 @@ pub(super) type Seen = BTreeMap<(String, String), u32>;
 pub(super) struct Screen {
     colours: bool,
     seen: Seen,
+    /// What each camera's state was said to be last.
+    states: BTreeMap<String, String>,
     /// Cameras that streamed, and that are over.
     streamed: BTreeSet<String>,
     over: BTreeSet<String>,
@@ -30,6 +32,7 @@ impl Screen {
         Self {
             colours: std::io::stdout().is_terminal(),
             seen: Seen::new(),
+            states: BTreeMap::new(),
             streamed: BTreeSet::new(),
             over: BTreeSet::new(),
         }
@@ -73,7 +76,10 @@ impl Screen {
             (Some("camera"), Some(camera), Some("status")) => {
                 let status: serde_json::Value = serde_json::from_slice(payload)?;
                 let state = status["state"].as_str().unwrap_or_default();
-                println!("{:12} {:8} {camera:8} {state}", "", "camera");
+                // A status is told again when something else in it changes.
+                if self.states.insert(camera.to_owned(), state.to_owned()).as_deref() != Some(state) {
+                    println!("{:12} {:8} {camera:8} {state}", "", "camera");
+                }
                 if state == "streaming" {
                     self.streamed.insert(camera.to_owned());
                 } else if self.streamed.contains(camera) {
