@@ -27,7 +27,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Loaded, Surroundings};
 use crate::console;
-use crate::data::{CameraId, CameraStatus};
+use crate::data::{CameraId, CameraState, CameraStatus};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
 use crate::publish::payload::{AlertPayload, BoxStatusPayload};
 use crate::publish::{Order, Publisher, Topics};
@@ -271,10 +271,13 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 "gauge",
                 "Since the camera's last picture that was looked at in full.",
             );
+            let cameras = metrics_board.cameras.read().unwrap_or_else(|e| e.into_inner());
             let metrics = metrics_board.metrics.read().unwrap_or_else(|e| e.into_inner());
             for (id, camera) in &metrics.cameras {
                 let last_ns = camera.last_ok_ns.load(Relaxed);
-                if last_ns > 0 {
+                // Of a camera that was removed or is switched off nobody wants to know.
+                let runs = cameras.get(id).is_some_and(|c| c.state != CameraState::Disabled);
+                if runs && last_ns > 0 {
                     let age_s = now_ns.saturating_sub(last_ns) as f64 / 1e9;
                     text.sample("vision_age_seconds", &[("camera", id.as_str())], age_s);
                 }
@@ -308,6 +311,16 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                 "Times that the broker did not take user and password.",
             );
             text.sample("mqtt_logins_refused_total", &[], state.refused.load(Relaxed) as f64);
+            text.family(
+                "mqtt_alerts_refused_total",
+                "counter",
+                "Alert messages that the broker did not take; they wait and are offered again.",
+            );
+            text.sample(
+                "mqtt_alerts_refused_total",
+                &[],
+                state.alerts_refused.load(Relaxed) as f64,
+            );
             text.family(
                 "mqtt_too_large_total",
                 "counter",

@@ -34,6 +34,8 @@ pub(super) struct Recorder {
     trouble: Option<String>,
     /// Open alerts by camera and kind.
     open: HashMap<(CameraId, Kind), Vec<String>>,
+    /// The pictures of open alerts, by alert.
+    snapshots: HashMap<String, String>,
     levels_ns: HashMap<CameraId, u64>,
     emotion: HashMap<CameraId, (u64, Emotion)>,
     expired_ns: Option<u64>,
@@ -52,6 +54,7 @@ impl Recorder {
             pending: VecDeque::new(),
             trouble: None,
             open: HashMap::new(),
+            snapshots: HashMap::new(),
             levels_ns: HashMap::new(),
             emotion: HashMap::new(),
             expired_ns: None,
@@ -187,13 +190,23 @@ impl Recorder {
         }
     }
 
-    fn snapshot(&self, verdict: &Verdict, alert: &mut Alert) {
-        if alert.phase != Phase::Start || verdict.snapshots == Snapshots::Off {
+    /// Takes the picture of an alert that starts, and names it in every message of that alert.
+    fn snapshot(&mut self, verdict: &Verdict, alert: &mut Alert) {
+        match alert.phase {
+            Phase::Start => self.take_snapshot(verdict, alert),
+            Phase::Update => alert.snapshot = self.snapshots.get(&alert.id).cloned(),
+            Phase::End => alert.snapshot = self.snapshots.remove(&alert.id),
+        }
+    }
+
+    fn take_snapshot(&mut self, verdict: &Verdict, alert: &mut Alert) {
+        if verdict.snapshots == Snapshots::Off {
             return;
         }
         let Some(picture) = picture_of(verdict) else { return };
         match write_snapshot(self.store.dir(), alert, picture) {
             Ok((name, bytes)) => {
+                self.snapshots.insert(alert.id.clone(), name.clone());
                 alert.snapshot = Some(name);
                 if verdict.snapshots == Snapshots::Mqtt {
                     let topic = self.topics.snapshot(alert.camera.as_str(), alert.kind.as_str());

@@ -71,7 +71,10 @@ impl SoundRules {
                     run.best = (score, patch.start_ns);
                 }
                 if run.patches >= rule.min_windows {
-                    holding = Some(finding(rule.kind, run, heard));
+                    let now = finding(rule.kind, run, heard);
+                    // The window's first patch that holds says when.
+                    let at_ns = holding.map_or(now.at_ns, |before: Finding| before.at_ns);
+                    holding = Some(Finding { at_ns, ..now });
                 }
             }
             found.extend(holding);

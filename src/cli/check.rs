@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::unknown_labels;
-use crate::config::{self, Config, Surroundings};
+use crate::config::{self, Config, Secrets, Surroundings};
 use crate::nn::Manifest;
 
 #[derive(clap::Args)]
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match config::load(&args.config, &Surroundings::real()) {
+    match config::load(&args.config, &Surroundings::for_secrets(Secrets::Checked)) {
         Err(errors) => {
             errors.iter().for_each(|e| eprintln!("{e}"));
             Ok(ExitCode::FAILURE)

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, Surroundings};
+use crate::config::{self, Secrets, Surroundings};
 use crate::publish::payload::AlertPayload;
 use crate::store::Store;
 
@@ -22,7 +22,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = config::load(&args.config, &Surroundings::real()).map_err(|e| anyhow::anyhow!("{}", e[0]))?;
+    let loaded = config::load(&args.config, &Surroundings::for_secrets(Secrets::Unused))
+        .map_err(|e| anyhow::anyhow!("{}", e[0]))?;
     let store = Store::open(&loaded.config.store)?;
     let since_ms = args.since.map_or(0, |t| t.as_millisecond());
     for payload in store.events(since_ms, args.camera.as_deref(), args.kind.as_deref())? {

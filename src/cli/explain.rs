@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
 
-use crate::config::{self, Config, Surroundings};
+use crate::config::{self, Config, Secrets, Surroundings};
 use crate::publish::payload::AlertPayload;
 use crate::store::Store;
 
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn load(path: &std::path::Path) -> anyhow::Result<Config> {
-    let loaded = config::load(path, &Surroundings::real());
+    let loaded = config::load(path, &Surroundings::for_secrets(Secrets::Unused));
     loaded.map(|l| l.config).map_err(|errors| anyhow!("{}", errors[0]))
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow, ensure};
 use serde_json::json;
 
 use crate::app::Wanted;
-use crate::config::{self, Surroundings};
+use crate::config::{self, Secrets, Surroundings};
 use crate::nn::{Checked, DeviceChoice, describe};
 
 #[derive(clap::Args)]
@@ -80,7 +80,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             json,
             ..
         } => {
-            let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
+            let loaded =
+                config::load(path, &Surroundings::for_secrets(Secrets::Unused)).map_err(|e| anyhow!("{}", e[0]))?;
             let models = loaded.config.models;
             let wanted = Wanted::of(&models, &loaded.config.cameras);
             let chosen = wanted.folders();

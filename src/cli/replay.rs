@@ -12,7 +12,7 @@ use crate::app::player::Player;
 use crate::app::plot;
 use crate::app::trace::Trace;
 use crate::behaviour::Zone;
-use crate::config::{self, CameraConfig, Surroundings, default_behaviour, default_policy};
+use crate::config::{self, CameraConfig, Secrets, Surroundings, default_behaviour, default_policy};
 use crate::data::{CameraId, Kind, Point, Snapshots};
 use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
@@ -175,7 +175,7 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
 }
 
 fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
-    let loaded = config::load(path, &Surroundings::real()).map_err(|e| anyhow!("{}", e[0]))?;
+    let loaded = config::load(path, &Surroundings::for_secrets(Secrets::Unused)).map_err(|e| anyhow!("{}", e[0]))?;
     let config = loaded.config;
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
     let Some(camera) = config.cameras.iter().find(wanted) else {

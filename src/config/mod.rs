@@ -164,9 +164,29 @@ pub struct Surroundings {
     pub host_name: String,
     /// Frames a second that the model in a folder needs; None when there is no model.
     pub needs_fps: fn(&Path) -> Option<f32>,
+    pub secrets: Secrets,
+}
+
+/// What a secret is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// To log in with it.
+    Needed,
+    /// To see whether it is there. systemd hands its credentials to the service alone: elsewhere these are not looked for.
+    Checked,
+    /// For nothing: one that cannot be read is no fault.
+    Unused,
 }
 
 impl Surroundings {
+    /// This machine, for whoever has other use for secrets than to log in.
+    pub fn for_secrets(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            ..Self::real()
+        }
+    }
+
     /// This machine.
     pub fn real() -> Self {
         let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -174,6 +194,7 @@ impl Surroundings {
             env: |name| std::env::var(name).ok(),
             host_name: host_name.trim().to_lowercase(),
             needs_fps: |dir| Manifest::read(dir).ok().map(|m| m.needs.fps),
+            secrets: Secrets::Needed,
         }
     }
 }

@@ -8,6 +8,7 @@ fn around() -> Surroundings {
         env: |name| (name == "SECRET").then(|| "canary-17".to_owned()),
         host_name: "edge-1".into(),
         needs_fps: |dir| dir.ends_with("detector").then_some(2.0),
+        secrets: Secrets::Needed,
     }
 }
 
@@ -70,6 +71,30 @@ fn secrets_are_in_no_debug_text_and_known_to_the_redactor() {
     let config = load_one(GOOD).unwrap().config;
     assert!(!format!("{config:?}").contains("canary-17"));
     assert_eq!(config.redactor.clean("x canary-17 y"), "x *** y");
+}
+
+#[test]
+fn a_credential_of_the_service_is_missed_only_where_it_is_needed() {
+    let text = "[[camera]]\nid = \"a\"\nurl = \"rtsp://10.0.0.1/\"\nusername = \"u\"\npassword = { credential = \"a-password\" }\n";
+    let load = |secrets| {
+        let around = Surroundings { secrets, ..around() };
+        load_texts(vec![("w.toml".into(), text.into())], &around).unwrap()
+    };
+    let needed = load(Secrets::Needed);
+    assert!(
+        needed.camera_errors[0]
+            .to_string()
+            .contains("LoadCredential=a-password:FILE")
+    );
+    let checked = load(Secrets::Checked);
+    assert!(checked.camera_errors.is_empty());
+    assert!(
+        checked.warnings[0]
+            .to_string()
+            .starts_with("w.toml:5:12: not checked here")
+    );
+    let unused = load(Secrets::Unused);
+    assert!(unused.camera_errors.is_empty() && unused.warnings.is_empty());
 }
 
 #[test]

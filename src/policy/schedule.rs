@@ -130,7 +130,7 @@ fn days(text: &str) -> Option<[bool; 7]> {
 fn minute(text: &str) -> Option<u16> {
     let (h, m) = text.split_once(':')?;
     let (h, m): (u16, u16) = (h.parse().ok()?, m.parse().ok()?);
-    (m < 60 && h * 60 + m <= 24 * 60).then_some(h * 60 + m)
+    (h <= 24 && m < 60 && h * 60 + m <= 24 * 60).then_some(h * 60 + m)
 }
 
 #[cfg(test)]
@@ -205,6 +205,7 @@ mod tests {
             "22:00",
             "22-06",
             "25:00-26:00",
+            "1093:00-06:00",
             "mo 22:00-06:00",
             "mon 1:00-2:00 x",
             "08:00-08:00",

@@ -31,13 +31,15 @@ pub struct PublisherState {
     pub connects: AtomicU64,
     /// Logins that the broker did not take.
     pub refused: AtomicU64,
+    /// Alert messages that the broker did not take, by its ACL or a quota; they wait in the store.
+    pub alerts_refused: AtomicU64,
     /// Messages that were larger than the broker takes: left out, or sent without their tracks and evidence.
     pub too_large: AtomicU64,
     trouble: RwLock<Option<String>>,
 }
 
 impl PublisherState {
-    /// Why there is no connection; None while there is one.
+    /// Why there is no connection, or why the broker takes no alert; None while all is well.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.read().unwrap_or_else(|e| e.into_inner()).clone()
     }

@@ -146,6 +146,26 @@ impl<'a> KeepingBroker<'a> {
 }
 
 #[test]
+fn what_an_acl_refuses_waits_and_is_told_and_goes_out_once_it_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let (acl, port) = (dir.path().join("acl"), free_port());
+    std::fs::write(&acl, "topic write watchfire/t/box/#\n").unwrap();
+    let settings = format!("allow_anonymous true\nacl_file {}\n", acl.display());
+    let broker = mosquitto_with(dir.path(), port, &settings);
+    let mut outbox = Store::open(&store(dir.path())).unwrap();
+    outbox.commit(&alerts(0, 3), now_ms()).unwrap();
+    let running = Running::start(options(port, MqttVersion::V5), dir.path());
+    running.wait_trouble("refuses alerts: NotAuthorized");
+    assert_eq!(outbox.outbox_depth().unwrap(), 3);
+    assert_eq!(running.0.state().acknowledged.load(Relaxed), 0);
+    std::fs::write(&acl, "topic write watchfire/#\n").unwrap();
+    broker.signal(Signal::SIGHUP);
+    running.wait("the alerts to be taken", |_| outbox.outbox_depth().unwrap() == 0);
+    running.wait("the trouble to be over", |s| s.trouble().is_none());
+    assert!(running.0.state().alerts_refused.load(Relaxed) >= 3);
+}
+
+#[test]
 fn a_broker_that_comes_and_goes_loses_no_alert_and_keeps_their_order() {
     const ROUNDS: usize = 4;
     const EACH: usize = 150;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watchfire::behaviour::{Behaviour, BehaviourOptions};
 use watchfire::cells::cells;
-use watchfire::config::{Surroundings, load_texts};
+use watchfire::config::{Secrets, Surroundings, load_texts};
 use watchfire::data::{
     Alert, BBox, CameraId, EndReason, HearingReport, Kind, SoundPatch, Track, TrackedFrame, VisionReport,
 };
@@ -115,6 +115,7 @@ fn options(story: &Story, twist: Twist) -> (BehaviourOptions, PolicyOptions) {
     }
     root.insert("camera".into(), vec![toml::Value::Table(camera)].into());
     let around = Surroundings {
+        secrets: Secrets::Needed,
         env: |_| None,
         host_name: "box".into(),
         needs_fps: |_| Some(1.0),

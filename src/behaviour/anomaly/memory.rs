@@ -18,6 +18,9 @@ const NEVER: f32 = 0.1;
 const ROW_KNOWN_S: f32 = 60.0;
 /// Fewer hours than this of an hour of the day say nothing about it.
 const HOUR_KNOWN_S: f32 = 2.0 * 3600.0;
+/// 2026-01-01 in seconds UTC: a clock that is behind this has not been set.
+const CLOCK_IS_SET_S: i64 = 1_767_225_600;
+const YEAR_S: i64 = 365 * 86_400;
 /// The form of what is stored. A later form must still read the earlier ones: 1 knew no motion.
 const VERSION: u32 = 2;
 
@@ -28,7 +31,7 @@ pub(super) struct Memory {
     /// Seconds watched; they fade only while nothing is watched.
     pub watched_s: f64,
     /// Seconds over which `peaks` were gathered.
-    pub judged_s: f32,
+    pub judged_s: f64,
     /// UTC in seconds of the last fading.
     pub faded_at_s: i64,
     place: Vec<f32>,
@@ -141,11 +144,16 @@ impl Memory {
     /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours. More than one at once is time in which
     /// nothing was watched: after a long one little is known, and the warm-up begins again to that extent.
     pub fn fade(&mut self, now_s: i64, decay_days: f32) {
-        if self.faded_at_s == 0 || now_s < self.faded_at_s {
+        // A clock that is not set yet, or set back for a while, says nothing; put right again it must not seem that
+        // all that time had passed.
+        if now_s < CLOCK_IS_SET_S {
+            return;
+        }
+        if self.faded_at_s == 0 || now_s < self.faded_at_s - YEAR_S {
             self.faded_at_s = now_s;
         }
         let hours = (now_s - self.faded_at_s) / 3600;
-        if hours == 0 {
+        if hours <= 0 {
             return;
         }
         self.faded_at_s += hours * 3600;
@@ -159,9 +167,10 @@ impl Memory {
         ]) {
             list.iter_mut().for_each(|v| *v *= part);
         }
+        let part = f64::from(part);
         self.judged_s *= part;
         if hours > 1 {
-            self.watched_s *= f64::from(part);
+            self.watched_s *= part;
         }
     }
 
@@ -169,7 +178,7 @@ impl Memory {
         self.watched_s += f64::from(s);
         self.hour_watched[hour] += s;
         if judging {
-            self.judged_s += s;
+            self.judged_s += f64::from(s);
         }
     }
 
@@ -250,7 +259,7 @@ impl Memory {
     /// The least surprise that comes at most `per_day` times a day, and never less than `floor`. Less than a day counts
     /// as one: nothing is known yet of a whole day.
     pub fn threshold(&self, per_day: f32, floor: f32) -> f32 {
-        let days = (self.judged_s / 86_400.0).max(1.0);
+        let days = (self.judged_s / 86_400.0).max(1.0) as f32;
         let mut beyond = 0.0;
         for bin in (0..PEAKS).rev() {
             beyond += self.peaks[bin];
@@ -302,6 +311,8 @@ mod tests {
         hour: 14,
     };
 
+    const NOW_S: i64 = 1_795_000_000;
+
     fn known() -> Memory {
         let mut memory = Memory::default();
         (0..5000).for_each(|_| memory.learn(&HERE));
@@ -335,18 +346,22 @@ mod tests {
     #[test]
     fn it_fades_to_a_third_in_its_days_and_a_clock_that_jumps_back_does_no_harm() {
         let mut memory = known();
-        memory.fade(1_000_000, 14.0);
-        memory.fade(1_000_000 + 14 * 86_400, 14.0);
+        memory.fade(NOW_S, 14.0);
+        memory.fade(NOW_S + 14 * 86_400, 14.0);
         let left: f32 = memory.place.iter().sum();
         assert!((left / 5000.0 - (-1f32).exp()).abs() < 0.01, "{left}");
-        memory.fade(5, 14.0);
-        assert_eq!(memory.place.iter().sum::<f32>(), left);
+        // Not set at a boot, set back by a month, and right again each time.
+        for wrong_s in [5, NOW_S - 30 * 86_400] {
+            memory.fade(wrong_s, 14.0);
+            memory.fade(NOW_S + 14 * 86_400, 14.0);
+            assert_eq!(memory.place.iter().sum::<f32>(), left);
+        }
     }
 
     #[test]
     fn months_without_watching_begin_the_warm_up_again_and_hours_do_not() {
         let mut memory = Memory::default();
-        let mut now_s = 1_000_000;
+        let mut now_s = NOW_S;
         for hour in 0..240 {
             memory.fade(now_s, 14.0);
             memory.watch(hour % 24, 3600.0, true);

@@ -4,7 +4,7 @@
 //! a packet. So it runs in a task of its own, and the publisher's loop waits for its channel.
 
 use rumqttc::v5::mqttbytes::QoS as QoS5;
-use rumqttc::v5::mqttbytes::v5::{LastWill as LastWill5, Packet as Packet5, PublishProperties};
+use rumqttc::v5::mqttbytes::v5::{LastWill as LastWill5, Packet as Packet5, PubAckReason, PublishProperties};
 use rumqttc::v5::{self, Event as Event5};
 use rumqttc::{self as v311, Event as Event311, Outgoing, Packet as Packet311, QoS, TlsConfiguration, Transport};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -27,6 +27,8 @@ pub(super) enum Happened {
     /// The next QoS 1 publish has left, with this packet id.
     Sent(u16),
     Acknowledged(u16),
+    /// The broker does not take it (MQTT 5; 3.1.1 has no word for that), and why.
+    Refused(u16, String),
     /// Somebody published what we subscribed to.
     Received {
         topic: String,
@@ -182,7 +184,10 @@ impl Events for v5::EventLoop {
             Ok(Event5::Incoming(Packet5::ConnAck(ack))) => Happened::Connected {
                 max_bytes: ack.properties.and_then(|p| p.max_packet_size).map(|n| n as usize),
             },
-            Ok(Event5::Incoming(Packet5::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
+            Ok(Event5::Incoming(Packet5::PubAck(ack))) => match ack.reason {
+                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Happened::Acknowledged(ack.pkid),
+                reason => Happened::Refused(ack.pkid, format!("{reason:?}")),
+            },
             Ok(Event5::Incoming(Packet5::Publish(p))) => Happened::Received {
                 topic: String::from_utf8_lossy(&p.topic).into_owned(),
                 payload: p.payload.to_vec(),

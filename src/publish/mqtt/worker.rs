@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError};
 
 /// Messages that are on their way to the broker at once.
 const IN_FLIGHT: usize = 16;
+/// An alert that the broker refused is offered again after so long.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// An alert sent so late says so.
 const LATE_MS: i64 = 2_000;
 
@@ -50,6 +52,8 @@ pub(super) struct Worker {
     sent: VecDeque<About>,
     /// By packet id.
     in_flight: HashMap<u16, About>,
+    /// The broker refused an alert: until then none is offered.
+    refused_until: Option<Instant>,
     /// The largest packet that this broker takes.
     max_bytes: Option<usize>,
 }
@@ -82,6 +86,7 @@ impl Worker {
             last_row: 0,
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
+            refused_until: None,
             max_bytes: None,
         }
     }
@@ -137,6 +142,7 @@ impl Worker {
 
     async fn connection(&mut self) -> Over {
         (self.last_row, self.sent, self.in_flight) = (0, VecDeque::new(), HashMap::new());
+        self.refused_until = None;
         self.untold = self.retained.keys().cloned().collect();
         let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
         let mut stop_at: Option<Instant> = None;
@@ -229,6 +235,9 @@ impl Worker {
                     Some(About::Alert(row)) => {
                         warn(self.store.acknowledge(row));
                         self.state.acknowledged.fetch_add(1, Relaxed);
+                        if self.refused_until.is_none() {
+                            self.state.set_trouble(None);
+                        }
                     }
                     Some(About::Truth { topic, cleared: true })
                         if self.retained.get(&topic).is_none_or(|now| now.is_empty()) =>
@@ -239,11 +248,31 @@ impl Worker {
                 }
                 self.fill(client);
             }
+            Happened::Refused(id, reason) => {
+                match self.in_flight.remove(&id) {
+                    Some(About::Alert(row)) => self.refused(row, &reason),
+                    Some(About::Truth { topic, .. }) => tracing::warn!("MQTT: the broker refuses {topic}: {reason}"),
+                    Some(About::Passing) | None => tracing::warn!("MQTT: the broker refuses a snapshot: {reason}"),
+                }
+                self.fill(client);
+            }
             // What was ordered before we came is not wanted any more.
             Happened::Received { retained: true, .. } => {}
             Happened::Received { topic, payload, .. } => self.hear(client, &topic, &payload),
             Happened::Other | Happened::Lost(_) => {}
         }
+    }
+
+    /// It waits in the store, and those after it with it: alerts go out in order.
+    fn refused(&mut self, row: i64, reason: &str) {
+        self.last_row = self.last_row.min(row - 1);
+        self.state.alerts_refused.fetch_add(1, Relaxed);
+        let why = format!("the broker refuses alerts: {reason}; does its ACL let this user write to watchfire/#?");
+        if self.state.trouble().as_ref() != Some(&why) {
+            tracing::error!("MQTT: {why}; they wait in the store");
+            self.state.set_trouble(Some(why));
+        }
+        self.refused_until = Some(Instant::now() + REFUSED_WAIT);
     }
 
     /// Somebody speaks to us: Home Assistant has started and wants to know its devices, or a person orders something.
@@ -275,9 +304,10 @@ impl Worker {
             }
             self.untold.pop_front();
         }
-        if self.room() == 0 {
+        if self.room() == 0 || self.refused_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
+        self.refused_until = None;
         let waiting = match self.store.waiting(self.last_row, self.room()) {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!("{error}"),
