@@ -207,12 +207,14 @@ impl Surroundings {
 pub fn load(path: &Path, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
     let mut paths = vec![path.to_owned()];
     let folder = path.parent().unwrap_or(Path::new(".")).join("cameras.d");
-    let mut more: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|e| e.path())
-        .collect();
+    // Not there is empty; not readable is a fault, as its cameras would silently be gone.
+    let entries = match std::fs::read_dir(&folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        entries => entries
+            .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+            .map_err(|e| unreadable(&folder, &e))?,
+    };
+    let mut more: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
     more.retain(|p| p.extension().is_some_and(|e| e == "toml"));
     more.sort();
     paths.extend(more);
@@ -220,19 +222,20 @@ pub fn load(path: &Path, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic
     for path in paths {
         match std::fs::read_to_string(&path) {
             Ok(text) => texts.push((path, text)),
-            Err(e) => {
-                let message = format!("cannot be read ({e})");
-                return Err(vec![Diagnostic {
-                    file: path,
-                    line: 0,
-                    column: 0,
-                    message,
-                    camera: None,
-                }]);
-            }
+            Err(e) => return Err(unreadable(&path, &e)),
         }
     }
     load_texts(texts, around)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
+    vec![Diagnostic {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        message: format!("cannot be read ({error})"),
+        camera: None,
+    }]
 }
 
 /// As [`load`], from texts.

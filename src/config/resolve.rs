@@ -90,7 +90,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
     warnings.append(&mut judge.warnings);
     let mut printed = std::mem::take(&mut judge.printed);
 
-    let mut cameras = Vec::new();
+    let mut cameras: Vec<super::CameraConfig> = Vec::new();
     let mut disabled = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for document in &documents {
@@ -118,15 +118,17 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 .iter()
                 .chain(&judge.errors)
                 .any(|e| e.camera.as_deref() == Some(&*id));
-            if raw.enabled == Some(false) {
+            // The first of two of one id runs; the second is told as an error.
+            let runs = cameras.iter().any(|c| c.ingest.id.as_str() == id);
+            if raw.enabled == Some(false) && !runs {
                 disabled.insert(CameraId::new(&id), "switched off in the configuration".into());
-            } else if own_errors {
+            } else if own_errors && !runs {
                 let first = errors
                     .iter()
                     .chain(&judge.errors)
                     .find(|e| e.camera.as_deref() == Some(&*id));
                 disabled.insert(CameraId::new(&id), first.map(ToString::to_string).unwrap_or_default());
-            } else {
+            } else if !runs {
                 cameras.push(camera);
             }
             if !own_errors {

@@ -49,6 +49,12 @@ impl ActionModel {
                     ),
                 });
             }
+            if manifest.needs.fps <= 0.0 {
+                return Err(ModelError::File {
+                    path: dir.join("model.toml"),
+                    why: "[needs] fps must say at how many pictures a second it was trained".into(),
+                });
+            }
             MotionCnn::new(weights, &config)
         })?;
         Ok(Self { loaded, least })

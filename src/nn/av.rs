@@ -35,6 +35,12 @@ impl AvModel {
             DeviceChoice::Cpu,
             1,
             |weights, manifest| {
+                if manifest.labels.len() != 2 || &*manifest.labels[0].name != "fight" {
+                    return Err(ModelError::File {
+                        path: dir.join("model.toml"),
+                        why: "it needs two [[label]], `fight` first".into(),
+                    });
+                }
                 let own: Config = manifest.config()?;
                 let method = method.unwrap_or(own.method);
                 let one = |(name, each)| Ok::<_, ModelError>((name, AvFusion::new(weights, name, each, &own)?));

@@ -166,12 +166,14 @@ impl Checked {
                 )));
             }
             for (a, b) in ours.iter().zip(&theirs) {
-                worst = worst.max((a - b).abs() / b.abs().max(1.0));
+                let off = (a - b).abs() / b.abs().max(1.0);
+                // `max` would forget what is no number.
+                worst = if off.is_nan() { f32::INFINITY } else { worst.max(off) };
             }
             if theirs.iter().all(|v| *v == theirs[0]) {
                 return Err(fail(format!("{name} says nothing: all its values are the same")));
             }
-            if worst.is_nan() || worst > self.tolerance {
+            if worst > self.tolerance {
                 return Err(fail(format!(
                     "{name}: our answer is off by {worst:.1e}, more than {:.0e}",
                     self.tolerance

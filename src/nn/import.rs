@@ -89,7 +89,14 @@ pub fn import(source: &Path, arch: &str, to: &Path) -> Result<(), ModelError> {
     let files = [
         (
             "model.toml",
-            manifest(name, &config(classes), side, &sha256(&weights)).into_bytes(),
+            manifest(
+                name,
+                &config(classes),
+                name == "yolox-nano-dense",
+                side,
+                &sha256(&weights),
+            )
+            .into_bytes(),
         ),
         ("card.md", card(name, source, &sha256(&bytes)).into_bytes()),
         ("weights.safetensors", weights),
@@ -160,12 +167,14 @@ fn serialise(tensors: &Tensors) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())
 }
 
-/// Official YOLOX networks take BGR values of 0 to 255 as they are.
-fn manifest(name: &str, config: &Config, side: usize, sha256: &str) -> String {
+/// Official YOLOX networks take BGR values of 0 to 255 as they are; those of models/training/detector, the dense ones, are
+/// trained on (v - 114) / 64.
+fn manifest(name: &str, config: &Config, own: bool, side: usize, sha256: &str) -> String {
+    let (mean, scale) = if own { (114.0, 1.0 / 64.0) } else { (0.0, 1.0) };
     let mut text = format!(
         "name = \"{name}\"\nversion = \"1.0.0\"\ntask = \"detector\"\narch = \"yolox\"\nlicense = \"see card.md\"\n\n\
          [weights]\nfile = \"weights.safetensors\"\nsha256 = \"{sha256}\"\n\n\
-         [input]\nwidth = {side}\nheight = {side}\ncolour = \"bgr\"\nmean = 0.0\nscale = 1.0\n\n\
+         [input]\nwidth = {side}\nheight = {side}\ncolour = \"bgr\"\nmean = {mean:?}\nscale = {scale:?}\n\n\
          [needs]\nfps = 2.0\n\n\
          [arch_config]\nwidth = {:?}\ndepth = {:?}\ndepthwise = {}\n",
         config.width, config.depth, config.depthwise

@@ -36,14 +36,21 @@ impl Conv {
             return Self::with_bias(w, conv, shape, activation);
         }
         let mut weight = w.take(&format!("{conv}.weight"), &weight_dims(shape))?;
-        let norm = |part: &str| w.take(&format!("{norm}.{part}"), &[shape.outs]);
+        let name = norm;
+        let norm = |part: &str| w.take(&format!("{name}.{part}"), &[shape.outs]);
         let (gamma, mut bias, mean, var) = (
             norm("weight")?,
             norm("bias")?,
             norm("running_mean")?,
             norm("running_var")?,
         );
-        let per_filter = weight.len() / shape.outs;
+        if let Some(o) = var.iter().position(|v| *v + NORM_EPS <= 0.0) {
+            return Err(ModelError::Compute(format!(
+                "{name}.running_var[{o}] is {}: no variance",
+                var[o]
+            )));
+        }
+        let per_filter = weight.len() / shape.outs.max(1);
         for (o, filter) in weight.chunks_exact_mut(per_filter).enumerate() {
             let scale = gamma[o] / (var[o] + NORM_EPS).sqrt();
             filter.iter_mut().for_each(|v| *v *= scale);

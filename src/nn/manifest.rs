@@ -114,6 +114,14 @@ impl Manifest {
                 return Err(format!("[[label]] {name:?}: threshold must be 0 to 1"));
             }
         }
+        for label in &self.labels {
+            if let Some(alias) = label.aliases.iter().find(|alias| !names.insert(alias)) {
+                return Err(format!(
+                    "[[label]] {:?}: the alias {alias:?} means another label too",
+                    label.name
+                ));
+            }
+        }
         Ok(())
     }
 

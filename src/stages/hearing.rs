@@ -68,9 +68,11 @@ impl Labels {
     fn new(of_model: &[Arc<str>]) -> Self {
         let scream: Arc<str> = scream::LABEL.into();
         let at = |name: &str| of_model.iter().position(|l| **l == *name);
+        // A model that has learned screams goes before the rule.
+        let rule = at(scream::LABEL).is_none().then_some(scream);
         Self {
-            all: of_model.iter().cloned().chain([scream.clone()]).collect(),
-            rules: [(scream, scream::MODEL.into())].into(),
+            all: of_model.iter().cloned().chain(rule.clone()).collect(),
+            rules: rule.map(|label| (label, scream::MODEL.into())).into_iter().collect(),
             speech: at("speech"),
             no_screams: ["siren", "baby_cry", "dog_bark"].into_iter().filter_map(at).collect(),
         }

@@ -137,15 +137,20 @@ fn truth(text: &str) -> anyhow::Result<Vec<TrueBox>> {
                 .and_then(|w| w.parse::<f32>().ok())
                 .filter(|v| v.is_finite())
         };
+        // More numbers are an outline; read as a box, it would be a wrong one.
+        let class = words.first().filter(|_| words.len() == 5);
         match (
-            words.first().and_then(|w| w.parse().ok()),
+            class.and_then(|w| w.parse().ok()),
             number(1),
             number(2),
             number(3),
             number(4),
         ) {
             (Some(class), Some(cx), Some(cy), Some(w), Some(h)) => Ok(TrueBox { class, cx, cy, w, h }),
-            _ => bail!("line {}: {line:?} is not `class cx cy w h`", i + 1),
+            _ => bail!(
+                "line {}: {line:?} is not `class cx cy w h` (boxes, not outlines)",
+                i + 1
+            ),
         }
     };
     text.lines()

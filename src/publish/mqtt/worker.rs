@@ -131,6 +131,12 @@ impl Worker {
 
     /// Remembers a topic's truth, to be told as soon as the connection lets it.
     fn note(&mut self, topic: String, payload: Vec<u8>) {
+        // Such as a camera's whose id is wrong. The client takes no such topic, and what comes after it would wait for ever.
+        if topic.contains(['+', '#']) {
+            tracing::error!("MQTT: {topic:?} holds a wildcard and is not told");
+            warn(self.store.forget_retained(&topic));
+            return;
+        }
         if !payload.is_empty() {
             warn(self.store.remember_retained(&topic));
         }
