@@ -376,9 +376,16 @@ fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher
     for topic in store.retained().unwrap_or_default() {
         let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
         let muted = |camera: &str| !opted_in(camera) && topic == topics.emotion(camera);
+        // Of a kind or a camera that is not watched any more nothing is open, whatever a crash left there.
+        let over = |camera: &str| {
+            let runs = config.cameras.iter().find(|c| c.ingest.id.as_str() == camera);
+            let mut kinds = runs.iter().flat_map(|c| &c.policy.kinds);
+            topic.starts_with(&topics.active(camera, ""))
+                && !kinds.any(|p| topic == topics.active(camera, p.kind.as_str()))
+        };
         if topics
             .camera_of(&topic)
-            .is_some_and(|camera| unwanted || !known(camera) || muted(camera))
+            .is_some_and(|camera| unwanted || !known(camera) || muted(camera) || over(camera))
         {
             publisher.retain(topic, Vec::new());
         }

@@ -257,7 +257,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
         _ => {
             judge.error(
                 &place,
-                "the url must be rtsp://host/path, rtsps://host/path or file:///path",
+                "the url must be rtsp://host/path, rtsps://host/path or file:///path; a `/` in a password is written %2F",
             );
             Source::File { path: PathBuf::new() }
         }

@@ -195,7 +195,10 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     let place = [Key("mqtt"), Key("url")];
     let parsed = url(text).filter(|u| matches!(u.scheme, "mqtt" | "mqtts") && !u.host.is_empty());
     if parsed.is_none() {
-        judge.error(&place, "the broker's url must be mqtt://host:port or mqtts://host:port");
+        judge.error(
+            &place,
+            "the broker's url must be mqtt://host:port or mqtts://host:port; a `/` in a password is written %2F",
+        );
     }
     let tls = parsed.as_ref().is_some_and(|u| u.scheme == "mqtts");
     let host_port = parsed.as_ref().map_or("", |u| u.host);

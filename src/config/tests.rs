@@ -155,10 +155,22 @@ fn a_password_in_a_url_is_taken_out_and_warned_about() {
 }
 
 #[test]
+fn a_slash_in_a_password_does_not_show_it_as_host_and_path() {
+    let loaded = load_one("[[camera]]\nid = \"a\"\nurl = \"rtsp://u:s3cr/et@10.0.0.1/x\"\n").unwrap();
+    assert!(loaded.config.cameras.is_empty());
+    let error = loaded.camera_errors[0].to_string();
+    assert!(error.contains("%2F") && !error.contains("s3cr"), "{error}");
+    assert!(!loaded.resolved.contains("s3cr"));
+    let well = load_one("[[camera]]\nid = \"a\"\nurl = \"rtsp://10.0.0.1:554/a@b\"\n").unwrap();
+    assert_eq!(well.config.cameras.len(), 1);
+}
+
+#[test]
 fn two_cameras_of_one_id_are_an_error() {
     let text = "[[camera]]\nid = \"a\"\nurl = \"rtsp://h/x\"\n";
     let loaded = load_one(&format!("{text}{text}")).unwrap();
     assert!(loaded.camera_errors[0].message.contains("twice"));
+    assert_eq!((loaded.config.cameras.len(), loaded.config.disabled.len()), (1, 0));
 }
 
 #[test]

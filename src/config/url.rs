@@ -8,10 +8,17 @@ pub(super) struct Url<'a> {
     pub rest: &'a str,
 }
 
+/// None where it is no url, or a password in it holds a slash that is not written `%2F`.
 pub(super) fn url(text: &str) -> Option<Url<'_>> {
     let (scheme, after) = text.split_once("://")?;
     let end = after.find('/').unwrap_or(after.len());
     let (authority, rest) = after.split_at(end);
+    // A slash within a password would make host and path of it, and both are shown.
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let no_port = port.is_some_and(|p| !p.ends_with(']') && p.parse::<u16>().is_err());
+    if no_port && !authority.contains('@') && rest.contains('@') {
+        return None;
+    }
     let (user, host) = match authority.rsplit_once('@') {
         None => (None, authority),
         Some((info, host)) => {
