@@ -8,20 +8,32 @@ use crate::Place;
 use crate::rates::share;
 use crate::run::{known, replay, rows};
 
-/// What is done to the picture, as GStreamer elements; W and H stand for the clip's size in pixels.
-const FORMS: [(&str, &str); 12] = [
-    ("mirrored", "videoflip method=horizontal-flip"),
-    ("0.8 times the pace", "videorate rate=0.8"),
-    ("1.25 times the pace", "videorate rate=1.25"),
-    ("0.6 of the picture, black around it", "SHRUNK=0.6"),
-    ("0.4 of the picture, black around it", "SHRUNK=0.4"),
-    ("dark", "videobalance brightness=-0.25 contrast=0.5"),
-    ("turned by 5° to the right", "rotate angle=0.0873"),
-    ("turned by 5° to the left", "rotate angle=-0.0873"),
-    ("grey", "videobalance saturation=0"),
-    ("blurred", "gaussianblur sigma=2"),
-    ("cropped by a tenth at each side", "CROPPED"),
-    ("squashed to 0.75 of its width", "SQUASHED"),
+/// What is done to the picture.
+#[derive(Clone, Copy)]
+enum Form {
+    /// GStreamer's own elements.
+    Elements(&'static str),
+    /// So much of the picture, black around it.
+    Shrunk(f64),
+    /// Less a tenth at each side.
+    Cropped,
+    /// To so much of its width.
+    Squashed(f64),
+}
+
+const FORMS: [(&str, Form); 12] = [
+    ("mirrored", Form::Elements("videoflip method=horizontal-flip")),
+    ("0.8 times the pace", Form::Elements("videorate rate=0.8")),
+    ("1.25 times the pace", Form::Elements("videorate rate=1.25")),
+    ("0.6 of the picture, black around it", Form::Shrunk(0.6)),
+    ("0.4 of the picture, black around it", Form::Shrunk(0.4)),
+    ("dark", Form::Elements("videobalance brightness=-0.25 contrast=0.5")),
+    ("turned by 5° to the right", Form::Elements("rotate angle=0.0873")),
+    ("turned by 5° to the left", Form::Elements("rotate angle=-0.0873")),
+    ("grey", Form::Elements("videobalance saturation=0")),
+    ("blurred", Form::Elements("gaussianblur sigma=2")),
+    ("cropped by a tenth at each side", Form::Cropped),
+    ("squashed to 0.75 of its width", Form::Squashed(0.75)),
 ];
 
 pub fn falls(place: &Place) -> String {
@@ -67,27 +79,25 @@ pub fn falls(place: &Place) -> String {
     out
 }
 
-fn elements(form: &str, w: u32, h: u32) -> String {
+/// For a clip of `w` by `h` pixels.
+fn elements(form: Form, w: u32, h: u32) -> String {
     // Even numbers: encoders want them.
     let part = |whole: u32, share: f64| (f64::from(whole) * share / 2.0) as u32 * 2;
     let scaled = |w: u32, h: u32| {
         format!("videoscale add-borders=false ! video/x-raw,width={w},height={h},pixel-aspect-ratio=1/1")
     };
     match form {
-        "CROPPED" => {
+        Form::Elements(elements) => elements.to_owned(),
+        Form::Shrunk(share) => {
+            let (x, y) = ((w - part(w, share)) / 2, (h - part(h, share)) / 2);
+            let shrunk = scaled(w - 2 * x, h - 2 * y);
+            format!("{shrunk} ! videobox left=-{x} right=-{x} top=-{y} bottom=-{y}")
+        }
+        Form::Cropped => {
             let (x, y) = (w / 10, h / 10);
             format!("videocrop left={x} right={x} top={y} bottom={y}")
         }
-        "SQUASHED" => scaled(part(w, 0.75), h),
-        _ => match form.strip_prefix("SHRUNK=") {
-            Some(share) => {
-                let share = share.parse().unwrap();
-                let (x, y) = ((w - part(w, share)) / 2, (h - part(h, share)) / 2);
-                let shrunk = scaled(w - 2 * x, h - 2 * y);
-                format!("{shrunk} ! videobox left=-{x} right=-{x} top=-{y} bottom=-{y}")
-            }
-            None => form.to_owned(),
-        },
+        Form::Squashed(share) => scaled(part(w, share), h),
     }
 }
 

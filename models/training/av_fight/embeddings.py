@@ -4,6 +4,7 @@ A clip's sound counts where it has a track louder than -60 dB; "no track" and "s
 embedding is the mean over the patches of the shipped sound model. The picture's come from clip models trained without
 the fold's groups, as in models/training/action.
 """
+import functools
 import importlib.util
 import sys
 import tomllib
@@ -68,13 +69,17 @@ def pictures(head, clips):
     return np.stack([embed(c["clean"]).mean(0) for c in clips]), np.stack([embed(c["looks"]) for c in clips])
 
 
+@functools.cache
+def black_maps():
+    """[1, C', h, w] of a film that is black from end to end; the same for every head."""
+    width, height = features.SIZE
+    return features.maps(features.trunk()[0], np.zeros((features.FRAMES, height, width, 3), np.float32))[None]
+
+
 @torch.no_grad()
 def black(head):
-    """[V] of a film that is black from end to end: what a head is shown with the lens covered."""
-    net, _ = features.trunk()
-    width, height = features.SIZE
-    maps = features.maps(net, np.zeros((features.FRAMES, height, width, 3), np.float32))
-    return head.embed(torch.from_numpy(maps)[None].float()).numpy()[0]
+    """[V] of such a film: what a head is shown with the lens covered."""
+    return head.embed(torch.from_numpy(black_maps()).float()).numpy()[0]
 
 
 def by_fold(folder, clips, seed):

@@ -2,8 +2,8 @@
     [--adversarial] [--minutes 30] [--resume FILE]
 
 Without --method: the table of all ways, grouped cross-validation over the same folds and seeds as the clip model's, each
-with everything, with the sound missing, the picture missing, and the picture black, beside the clip model alone and the sound alone; then
-the four heads that ship, trained on the train groups and divided by their temperatures. With --method one way is measured
+with everything, with the sound missing, the picture missing, and the picture black, beside the clip model alone and the
+sound alone; then the four heads that ship, trained on the train groups and divided by their temperatures. With --method one way is measured
 only. Writes OUT/table.json, OUT/weights.safetensors (f16) and OUT/beside.toml, the models that the heads belong to.
 
 Each head has an equal part of --minutes, of CPU, the embeddings apart. Its rate falls with the share of its steps or of its
