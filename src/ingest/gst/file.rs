@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use gst::prelude::*;
 use gstreamer as gst;
@@ -17,75 +18,57 @@ pub enum Datum {
     Sound(Arc<[f32]>, u64),
 }
 
+/// How much shorter than the file says a recording may end, as the last picture and the last sound have no length of their
+/// own in some formats.
+const CUT_TOLERANCE_NS: u64 = 2_000_000_000;
+
 /// Reads a recording as fast as its reader takes it.
+///
+/// Picture and sound are read on their own, each through a pipeline of its own: however far apart they lie in the file,
+/// neither has to hold the other.
 pub struct MediaReader {
-    pipeline: gst::Pipeline,
-    video: Lane,
-    audio: Lane,
+    video: Option<Lane>,
+    audio: Option<Lane>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    Video,
+    Audio,
 }
 
 /// One stream and the datum that waits to be handed out.
 struct Lane {
-    sink: Option<gst_app::AppSink>,
+    pipeline: Playing,
+    sink: gst_app::AppSink,
+    media: Media,
     next: Option<(u64, gst::Sample)>,
+    end_ns: u64,
 }
 
+/// A pipeline that stops when nobody reads it any more.
+struct Playing(gst::Pipeline);
+
 impl MediaReader {
-    /// Opens a file. `max_fps` and `longest_px` bound the picture as for a camera.
+    /// Opens a file. `max_fps` and `longest_px` bound the picture as for a camera. Of several tracks the first of a kind is
+    /// read.
     ///
     /// # Errors
-    /// The file cannot be read or decoded.
+    /// The file cannot be read or decoded, or holds neither picture nor sound.
     pub fn open(path: &Path, max_fps: f32, longest_px: u32) -> Result<Self, GstError> {
         super::init()?;
-        let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
-        let pipeline = gst::Pipeline::new();
-        let (source, decode) = (element("filesrc")?, element("decodebin")?);
-        source.set_property("location", path.to_string_lossy().as_ref());
-        pipeline.add_many([&source, &decode]).map_err(setup)?;
-        source.link(&decode).map_err(setup)?;
         let rate = (max_fps.round().max(1.0) as u32).to_string();
-        let values = [("max_rate", rate.as_str()), ("sync", "false")];
-        let launches = [fill("file_video", None, &values)?, fill("file_audio", None, &values)?];
-        let (found, sinks) = crossbeam_channel::unbounded();
-        let (none, complete) = crossbeam_channel::bounded::<()>(1);
-        let weak = pipeline.downgrade();
-        decode.connect_pad_added(move |_, pad| {
-            let Some(pipeline) = weak.upgrade() else { return };
-            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            let name = caps.structure(0).map(|s| s.name().to_string()).unwrap_or_default();
-            let video = name.starts_with("video/");
-            if !video && !name.starts_with("audio/") {
-                return;
-            }
-            let _ = found
-                .send(attach(&pipeline, pad, &launches[usize::from(!video)], video, longest_px).map(|s| (video, s)));
-        });
-        decode.connect_no_more_pads(move |_| {
-            let _ = none.try_send(());
-        });
-        let mut reader = Self {
-            pipeline,
-            video: Lane { sink: None, next: None },
-            audio: Lane { sink: None, next: None },
-        };
-        let _ = reader.pipeline.set_state(gst::State::Playing);
-        let waited = std::time::Instant::now();
-        while complete.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
-            reader.check()?;
-            if waited.elapsed().as_secs() > 20 {
-                return Err(GstError::Setup("no stream was found in the file".into()));
-            }
+        let launch = fill("file_video", None, &[("max_rate", rate.as_str()), ("sync", "false")])?;
+        let video = Lane::open(path, Media::Video, &launch, longest_px)?;
+        let audio = Lane::sound(path)?;
+        if video.is_none() && audio.is_none() {
+            return Err(GstError::Setup("the file holds neither picture nor sound".into()));
         }
-        for attached in sinks.try_iter() {
-            let (video, sink) = attached?;
-            let lane = if video { &mut reader.video } else { &mut reader.audio };
-            lane.sink.get_or_insert(sink);
-        }
-        Ok(reader)
+        Ok(Self { video, audio })
     }
 
     pub fn has_audio(&self) -> bool {
-        self.audio.sink.is_some()
+        self.audio.is_some()
     }
 
     /// The next datum by time (picture first at the same time), None at the end.
@@ -93,42 +76,155 @@ impl MediaReader {
     /// # Errors
     /// The file breaks off or cannot be decoded further.
     pub fn next_datum(&mut self) -> Result<Option<Datum>, GstError> {
-        self.video.fill();
-        self.audio.fill();
-        let lane = match (&self.video.next, &self.audio.next) {
-            (Some((v, _)), Some((a, _))) => {
-                if v <= a {
-                    &mut self.video
-                } else {
-                    &mut self.audio
-                }
-            }
+        let at_ns = |lane: &mut Option<Lane>| lane.as_mut().map_or(Ok(None), Lane::at_ns);
+        let lane = match (at_ns(&mut self.video)?, at_ns(&mut self.audio)?) {
+            (Some(v), Some(a)) if v <= a => &mut self.video,
             (Some(_), None) => &mut self.video,
-            (None, Some(_)) => &mut self.audio,
-            (None, None) => {
-                self.check()?;
-                return Ok(None);
-            }
+            (_, Some(_)) => &mut self.audio,
+            (None, None) => return self.complete().map(|()| None),
         };
-        let Some((at_ns, sample)) = lane.next.take() else {
+        lane.as_mut().map_or(Ok(None), Lane::take)
+    }
+
+    /// Whether it ended where the file says that it ends.
+    fn complete(&self) -> Result<(), GstError> {
+        let lanes = || self.video.iter().chain(&self.audio);
+        let end_ns = lanes().map(|l| l.end_ns).max().unwrap_or_default();
+        // Of a file that does not say how long it is this is an estimate, good at its end only.
+        let told_ns = lanes()
+            .filter_map(|l| l.pipeline.0.query_duration::<gst::ClockTime>())
+            .map(gst::ClockTime::nseconds)
+            .max();
+        match told_ns {
+            Some(told_ns) if end_ns + CUT_TOLERANCE_NS < told_ns => Err(GstError::Setup(format!(
+                "the recording ends at {:.1} s of the {:.1} s that it should last",
+                end_ns as f64 / 1e9,
+                told_ns as f64 / 1e9
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Lane {
+    /// The sound of a file, None where it has none.
+    fn sound(path: &Path) -> Result<Option<Self>, GstError> {
+        Self::open(path, Media::Audio, &fill("file_audio", None, &[("sync", "false")])?, 0)
+    }
+
+    /// The first track of a kind, None where there is none.
+    fn open(path: &Path, media: Media, launch: &str, longest_px: u32) -> Result<Option<Self>, GstError> {
+        let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
+        let pipeline = Playing(gst::Pipeline::new());
+        let (source, decode) = (element("filesrc")?, element("decodebin")?);
+        source.set_property("location", path.to_string_lossy().as_ref());
+        pipeline.0.add_many([&source, &decode]).map_err(setup)?;
+        source.link(&decode).map_err(setup)?;
+        leave_undecoded(&decode, media.other());
+        let (found, sinks) = crossbeam_channel::unbounded();
+        let (none, complete) = crossbeam_channel::bounded::<()>(1);
+        let weak = pipeline.0.downgrade();
+        let (launch, tracks) = (launch.to_owned(), Arc::new(AtomicUsize::new(0)));
+        let counted = tracks.clone();
+        decode.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = weak.upgrade() else { return };
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let wanted = caps.structure(0).is_some_and(|s| s.name() == media.raw());
+            if wanted && counted.fetch_add(1, Relaxed) == 0 {
+                let _ = found.send(attach(&pipeline, pad, &launch, media, longest_px));
+            } else if let Err(error) = pour_away(&pipeline, pad) {
+                let _ = found.send(Err(error));
+            }
+        });
+        decode.connect_no_more_pads(move |_| {
+            let _ = none.try_send(());
+        });
+        let _ = pipeline.0.set_state(gst::State::Playing);
+        let waited = std::time::Instant::now();
+        while complete.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+            pipeline.check()?;
+            if waited.elapsed().as_secs() > 20 {
+                return Err(GstError::Setup("no stream was found in the file".into()));
+            }
+        }
+        let tracks = tracks.load(Relaxed);
+        if tracks > 1 {
+            tracing::warn!(file = %path.display(), "{tracks} tracks of {}: only the first is read", media.word());
+        }
+        let sink = sinks.try_iter().collect::<Result<Vec<_>, _>>()?.pop();
+        Ok(sink.map(|sink| Self {
+            pipeline,
+            sink,
+            media,
+            next: None,
+            end_ns: 0,
+        }))
+    }
+
+    /// The time of the next datum, None at the end.
+    fn at_ns(&mut self) -> Result<Option<u64>, GstError> {
+        while self.next.is_none() {
+            let Ok(sample) = self.sink.pull_sample() else {
+                return self.pipeline.check().map(|()| None);
+            };
+            let Some((at_ns, _)) = branch::times(&sample) else {
+                continue;
+            };
+            let lasts = sample.buffer().and_then(gst::BufferRef::duration);
+            self.end_ns = self.end_ns.max(at_ns + lasts.map_or(0, gst::ClockTime::nseconds));
+            self.next = Some((at_ns, sample));
+        }
+        Ok(self.next.as_ref().map(|(at_ns, _)| *at_ns))
+    }
+
+    fn take(&mut self) -> Result<Option<Datum>, GstError> {
+        let Some((at_ns, sample)) = self.next.take() else {
             return Ok(None);
         };
-        let datum = if sample
-            .caps()
-            .and_then(|c| c.structure(0))
-            .is_some_and(|s| s.name() == "video/x-raw")
-        {
-            branch::picture(&sample).map(|p| Datum::Frame(p, at_ns))
-        } else {
-            branch::samples(&sample).map(|s| Datum::Sound(s, at_ns))
+        let datum = match self.media {
+            Media::Video => branch::picture(&sample).map(|p| Datum::Frame(p, at_ns)),
+            Media::Audio => branch::samples(&sample).map(|s| Datum::Sound(s, at_ns)),
         };
         datum
             .map(Some)
             .ok_or_else(|| GstError::Setup("a frame of an unexpected layout".into()))
     }
+}
 
+impl Media {
+    fn other(self) -> Self {
+        match self {
+            Self::Video => Self::Audio,
+            Self::Audio => Self::Video,
+        }
+    }
+
+    fn raw(self) -> &'static str {
+        match self {
+            Self::Video => "video/x-raw",
+            Self::Audio => "audio/x-raw",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Video => "picture",
+            Self::Audio => "sound",
+        }
+    }
+
+    /// As the classes of GStreamer's elements name it.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Video => "Video",
+            Self::Audio => "Audio",
+        }
+    }
+}
+
+impl Playing {
     fn check(&self) -> Result<(), GstError> {
-        let Some(bus) = self.pipeline.bus() else { return Ok(()) };
+        let Some(bus) = self.0.bus() else { return Ok(()) };
         while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
             if let gst::MessageView::Error(error) = message.view() {
                 let (reason, detail) = classify(error);
@@ -139,32 +235,51 @@ impl MediaReader {
     }
 }
 
-impl Lane {
-    fn fill(&mut self) {
-        while self.next.is_none() {
-            let Some(sample) = self.sink.as_ref().and_then(|s| s.pull_sample().ok()) else {
-                return;
-            };
-            self.next = branch::times(&sample).map(|(at_ns, _)| (at_ns, sample));
-        }
+impl Drop for Playing {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
     }
 }
 
-impl Drop for MediaReader {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
+/// Keeps a decodebin from decoding what is not asked for: it gives those tracks as they are.
+fn leave_undecoded(decode: &gst::Element, media: Media) {
+    let expose = |class: gst::glib::EnumClass| class.to_value_by_nick("expose");
+    let go_on = |class: gst::glib::EnumClass| class.to_value_by_nick("try");
+    decode.connect("autoplug-select", false, move |values| {
+        let factory = values.get(3)?.get::<gst::ElementFactory>().ok()?;
+        let class = factory.metadata("klass").unwrap_or_default().to_owned();
+        let answers = gst::glib::EnumClass::with_type(gst::glib::Type::from_name("GstAutoplugSelectResult")?)?;
+        if class.contains("Decoder") && class.contains(media.class()) {
+            expose(answers)
+        } else {
+            go_on(answers)
+        }
+    });
+}
+
+/// Takes a track that nobody reads, so that it holds up none.
+fn pour_away(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), GstError> {
+    let sink = element("fakesink")?;
+    sink.set_property("async", false);
+    let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
+    pipeline.add(&sink).map_err(setup)?;
+    sink.sync_state_with_parent().map_err(setup)?;
+    let entry = sink
+        .static_pad("sink")
+        .ok_or_else(|| GstError::Setup("a fakesink has no pad".into()))?;
+    pad.link(&entry).map_err(|e| GstError::Setup(e.to_string()))?;
+    Ok(())
 }
 
 fn attach(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     launch: &str,
-    video: bool,
+    media: Media,
     longest_px: u32,
 ) -> Result<gst_app::AppSink, GstError> {
     let (bin, sink) = branch::bin(launch)?;
-    if video {
+    if media == Media::Video {
         branch::scale_to(&bin, longest_px, Arc::default())?;
     }
     let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
@@ -182,10 +297,12 @@ fn attach(
 /// # Errors
 /// The file cannot be read or decoded, or has no sound.
 pub fn read_sound(path: &Path) -> Result<Vec<f32>, GstError> {
-    let mut reader = MediaReader::open(path, 1.0, 16)?;
-    if !reader.has_audio() {
-        return Err(GstError::Setup("the file has no sound".into()));
-    }
+    super::init()?;
+    let audio = Lane::sound(path)?.ok_or_else(|| GstError::Setup("the file has no sound".into()))?;
+    let mut reader = MediaReader {
+        video: None,
+        audio: Some(audio),
+    };
     let mut out = Vec::new();
     while let Some(datum) = reader.next_datum()? {
         if let Datum::Sound(samples, _) = datum {
@@ -193,4 +310,100 @@ pub fn read_sound(path: &Path) -> Result<Vec<f32>, GstError> {
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a pipeline to its end.
+    fn make(launch: &str) {
+        super::super::init().unwrap();
+        let pipeline = gst::parse::launch(launch).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let message = pipeline.bus().unwrap().timed_pop_filtered(
+            gst::ClockTime::from_seconds(60),
+            &[gst::MessageType::Eos, gst::MessageType::Error],
+        );
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(message.map(|m| m.type_()), Some(gst::MessageType::Eos), "{launch}");
+    }
+
+    /// Times of the pictures and sounds of a file, in the order in which they are given.
+    fn order(path: &Path) -> Result<Vec<(Media, u64)>, GstError> {
+        let mut reader = MediaReader::open(path, 25.0, 64)?;
+        let mut out = Vec::new();
+        while let Some(datum) = reader.next_datum()? {
+            out.push(match datum {
+                Datum::Frame(_, at_ns) => (Media::Video, at_ns),
+                Datum::Sound(_, at_ns) => (Media::Audio, at_ns),
+            });
+        }
+        Ok(out)
+    }
+
+    fn count(order: &[(Media, u64)], media: Media) -> usize {
+        order.iter().filter(|(m, _)| *m == media).count()
+    }
+
+    #[test]
+    fn sound_that_begins_behind_far_more_picture_than_waits_anywhere_is_given_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("late.mkv");
+        make(&format!(
+            "matroskamux name=mux ! filesink location={} \
+             videotestsrc pattern=snow num-buffers=200 ! video/x-raw,width=640,height=480,framerate=25/1 ! jpegenc quality=95 \
+             ! queue max-size-bytes=0 max-size-time=0 max-size-buffers=0 ! mux. \
+             audiotestsrc num-buffers=10 samplesperbuffer=1600 timestamp-offset=7000000000 ! audio/x-raw,rate=16000,channels=1 \
+             ! queue ! mux.",
+            path.display()
+        ));
+        assert!(std::fs::metadata(&path).unwrap().len() > 30 << 20);
+        let order = order(&path).unwrap();
+        assert_eq!((count(&order, Media::Video), count(&order, Media::Audio)), (200, 10));
+        assert!(order.is_sorted_by_key(|(_, at_ns)| *at_ns));
+        let first = order.iter().find(|(m, _)| *m == Media::Audio).unwrap();
+        assert_eq!(first.1, 7_000_000_000);
+    }
+
+    #[test]
+    fn of_two_pictures_and_two_sounds_the_first_is_read_and_none_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tracks.mkv");
+        let video =
+            "videotestsrc num-buffers=100 ! video/x-raw,width=64,height=64,framerate=25/1 ! jpegenc ! queue ! mux. ";
+        let audio =
+            "audiotestsrc num-buffers=40 samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! queue ! mux. ";
+        make(&format!(
+            "matroskamux name=mux ! filesink location={} {video}{video}{audio}{audio}",
+            path.display()
+        ));
+        let order = order(&path).unwrap();
+        assert_eq!((count(&order, Media::Video), count(&order, Media::Audio)), (100, 40));
+    }
+
+    #[test]
+    fn a_recording_that_was_cut_short_gives_what_it_holds_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, cut] = ["whole.mp4", "cut.mp4"].map(|name| dir.path().join(name));
+        make(&format!(
+            "mp4mux faststart=true name=mux ! filesink location={} \
+             videotestsrc pattern=snow num-buffers=250 ! video/x-raw,width=64,height=64,framerate=25/1 ! x264enc speed-preset=ultrafast ! h264parse ! mux.",
+            whole.display()
+        ));
+        assert_eq!(order(&whole).unwrap().len(), 250);
+        let bytes = std::fs::read(&whole).unwrap();
+        std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
+        let mut reader = MediaReader::open(&cut, 25.0, 64).unwrap();
+        let mut frames = 0;
+        let error = loop {
+            match reader.next_datum() {
+                Ok(Some(_)) => frames += 1,
+                Ok(None) => panic!("it counts as whole"),
+                Err(error) => break error,
+            }
+        };
+        assert!((140..160).contains(&frames), "{frames}");
+        assert!(error.to_string().contains("of the 10.0 s"), "{error}");
+    }
 }
