@@ -1,17 +1,18 @@
 //! An alert's life: start, update, end. Pure.
 
 mod budget;
+mod key;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
-use crate::data::{Alert, CameraId, Direction, EndReason, Finding, Kind, Phase, Severity};
+use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
 use crate::fusion::explained;
 use budget::Budget;
+use key::{Key, id};
 pub use schedule::{NoSchedule, Schedule};
 
 /// How alerts of one kind live.
@@ -106,28 +107,6 @@ const UPDATE_NS: u64 = 2_000_000_000;
 /// Those of one that stands for many: it is there to keep the count of messages down.
 const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
 
-/// What makes an alert the same one: presence and sounds by zone, crossings by track and way as well.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    kind: Kind,
-    zone: Option<Arc<str>>,
-    track: Option<u64>,
-    direction: Option<Direction>,
-    /// The one that stands for all that are more than `max_per_hour`.
-    summary: bool,
-}
-
-impl Key {
-    fn summary_of(&self) -> Self {
-        Self {
-            track: None,
-            direction: None,
-            summary: true,
-            ..self.clone()
-        }
-    }
-}
-
 struct Open {
     alert: Alert,
     started_ns: u64,
@@ -149,8 +128,8 @@ pub struct AlertLife {
     source: String,
     options: PolicyOptions,
     open: BTreeMap<Key, Open>,
-    /// When the last alert of a key ended.
-    ended_ns: BTreeMap<Key, u64>,
+    /// When the last alert of a key ended, in UTC: a stream's clock starts anew after an interruption.
+    ended_utc_ns: BTreeMap<Key, i64>,
     /// When the last alert with this track ended, by kind and zone.
     track_ended_ns: BTreeMap<(Kind, Option<Arc<str>>, u64), u64>,
     budget: Budget,
@@ -164,7 +143,7 @@ impl AlertLife {
             camera,
             options,
             open: BTreeMap::new(),
-            ended_ns: BTreeMap::new(),
+            ended_utc_ns: BTreeMap::new(),
             track_ended_ns: BTreeMap::new(),
             budget: Budget::default(),
             counter: 0,
@@ -233,8 +212,9 @@ impl AlertLife {
         }
         let longest = |of: fn(&KindPolicy) -> f32| ns(self.options.kinds.iter().map(of).fold(0.0, f32::max));
         let (cooldown_ns, track_ns) = (longest(|p| p.cooldown_s), longest(|p| p.track_cooldown_s));
-        self.ended_ns
-            .retain(|_, ended| now_ns.saturating_sub(*ended) <= cooldown_ns);
+        let now_utc_ns = now_ns as i64 + utc_offset_ns;
+        self.ended_utc_ns
+            .retain(|_, ended| is_within(*ended, now_utc_ns, cooldown_ns));
         self.track_ended_ns
             .retain(|_, ended| now_ns.saturating_sub(*ended) <= track_ns);
         out
@@ -247,9 +227,11 @@ impl AlertLife {
             .iter()
             .filter_map(|key| self.end(key, reason, now_ns, utc_offset_ns))
             .collect();
-        // The stream's clock may start anew after this: old ends mean nothing to it.
-        self.ended_ns.clear();
+        // The stream's clock may start anew after this, and its tracks do: old ones mean nothing to it.
         self.track_ended_ns.clear();
+        if reason != EndReason::CameraLost {
+            self.ended_utc_ns.clear();
+        }
         ended
     }
 
@@ -278,7 +260,7 @@ impl AlertLife {
             open.absorb(finding, severity, utc_offset_ns);
             return Vec::new();
         }
-        if self.is_quiet(&one, policy, finding) {
+        if self.is_quiet(&one, policy, finding, utc_offset_ns) {
             return Vec::new();
         }
         let (zone, limit) = (finding.zone.as_ref(), policy.max_per_hour);
@@ -342,13 +324,14 @@ impl AlertLife {
     }
 
     /// Whether it is too soon after the last: for its zone, or for all of its tracks.
-    fn is_quiet(&self, key: &Key, policy: &KindPolicy, finding: &Finding) -> bool {
-        let soon = |ended: Option<&u64>, s: f32| ended.is_some_and(|e| finding.at_ns.saturating_sub(*e) < ns(s));
+    fn is_quiet(&self, key: &Key, policy: &KindPolicy, finding: &Finding, utc_offset_ns: i64) -> bool {
+        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
         let known = |id: u64| {
             let ended = self.track_ended_ns.get(&(key.kind, key.zone.clone(), id));
-            soon(ended, policy.track_cooldown_s)
+            ended.is_some_and(|e| finding.at_ns.saturating_sub(*e) < ns(policy.track_cooldown_s))
         };
-        soon(self.ended_ns.get(key), policy.cooldown_s)
+        let ended = self.ended_utc_ns.get(key);
+        ended.is_some_and(|ended| is_within(*ended, at_utc_ns, ns(policy.cooldown_s)))
             || (!finding.tracks.is_empty() && finding.tracks.iter().all(|t| known(t.id)))
     }
 
@@ -356,7 +339,8 @@ impl AlertLife {
     fn end(&mut self, key: &Key, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
         let mut open = self.open.remove(key)?;
         if !key.summary {
-            self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+            let ended_utc_ns = open.last_evidence_ns as i64 + utc_offset_ns;
+            self.ended_utc_ns.insert(key.clone(), ended_utc_ns);
         }
         for id in &open.tracks {
             let whose = (key.kind, key.zone.clone(), *id);
@@ -418,21 +402,15 @@ impl Open {
     }
 }
 
-fn ns(seconds: f32) -> u64 {
-    (f64::from(seconds) * 1e9) as u64
+/// Whether less than `span_ns` has gone by since then. An end that lies ahead by more than evidence is late is of a clock that
+/// was set back since: it keeps nothing quiet.
+fn is_within(ended_utc_ns: i64, now_utc_ns: i64, span_ns: u64) -> bool {
+    const LATE_NS: i64 = 10_000_000_000;
+    now_utc_ns >= ended_utc_ns - LATE_NS && now_utc_ns < ended_utc_ns.saturating_add_unsigned(span_ns)
 }
 
-/// A ULID (its time is the alert's start) whose random part is a hash of what the alert is about: the same recording
-/// gives the same ids.
-fn id(source: &str, key: &Key, started_utc_ns: i64, counter: u64) -> String {
-    let text = format!(
-        "{source}|{}|{:?}|{:?}|{started_utc_ns}|{counter}",
-        key.kind, key.zone, key.track
-    );
-    let hash = Sha256::digest(text.as_bytes());
-    let mut random = [0u8; 16];
-    random[6..].copy_from_slice(&hash[..10]);
-    ulid::Ulid::from_parts((started_utc_ns / 1_000_000).max(0) as u64, u128::from_be_bytes(random)).to_string()
+fn ns(seconds: f32) -> u64 {
+    (f64::from(seconds) * 1e9) as u64
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub struct Windower {
     /// Start of the window that is being filled; None before the first frame or sample.
     start_ns: Option<u64>,
     has_audio: bool,
-    discontinuity: bool,
+    stretch: u64,
     frames: VecDeque<Frame>,
     audio: VecDeque<AudioChunk>,
     /// How far picture and sound have come.
@@ -52,16 +52,15 @@ pub struct Windower {
 }
 
 impl Windower {
-    /// `first_seq`: the number of the first window, so that numbers go on over rebuilds.
-    pub fn new(camera: CameraId, options: &WindowOptions, first_seq: u64) -> Self {
+    pub fn new(camera: CameraId, options: &WindowOptions) -> Self {
         Self {
             camera,
             window_ns: u64::from(options.window_ms) * 1_000_000,
             audio_wait_ns: u64::from(options.audio_wait_ms) * 1_000_000,
-            seq: first_seq,
+            seq: 0,
             start_ns: None,
             has_audio: false,
-            discontinuity: false,
+            stretch: 0,
             frames: VecDeque::new(),
             audio: VecDeque::new(),
             video_to_ns: 0,
@@ -142,9 +141,13 @@ impl Windower {
         out
     }
 
-    /// The number that the next window will have.
-    pub fn next_seq(&self) -> u64 {
-        self.seq
+    /// One that cuts anew; the numbers of windows go on, and the next one says that the stream was interrupted.
+    pub fn begin_anew(&self, options: &WindowOptions) -> Self {
+        Self {
+            seq: self.seq,
+            stretch: self.stretch + 1,
+            ..Self::new(self.camera.clone(), options)
+        }
     }
 
     /// The stream was interrupted: what is left comes out, and the next window says so.
@@ -152,7 +155,7 @@ impl Windower {
         let out = self.flush();
         (self.start_ns, self.video_to_ns, self.audio_to_ns) = (None, 0, 0);
         self.has_audio = false;
-        self.discontinuity = true;
+        self.stretch += 1;
         out
     }
 
@@ -226,7 +229,7 @@ impl Windower {
             audio_state,
             utc_offset_ns: self.utc_offset_ns,
             arrived_ns: self.arrived_ns,
-            discontinuity: std::mem::take(&mut self.discontinuity),
+            stretch: self.stretch,
         };
         self.seq += 1;
         self.start_ns = Some(end);
@@ -276,7 +279,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn windower() -> Windower {
-        Windower::new(CameraId::new("yard"), &WindowOptions::default(), 7)
+        Windower::new(CameraId::new("yard"), &WindowOptions::default())
     }
 
     fn frame(ms: u64) -> Frame {
@@ -310,7 +313,7 @@ mod tests {
         let mut w = windower();
         let out: Vec<_> = (0..=5).flat_map(|i| w.push_frame(frame(i * 200), 0, 0)).collect();
         assert_eq!(out.len(), 2);
-        assert_eq!((out[0].seq, out[1].seq, out[0].audio_state), (7, 8, AudioState::None));
+        assert_eq!((out[0].seq, out[1].seq, out[0].audio_state), (0, 1, AudioState::None));
         assert_eq!(frames_in(&out), [0, 200, 400, 600, 800]);
     }
 
@@ -351,8 +354,20 @@ mod tests {
         let mut out = w.push_frame(frame(3_600_000), 0, 0);
         out.extend(w.flush());
         assert_eq!(frames_in(&out), [0, 3_600_000]);
-        assert_eq!(out.iter().map(|w| w.discontinuity).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(out.iter().map(|w| w.stretch).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(out[1].seq, out[0].seq + 1);
+    }
+
+    #[test]
+    fn one_that_begins_anew_goes_on_counting_and_says_so() {
+        let mut w = windower();
+        let _ = w.push_frame(frame(0), 0, 0);
+        let before = w.flush();
+        w = w.begin_anew(&WindowOptions::default());
+        let _ = w.push_frame(frame(0), 0, 0);
+        let after = w.flush();
+        assert_eq!((before[0].seq, before[0].stretch), (0, 0));
+        assert_eq!((after[0].seq, after[0].stretch), (1, 1));
     }
 
     #[test]
@@ -419,7 +434,7 @@ mod tests {
             prop_assert_eq!(heard + w.late_samples() as usize, samples);
             for pair in out.windows(2) {
                 prop_assert_eq!(pair[1].seq, pair[0].seq + 1);
-                prop_assert!(pair[1].discontinuity || pair[1].start_ns == pair[0].end_ns);
+                prop_assert!(pair[1].stretch > pair[0].stretch || pair[1].start_ns == pair[0].end_ns);
             }
             for w in &out {
                 prop_assert!(w.frames.iter().all(|f| (w.start_ns..w.end_ns).contains(&f.pts_ns)));

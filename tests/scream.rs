@@ -60,7 +60,7 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
         audio_state: AudioState::Present,
         utc_offset_ns: 0,
         arrived_ns: 0,
-        discontinuity: true,
+        stretch: 0,
     };
     let mut out = Vec::new();
     let job = Job::new(window, profile.clone());

@@ -21,6 +21,9 @@ const MEMORY: usize = 1_000;
 const RETRY_NS: u64 = 1_000_000_000;
 const EXPIRE_NS: u64 = 3_600_000_000_000;
 
+/// A clock that is slewed moves by less.
+const CLOCK_STEP_NS: u64 = 10_000_000_000;
+
 /// Takes what the graph decided and makes it last.
 pub(super) struct Recorder {
     store: Store,
@@ -41,11 +44,14 @@ pub(super) struct Recorder {
     expired_ns: Option<u64>,
     /// The last attempt to commit.
     tried_ns: u64,
+    /// UTC less the monotonic clock: it changes when the host's clock is set.
+    utc_offset_ns: i64,
 }
 
 impl Recorder {
     pub fn new(store: Store, publisher: Publisher, topics: Topics, clock: Arc<dyn Clock>, board: Arc<Board>) -> Self {
         Self {
+            utc_offset_ns: utc_offset_ns(&*clock),
             store,
             publisher,
             topics,
@@ -128,6 +134,7 @@ impl Recorder {
             return;
         }
         self.tried_ns = self.clock.monotonic_ns();
+        self.follow_clock();
         match self
             .store
             .commit(self.pending.make_contiguous(), self.clock.utc_ns() / 1_000_000)
@@ -146,6 +153,21 @@ impl Recorder {
                 }
                 self.disk_trouble(Some(error.to_string()));
             }
+        }
+    }
+
+    /// A box without a battery for its clock starts somewhere in the past: what waits for the broker must not look too old to be
+    /// kept once the time is known.
+    fn follow_clock(&mut self) {
+        let now_ns = utc_offset_ns(&*self.clock);
+        let step_ns = now_ns - self.utc_offset_ns;
+        if step_ns.unsigned_abs() < CLOCK_STEP_NS {
+            return;
+        }
+        tracing::warn!("the host's clock was set by {} s", step_ns / 1_000_000_000);
+        match self.store.clock_set(step_ns / 1_000_000) {
+            Ok(()) => self.utc_offset_ns = now_ns,
+            Err(error) => tracing::error!(%error, "what waits for the broker has the old time"),
         }
     }
 
@@ -300,6 +322,10 @@ impl Recorder {
         self.publisher
             .send(topic, serde_json::to_vec(&levels).unwrap_or_default());
     }
+}
+
+fn utc_offset_ns(clock: &dyn Clock) -> i64 {
+    clock.utc_ns() - clock.monotonic_ns() as i64
 }
 
 /// The newest picture of the verdict's window.

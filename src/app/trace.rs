@@ -265,7 +265,7 @@ mod tests {
             audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            discontinuity: false,
+            stretch: 0,
         };
         let acted = ActionReport {
             start_ns: 0,

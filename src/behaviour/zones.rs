@@ -53,6 +53,8 @@ impl ZoneRule {
     pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness, aspect: f32) {
         let now_ns = frame.pts_ns;
         self.now_ns = now_ns;
+        // Where nobody looked for so long nobody is known to have stayed.
+        self.leave();
         for track in frame.tracks.iter().filter(|t| t.seen && self.zone.is_about(t)) {
             let wanted = self
                 .zone
@@ -83,12 +85,17 @@ impl ZoneRule {
                 guest.evidence = Some(seen_as(track, track.score, &Arc::from(""), now_ns));
             }
         }
-        self.guests.retain(|_, g| now_ns.saturating_sub(g.last_ns) <= LEFT_NS);
+        self.leave();
         if self.is_crowded(aspect) {
             self.crowd_since_ns.get_or_insert(now_ns);
         } else {
             self.crowd_since_ns = None;
         }
+    }
+
+    fn leave(&mut self) {
+        let now_ns = self.now_ns;
+        self.guests.retain(|_, g| now_ns.saturating_sub(g.last_ns) <= LEFT_NS);
     }
 
     /// By their number, or by their number on the area: in body heights, so that near and far look alike.
@@ -149,5 +156,51 @@ impl ZoneRule {
             at_ns: part.iter().map(|g| g.last_ns).max().unwrap_or(self.now_ns),
             ..told_by(kind, evidence)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{BBox, Point, Track};
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn time_in_which_nobody_looked_is_no_time_that_somebody_stayed() {
+        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
+        let mut rule = ZoneRule::new(Zone {
+            kinds: vec![Kind::Loitering],
+            loiter_s: 30.0,
+            ..Zone::new("yard", corners.map(|(x, y)| Point { x, y }).to_vec())
+        });
+        let mut stays = |from_s: u64, to_s: u64| {
+            for t in from_s..=to_s {
+                let track = Track {
+                    id: 1,
+                    class: "person".into(),
+                    bbox: BBox {
+                        x1: 0.4,
+                        y1: 0.2,
+                        x2: 0.5,
+                        y2: 0.6,
+                    },
+                    score: 0.9,
+                    seen: true,
+                    hits: 9,
+                    born_ns: 0,
+                };
+                let frame = TrackedFrame {
+                    pts_ns: t * S,
+                    tracks: vec![track],
+                };
+                rule.observe(&frame, &Stillness::default(), 1.0);
+            }
+            rule.findings(&"detector@1".into()).len()
+        };
+        assert_eq!(stays(0, 20), 0);
+        // The detector was overloaded for a minute and a half; the tracker takes the next person for the same.
+        assert_eq!(stays(110, 130), 0);
+        assert_eq!(stays(131, 145), 1);
     }
 }

@@ -93,8 +93,22 @@ pub struct Window {
     pub utc_offset_ns: i64,
     /// When the newest part of the window arrived, on the host's monotonic clock; for latency figures only.
     pub arrived_ns: u64,
-    /// True on the first window after the stream was interrupted: rings and tracks start anew.
-    pub discontinuity: bool,
+    /// Counts up whenever the stream was interrupted before this window ([`Stretch`]).
+    pub stretch: u64,
+}
+
+/// The unbroken stretch of a stream that a state belongs to. Asked with every window that arrives, whatever was lost on the
+/// way: rings and tracks start anew where the stream was interrupted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stretch(Option<u64>);
+
+impl Stretch {
+    /// Whether the stream was interrupted between the last window that this was asked of and this one.
+    pub fn is_new(&mut self, window: &Window) -> bool {
+        self.0
+            .replace(window.stretch)
+            .is_some_and(|last| last != window.stretch)
+    }
 }
 
 impl Window {

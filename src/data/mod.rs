@@ -15,7 +15,7 @@ pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{
     AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Face, Frame, Picture, PictureStats, Point, SAMPLE_RATE_HZ,
-    Track, Window,
+    Stretch, Track, Window,
 };
 pub use report::{
     ActionReport, Branch, Embedding, FaceReport, HearingReport, MAX_SKEW_NS, Report, ReportBody, Reports, SoundPatch,

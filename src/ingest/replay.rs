@@ -30,7 +30,7 @@ pub fn replay(
         path: path.to_owned(),
         source,
     };
-    let mut windower = Windower::new(options.id.clone(), &options.window, 0);
+    let mut windower = Windower::new(options.id.clone(), &options.window);
     let mut reader = MediaReader::open(path, options.analysis_fps, Lens::longest_px(options)).map_err(fail)?;
     let mut lens = Lens::new(options);
     windower.set_has_audio(reader.has_audio());

@@ -113,7 +113,7 @@ impl Supervisor {
             .bytes()
             .fold(clock.utc_ns() as u64, |h, b| h.rotate_left(7) ^ u64::from(b));
         Self {
-            windower: Windower::new(options.id.clone(), &options.window, 0),
+            windower: Windower::new(options.id.clone(), &options.window),
             stream: StreamClock::default(),
             lens: Lens::new(&options),
             backoff: Backoff::new(options.backoff_first, options.backoff_cap, seed),
@@ -177,8 +177,7 @@ impl Supervisor {
 
     /// After a panic nothing of what was being cut is trusted; the numbers of windows go on.
     fn begin_anew(&mut self, words: &str) -> (StateReason, String) {
-        let seq = self.windower.next_seq();
-        self.windower = Windower::new(self.options.id.clone(), &self.options.window, seq);
+        self.windower = self.windower.begin_anew(&self.options.window);
         self.stream = StreamClock::default();
         self.lens = Lens::new(&self.options);
         (StateReason::Internal, format!("the camera's thread panicked: {words}"))

@@ -138,6 +138,22 @@ fn a_lost_camera_ends_what_is_open_with_its_reason() {
     assert!(life.open_kinds().is_empty());
 }
 
+#[test]
+fn a_camera_that_comes_and_goes_gives_no_alert_with_every_picture_and_a_clock_set_back_keeps_nothing_quiet() {
+    let start = |life: &mut AlertLife, offset_s: i64| {
+        // The stream's clock and its tracks begin anew every time.
+        let told = life.step(&[finding(Kind::Intrusion, S, &[1])], S, offset_s * S as i64);
+        let _ = life.end_all(EndReason::CameraLost, 2 * S, offset_s * S as i64);
+        told.len()
+    };
+    let mut life = life();
+    let cooldown_s = KindPolicy::default_for(Kind::Intrusion).cooldown_s as i64;
+    assert_eq!(start(&mut life, 1000), 1);
+    assert_eq!(start(&mut life, 1000 + cooldown_s - 1), 0);
+    assert_eq!(start(&mut life, 1000 + cooldown_s), 1);
+    assert_eq!(start(&mut life, 100), 1);
+}
+
 /// Runs `seconds` windows of a second each; the tracks of each come from `who`.
 fn live(life: &mut AlertLife, seconds: u64, offset_ns: i64, who: impl Fn(u64) -> Vec<u64>) -> Vec<Alert> {
     let mut all = Vec::new();

@@ -3,6 +3,7 @@
 mod client;
 mod fit;
 mod loss;
+mod outbox;
 mod tls;
 mod worker;
 

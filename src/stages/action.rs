@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::vision::failed_reports;
 use super::{CameraId, Job, Stage};
-use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status};
+use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status, Stretch};
 use crate::error::StageError;
 
 /// What a clip model says of one clip.
@@ -42,7 +42,7 @@ pub trait WatchClips: Send {
 /// One report a window: of the clip that ends with it.
 pub struct Action {
     model: Box<dyn WatchClips>,
-    cameras: HashMap<CameraId, Ring>,
+    cameras: HashMap<CameraId, (Stretch, Ring)>,
 }
 
 /// The last pictures of a camera.
@@ -67,9 +67,9 @@ impl Action {
             return Some(Status::Gated);
         }
         let shape = self.model.shape();
-        let ring = self.cameras.entry(window.camera.clone()).or_default();
-        if window.discontinuity {
-            *ring = Ring::default();
+        let (stretch, ring) = self.cameras.entry(window.camera.clone()).or_default();
+        if stretch.is_new(window) {
+            ring.clear();
         }
         for frame in &window.frames {
             // The next recording, or a clock that was set back: what was before is of another time.
@@ -94,7 +94,7 @@ impl Action {
     }
 
     fn look(&mut self, job: &Job) -> Result<Report, StageError> {
-        let frames = self.cameras.get(job.camera());
+        let frames = self.cameras.get(job.camera()).map(|(_, ring)| ring);
         let (Some(first), Some(last)) = (frames.and_then(|f| f.front()), frames.and_then(|f| f.back())) else {
             return Err(StageError::Input("there are no frames".into()));
         };
@@ -227,7 +227,7 @@ mod tests {
             audio_state: AudioState::None,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            discontinuity: false,
+            stretch: 0,
         };
         Job {
             awake: Awake { vision: true, action },
@@ -290,8 +290,9 @@ mod tests {
         for seq in 0..6 {
             let _ = step(&mut stage, job(&always, seq, true));
         }
-        let mut cut = job(&always, 6, true);
-        Arc::get_mut(&mut cut.window).unwrap().discontinuity = true;
+        // The first window after it was shed on the way.
+        let mut cut = job(&always, 7, true);
+        Arc::get_mut(&mut cut.window).unwrap().stretch = 1;
         assert_eq!(step(&mut stage, cut).0, Status::Empty);
     }
 }

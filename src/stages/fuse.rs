@@ -11,7 +11,7 @@ use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
 use crate::data::{
     ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Kind, Report, Reports, Snapshots, Status,
-    VisionReport, Window,
+    Stretch, VisionReport, Window,
 };
 use crate::error::StageError;
 use crate::fusion::{Blend, Mood};
@@ -123,6 +123,7 @@ const TELL_LEARNED_NS: u64 = 600_000_000_000;
 struct CameraMind {
     joiner: Joiner,
     profile: Arc<CameraProfile>,
+    stretch: Stretch,
     behaviour: Behaviour,
     sounds: Sounds,
     /// Outlives a panic: an open alert still gets its end.
@@ -157,6 +158,7 @@ impl Fuse {
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
+            stretch: Stretch::default(),
             behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
             sounds: Sounds::default(),
             life: life(job),
@@ -257,10 +259,11 @@ impl CameraMind {
         #[cfg(test)]
         tests::trip(window.seq);
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
+        let interrupted = self.stretch.is_new(&window);
         if reloaded {
             self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
             self.mood.reset();
-        } else if window.discontinuity {
+        } else if interrupted {
             self.behaviour.reset();
             self.sounds.clear();
             self.mood.reset();

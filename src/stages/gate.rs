@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
 use crate::cells::{Cells, cells};
-use crate::data::Window;
+use crate::data::{Stretch, Window};
 use crate::error::StageError;
 use crate::loudness::{Loudness, level_dbfs};
 use crate::motion::Motion;
@@ -29,6 +29,7 @@ const CLIPS_STAY_NS: u64 = 2_000_000_000;
 /// What the gate knows of a camera.
 struct Senses {
     profile: Arc<CameraProfile>,
+    stretch: Stretch,
     motion: Motion,
     loudness: Loudness,
     /// Where the last window ended.
@@ -43,6 +44,7 @@ impl Senses {
     fn new(job: &Job) -> Self {
         Self {
             profile: job.profile.clone(),
+            stretch: Stretch::default(),
             motion: Motion::default(),
             loudness: Loudness::default(),
             end_ns: job.window.start_ns,
@@ -120,7 +122,7 @@ impl Stage for Gate {
                     .or_insert_with(|| Senses::new(&job));
                 // Another profile, an interruption, or the next recording.
                 let goes_on = Arc::ptr_eq(&senses.profile, &job.profile) && job.window.start_ns >= senses.end_ns;
-                if !goes_on || job.window.discontinuity {
+                if senses.stretch.is_new(&job.window) || !goes_on {
                     *senses = Senses::new(&job);
                 }
                 (job.awake, job.moving) = senses.take(&job.window, &cells);
@@ -169,7 +171,7 @@ mod tests {
             audio_state: AudioState::None,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            discontinuity: false,
+            stretch: 0,
         };
         let behaviour = BehaviourOptions {
             anomaly,

@@ -182,7 +182,7 @@ fn play_with(
             audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            discontinuity: false,
+            stretch: 0,
         };
         let job = Job::new(window, profile.clone());
         let (mut jobs, mut reports, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());

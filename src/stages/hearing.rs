@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
 use super::{AudioGain, CameraId, CameraProfile, Job, Stage};
-use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Window};
+use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Stretch, Window};
 use crate::error::StageError;
 use crate::loudness::{level_dbfs, raised};
 use crate::scream::{self, Scream, ScreamRule};
@@ -47,6 +47,7 @@ pub struct Hearing {
 struct Ears {
     /// Another one is another camera, or another recording.
     profile: Arc<CameraProfile>,
+    stretch: Stretch,
     ring: Ring,
     scream: Scream,
     /// The scream rule holds its tongue until then: a sound that is none was recognised.
@@ -112,6 +113,7 @@ impl Hearing {
         let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
         let new = || Ears {
             profile: job.profile.clone(),
+            stretch: Stretch::default(),
             ring: Ring::default(),
             scream: self.scream.stream(),
             known_until_ns: 0,
@@ -121,7 +123,7 @@ impl Hearing {
         if !Arc::ptr_eq(&ears.profile, &job.profile) {
             *ears = new();
         }
-        if window.discontinuity {
+        if ears.stretch.is_new(window) {
             ears.ring.samples.clear();
         }
         if window.audio.is_empty() {

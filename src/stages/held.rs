@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{CameraProfile, Job};
-use crate::data::{Frame, Window};
+use crate::data::{Frame, Stretch, Window};
 
 /// Windows that are kept for a wake-up. They hold pictures, so this bounds memory; and what is told of a camera that
 /// sleeps is so much behind.
@@ -28,6 +28,7 @@ pub(super) struct Plan {
 /// One camera's.
 pub(super) struct Held {
     profile: Arc<CameraProfile>,
+    stretch: Stretch,
     /// Slept through and not told yet, oldest first.
     windows: VecDeque<Arc<Window>>,
     looked_ns: u64,
@@ -38,6 +39,7 @@ impl Held {
     pub fn new(profile: Arc<CameraProfile>) -> Self {
         Self {
             profile,
+            stretch: Stretch::default(),
             windows: VecDeque::new(),
             looked_ns: 0,
             look_on_until_ns: 0,
@@ -46,7 +48,7 @@ impl Held {
 
     pub fn plan(&mut self, job: &Job) -> Plan {
         let window = &job.window;
-        if window.discontinuity || !Arc::ptr_eq(&self.profile, &job.profile) {
+        if self.stretch.is_new(window) || !Arc::ptr_eq(&self.profile, &job.profile) {
             *self = Self::new(job.profile.clone());
         }
         let awake = job.awake.vision || window.start_ns < self.look_on_until_ns;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::faces::Faces;
 use super::held::{Held, Plan};
 use super::{CameraId, CameraProfile, Job, NoiseReduction, ReadFaces, Stage};
-use crate::data::{Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, TrackedFrame, VisionReport};
+use crate::data::{
+    Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, Stretch, TrackedFrame, VisionReport,
+};
 use crate::denoise::Denoise;
 use crate::error::StageError;
 use crate::tracking::{Tracker, TrackerOptions};
@@ -42,6 +44,7 @@ struct CameraTracks {
     held: Held,
     denoise: Denoise,
     profile: Arc<CameraProfile>,
+    stretch: Stretch,
 }
 
 impl Vision {
@@ -67,6 +70,7 @@ impl Vision {
                 held: Held::new(job.profile.clone()),
                 denoise: Denoise::default(),
                 profile: job.profile.clone(),
+                stretch: Stretch::default(),
             });
         state.held.plan(job)
     }
@@ -96,12 +100,13 @@ impl Vision {
         let Some(state) = self.cameras.get_mut(&window.camera) else {
             return bare;
         };
+        let interrupted = state.stretch.is_new(window);
         if !Arc::ptr_eq(&state.profile, &job.profile) {
             state.tracker = Tracker::new(self.tracking.clone());
             state.denoise = Denoise::default();
             state.profile = job.profile.clone();
             self.faces.iter_mut().for_each(|f| f.forget(&window.camera));
-        } else if window.discontinuity {
+        } else if interrupted {
             state.tracker.reset();
         }
         let Some((first, _)) = plan.frames.first() else {
@@ -295,7 +300,7 @@ mod tests {
             audio_state: AudioState::None,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            discontinuity: false,
+            stretch: 0,
         };
         Job::new(window, profile.clone())
     }

@@ -57,6 +57,8 @@ pub struct Waiting {
 pub struct Store {
     db: Connection,
     options: StoreOptions,
+    /// The last row of the outbox that was there before this store was opened.
+    opened_at_row: i64,
 }
 
 /// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
@@ -105,9 +107,12 @@ impl Store {
             // A store that is complete is opened without a write: a full disk is no reason not to start.
             .and_then(|()| db.execute_batch(if version < VERSION { SCHEMA } else { "" }))
             .map_err(|e| fail(e.to_string()))?;
+        let last = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
+        let opened_at_row = db.query_row(last, [], |r| r.get(0)).map_err(|e| fail(e.to_string()))?;
         Ok(Self {
             db,
             options: options.clone(),
+            opened_at_row,
         })
     }
 
@@ -192,6 +197,18 @@ impl Store {
         }
         transaction.commit()?;
         Ok(evicted)
+    }
+
+    /// The host's clock was set: what waits since this store was opened is as old as before.
+    ///
+    /// # Errors
+    /// The disk is full or broken.
+    pub fn clock_set(&self, forward_ms: i64) -> Result<(), StoreError> {
+        let shifted = self.db.execute(
+            "UPDATE outbox SET since_ms = since_ms + ?1 WHERE row > ?2",
+            [forward_ms, self.opened_at_row],
+        );
+        shifted.map(|_| ()).map_err(|e| self.fail(e))
     }
 
     /// The oldest waiting messages after `after`, in order.

@@ -103,6 +103,20 @@ fn a_full_outbox_gives_up_updates_first_and_then_the_oldest() {
 }
 
 #[test]
+fn what_waits_does_not_age_by_the_setting_of_the_clock() {
+    const DAY_MS: i64 = 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 10).commit(&[message("a", "start")], DAY_MS).unwrap();
+    let mut s = store(dir.path(), 10);
+    // It boots in the past, and then the time is known.
+    s.commit(&[message("b", "start")], 1000).unwrap();
+    s.clock_set(DAY_MS).unwrap();
+    assert_eq!(s.commit(&[message("c", "start")], DAY_MS + 1000).unwrap(), 0);
+    let since: Vec<i64> = s.waiting(0, 9).unwrap().iter().map(|w| w.since_utc_ms).collect();
+    assert_eq!(since, [DAY_MS, DAY_MS + 1000, DAY_MS + 1000]);
+}
+
+#[test]
 fn a_store_that_is_complete_is_opened_without_a_write() {
     let dir = tempfile::tempdir().unwrap();
     drop(store(dir.path(), 10));

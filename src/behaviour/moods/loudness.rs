@@ -10,6 +10,8 @@ const USUAL_DB: f32 = 10.0;
 const SPREAD_DB: f32 = 10.0;
 /// What loud speech adds, in log-odds.
 const MOST: f32 = 1.4;
+/// No place is quieter than that: less is a microphone that is muted, or a codec that leaves out what nobody hears.
+const FLOOR_DBFS: f32 = -60.0;
 /// The quiet follows patches without speech: down quickly, up by about 0.1 dB a second.
 const DOWN: f32 = 0.3;
 const UP_DB: f32 = 0.05;
@@ -31,6 +33,7 @@ impl Loudness {
                     loudest = Some((level - quiet, patch.start_ns));
                 }
             } else {
+                let level = level.max(FLOOR_DBFS);
                 let quiet = self.0.get_or_insert(level);
                 let off = level - *quiet;
                 *quiet += if off < 0.0 { DOWN * off } else { off.min(UP_DB) };
@@ -72,6 +75,14 @@ mod tests {
         assert!((says(-35.0) - MOST / 2.0).abs() < 1e-3);
         assert!((says(-30.0) - MOST).abs() < 1e-3 && (says(-10.0) - MOST).abs() < 1e-3);
         assert!(loudness.hear(&heard(0.9, -41.0)).is_none());
+    }
+
+    #[test]
+    fn a_microphone_that_was_muted_makes_no_voice_loud_that_is_quiet() {
+        let mut loudness = Loudness::default();
+        assert!(loudness.hear(&heard(0.0, -50.0)).is_none());
+        (0..20).for_each(|_| assert!(loudness.hear(&heard(0.0, -120.0)).is_none()));
+        assert!(loudness.hear(&heard(0.9, -51.0)).is_none());
     }
 
     #[test]

@@ -11,15 +11,15 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::client::{Client, Happened, Outward};
 use super::fit::{fits, slimmed};
 use super::loss::Loss;
+use super::outbox::Cursor;
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
 use crate::publish::{MqttOptions, Topics, home_assistant};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Waiting};
 
 /// Messages that are on their way to the broker at once.
 const IN_FLIGHT: usize = 16;
-/// An alert that the broker refused is offered again after so long.
-const REFUSED_WAIT: Duration = Duration::from_secs(10);
+const REFUSES: &str = "the broker refuses alerts";
 /// An alert sent so late says so.
 const LATE_MS: i64 = 2_000;
 
@@ -46,14 +46,11 @@ pub(super) struct Worker {
     retained: BTreeMap<String, Vec<u8>>,
     /// Retained topics whose present truth this connection has not sent yet.
     untold: VecDeque<String>,
-    /// The newest outbox row handed to the connection.
-    last_row: i64,
+    outbox: Cursor,
     /// QoS 1 publishes handed to the client, in order.
     sent: VecDeque<About>,
     /// By packet id.
     in_flight: HashMap<u16, About>,
-    /// The broker refused an alert: until then none is offered.
-    refused_until: Option<Instant>,
     /// The largest packet that this broker takes.
     max_bytes: Option<usize>,
 }
@@ -83,10 +80,9 @@ impl Worker {
             state,
             retained: BTreeMap::new(),
             untold: VecDeque::new(),
-            last_row: 0,
+            outbox: Cursor::default(),
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
-            refused_until: None,
             max_bytes: None,
         }
     }
@@ -147,8 +143,7 @@ impl Worker {
     }
 
     async fn connection(&mut self) -> Over {
-        (self.last_row, self.sent, self.in_flight) = (0, VecDeque::new(), HashMap::new());
-        self.refused_until = None;
+        (self.outbox, self.sent, self.in_flight) = Default::default();
         self.untold = self.retained.keys().cloned().collect();
         let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
         let mut stop_at: Option<Instant> = None;
@@ -240,8 +235,9 @@ impl Worker {
                 match self.in_flight.remove(&id) {
                     Some(About::Alert(row)) => {
                         warn(self.store.acknowledge(row));
+                        self.outbox.taken(row);
                         self.state.acknowledged.fetch_add(1, Relaxed);
-                        if self.refused_until.is_none() {
+                        if self.outbox.none_refused() {
                             self.state.set_trouble(None);
                         }
                     }
@@ -269,16 +265,15 @@ impl Worker {
         }
     }
 
-    /// It waits in the store, and those after it with it: alerts go out in order.
+    /// It waits in the store, and those of its topic with it: the others go on.
     fn refused(&mut self, row: i64, reason: &str) {
-        self.last_row = self.last_row.min(row - 1);
+        let topic = self.outbox.refused(row, Instant::now()).unwrap_or_default();
         self.state.alerts_refused.fetch_add(1, Relaxed);
-        let why = format!("the broker refuses alerts: {reason}; does its ACL let this user write to watchfire/#?");
-        if self.state.trouble().as_ref() != Some(&why) {
+        let why = format!("{REFUSES}: {reason}; does its ACL let this user write to {topic}?");
+        if !self.state.trouble().is_some_and(|told| told.starts_with(REFUSES)) {
             tracing::error!("MQTT: {why}; they wait in the store");
-            self.state.set_trouble(Some(why));
         }
-        self.refused_until = Some(Instant::now() + REFUSED_WAIT);
+        self.state.set_trouble(Some(why));
     }
 
     /// Somebody speaks to us: Home Assistant has started and wants to know its devices, or a person orders something.
@@ -310,39 +305,52 @@ impl Worker {
             }
             self.untold.pop_front();
         }
-        if self.room() == 0 || self.refused_until.is_some_and(|until| Instant::now() < until) {
-            return;
+        self.outbox.try_again(Instant::now());
+        while self.room() > 0 {
+            let waiting = match self.store.waiting(self.outbox.last_row(), IN_FLIGHT) {
+                Ok(waiting) => waiting,
+                Err(error) => return tracing::error!("{error}"),
+            };
+            if waiting.is_empty() || !self.offer(client, waiting) {
+                return;
+            }
         }
-        self.refused_until = None;
-        let waiting = match self.store.waiting(self.last_row, self.room()) {
-            Ok(waiting) => waiting,
-            Err(error) => return tracing::error!("{error}"),
-        };
+    }
+
+    /// False where the client takes no more: the next acknowledgement tries again.
+    fn offer(&mut self, client: &Client, waiting: Vec<Waiting>) -> bool {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         for mut message in waiting {
+            if self.room() == 0 {
+                return false;
+            }
+            if !self.outbox.offers(message.row, &message.topic) {
+                continue;
+            }
             if !self.takes(&message.topic, message.payload.as_bytes()) {
                 let Some(slim) = slimmed(&message.topic, &message.payload, self.max_bytes) else {
                     warn(self.store.acknowledge(message.row));
+                    self.outbox.pass_over(message.row);
                     continue;
                 };
                 message.payload = slim;
             }
             let queued_ms = now_ms - message.since_utc_ms;
             let handed = client.publish(Outward {
-                topic: message.topic,
+                topic: message.topic.clone(),
                 payload: message.payload.into_bytes(),
                 acknowledged: true,
                 retain: false,
                 queued_ms: (queued_ms > LATE_MS).then_some(queued_ms),
             });
-            // A full queue: the next acknowledgement tries again.
             if !handed {
-                return;
+                return false;
             }
             self.sent.push_back(About::Alert(message.row));
-            self.last_row = message.row;
+            self.outbox.handed_out(message.row, message.topic);
             self.state.published.fetch_add(1, Relaxed);
         }
+        true
     }
 
     /// Whether the broker takes a message of that size; one that it does not take is told.

@@ -16,7 +16,7 @@ fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         audio_state: AudioState::Present,
         utc_offset_ns: 0,
         arrived_ns: 0,
-        discontinuity: false,
+        stretch: 0,
     }
 }
 

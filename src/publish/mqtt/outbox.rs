@@ -1,0 +1,120 @@
+//! Which messages of the outbox are next: in order, and those of a topic that the broker refuses wait without holding up
+//! the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// A topic that the broker refused is tried again after so long.
+pub(super) const REFUSED_WAIT: Duration = Duration::from_secs(10);
+
+/// Where one connection stands in the outbox.
+#[derive(Default)]
+pub(super) struct Cursor {
+    /// The newest row that was handed out or passed over.
+    last_row: i64,
+    /// Rows that were handed out and not answered yet, with their topics.
+    under_way: BTreeMap<i64, String>,
+    /// Topics that the broker refuses, and when they are offered again.
+    refused: HashMap<String, Instant>,
+    /// The first row that was passed over for them.
+    held: Option<i64>,
+}
+
+impl Cursor {
+    pub fn last_row(&self) -> i64 {
+        self.last_row
+    }
+
+    /// Whether this row is to be handed out now; one that is not is passed over.
+    pub fn offers(&mut self, row: i64, topic: &str) -> bool {
+        let held = self.refused.contains_key(topic);
+        if held {
+            self.hold(row);
+        }
+        let offered = !held && !self.under_way.contains_key(&row);
+        if !offered {
+            self.pass_over(row);
+        }
+        offered
+    }
+
+    pub fn pass_over(&mut self, row: i64) {
+        self.last_row = row;
+    }
+
+    pub fn handed_out(&mut self, row: i64, topic: String) {
+        self.under_way.insert(row, topic);
+        self.last_row = row;
+    }
+
+    pub fn taken(&mut self, row: i64) {
+        self.under_way.remove(&row);
+    }
+
+    /// The broker does not take this row: its topic waits. Returns the topic.
+    pub fn refused(&mut self, row: i64, now: Instant) -> Option<String> {
+        let topic = self.under_way.remove(&row)?;
+        self.hold(row);
+        self.refused.insert(topic.clone(), now + REFUSED_WAIT);
+        Some(topic)
+    }
+
+    /// Lets those be offered again that have waited long enough.
+    pub fn try_again(&mut self, now: Instant) {
+        let before = self.refused.len();
+        self.refused.retain(|_, until| now < *until);
+        if self.refused.len() < before
+            && let Some(row) = self.held.take()
+        {
+            self.last_row = self.last_row.min(row - 1);
+        }
+    }
+
+    pub fn none_refused(&self) -> bool {
+        self.refused.is_empty()
+    }
+
+    fn hold(&mut self, row: i64) {
+        self.held = Some(self.held.map_or(row, |held| held.min(row)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out what the outbox holds from the cursor on.
+    fn pass(cursor: &mut Cursor, outbox: &[(i64, &str)]) -> Vec<i64> {
+        let mut out = Vec::new();
+        for (row, topic) in outbox
+            .iter()
+            .filter(|(row, _)| *row > cursor.last_row())
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            if cursor.offers(row, topic) {
+                cursor.handed_out(row, topic.into());
+                out.push(row);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_refused_topic_waits_in_its_order_and_the_others_go_on() {
+        let (mut cursor, now) = (Cursor::default(), Instant::now());
+        let mut outbox = vec![(1, "a"), (2, "b"), (3, "a")];
+        assert_eq!(pass(&mut cursor, &outbox), [1, 2, 3]);
+        assert_eq!(cursor.refused(1, now).as_deref(), Some("a"));
+        cursor.taken(2);
+        assert_eq!(cursor.refused(3, now).as_deref(), Some("a"));
+        outbox = vec![(1, "a"), (3, "a"), (4, "a"), (5, "b")];
+        assert_eq!(pass(&mut cursor, &outbox), [5]);
+        cursor.try_again(now + REFUSED_WAIT / 2);
+        assert_eq!(pass(&mut cursor, &outbox), [] as [i64; 0]);
+        // What is under way meanwhile is not handed out twice.
+        cursor.try_again(now + REFUSED_WAIT);
+        assert!(cursor.none_refused());
+        assert_eq!(pass(&mut cursor, &outbox), [1, 3, 4]);
+    }
+}
