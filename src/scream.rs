@@ -20,6 +20,8 @@ use roughness::{Roughness, roughness};
 pub const MODEL: &str = "rule:scream";
 /// Its label among those of the sound model.
 pub const LABEL: &str = "scream";
+/// Loud high sounds that a sound model tells apart from screams: while it hears one the rule holds its tongue.
+pub const NO_SCREAMS: [&str; 3] = ["siren", "baby_cry", "dog_bark"];
 /// From here on a patch counts as a scream, unless the configuration says otherwise.
 pub const THRESHOLD: f32 = 0.5;
 

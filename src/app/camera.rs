@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use super::{Board, fill_thresholds, unknown_labels};
+use super::{Board, Vocabulary, fill_thresholds};
 use crate::clock::Clock;
 use crate::config::{CameraConfig, Config};
 use crate::data::{CameraId, CameraState, CameraStatus, EndReason, Kind, Picture, Snapshots, StateReason, Window};
 use crate::graph::{CameraExit, CameraInlet, Graph};
 use crate::ingest::{Camera, CameraSink};
-use crate::nn::Manifest;
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics, home_assistant};
 use crate::stages::CameraProfile;
@@ -18,8 +17,7 @@ use crate::store::Store;
 /// Everything that a reload may change.
 pub(super) struct Running {
     pub config: Config,
-    /// Of detector and sound model.
-    pub manifests: (Manifest, Manifest),
+    pub vocabulary: Vocabulary,
     /// None: no clip model was loaded at the start.
     pub fight_threshold: Option<f32>,
     /// The models of faces and voices are loaded.
@@ -59,11 +57,11 @@ impl Running {
         let mut behaviour = config.behaviour.clone();
         fill_thresholds(
             &mut behaviour,
-            &self.manifests.0,
-            &self.manifests.1,
+            &self.vocabulary.detector,
+            &self.vocabulary.sound,
             self.fight_threshold,
         );
-        for text in unknown_labels(config, &self.manifests.0, &self.manifests.1) {
+        for text in self.vocabulary.unknown_to(config) {
             tracing::warn!("{text}");
         }
         if behaviour.fight.is_some() && self.fight_threshold.is_none() {

@@ -3,7 +3,6 @@
 pub mod annotate;
 mod camera;
 pub mod cpu;
-mod labels;
 pub mod log;
 mod models;
 pub mod moderation;
@@ -13,6 +12,7 @@ pub mod plot;
 mod record;
 mod reload;
 pub mod trace;
+mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,9 +34,9 @@ use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
 use crate::store::{Message, Store};
 use camera::Running;
-pub use labels::unknown_labels;
 pub use models::{LoadedModels, Wanted, fill_thresholds};
 use record::Recorder;
+pub use vocabulary::Vocabulary;
 
 /// How long an ordered stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let config = loaded.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let models = LoadedModels::load(&config.models, &config.cameras)?;
-    let manifests = (models.detector.manifest().clone(), models.sound.manifest().clone());
+    let vocabulary = models.vocabulary();
     let (fight_threshold, emotion) = (models.fight_threshold(), models.emotion());
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
@@ -139,7 +139,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     let mut running = Running {
         config,
-        manifests,
+        vocabulary,
         fight_threshold,
         emotion,
         clock: clock.clone(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::Vocabulary;
 use crate::behaviour::BehaviourOptions;
 use crate::config::CameraConfig;
 use crate::data::Kind;
@@ -140,6 +141,15 @@ impl LoadedModels {
         let faces = self.faces.iter();
         all.extend(faces.flat_map(|m| [m.detector.manifest(), m.emotion.manifest()]));
         all
+    }
+
+    pub fn vocabulary(&self) -> Vocabulary {
+        Vocabulary {
+            detector: self.detector.manifest().clone(),
+            sound: self.sound.manifest().clone(),
+            face_emotion: self.faces.as_ref().map(|m| m.emotion.manifest().clone()),
+            speech_emotion: self.voice.as_ref().map(|m| m.manifest().clone()),
+        }
     }
 
     /// A camera has opted into emotion, and so its models are there.

@@ -35,6 +35,7 @@ use left::Left;
 pub use left::LeftOptions;
 use lines::LineRule;
 use moods::MoodWatch;
+pub use moods::mood_labels;
 use running::Running;
 pub use running::RunningOptions;
 use sounds::SoundRules;

@@ -77,6 +77,15 @@ const DISTRESS: Recipe = Recipe {
     scream: true,
 };
 
+/// What must be read in faces and voices for a kind to be judged by them; none for other kinds.
+pub fn mood_labels(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Aggression => AGGRESSION.face.labels,
+        Kind::Distress => DISTRESS.face.labels,
+        _ => &[],
+    }
+}
+
 /// One kind's rule and how long it has held.
 pub(super) struct MoodWatch {
     rule: MoodRule,

@@ -1,9 +1,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::unknown_labels;
+use crate::app::Vocabulary;
 use crate::config::{self, Config, Secrets, Surroundings};
-use crate::nn::Manifest;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -37,12 +36,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// What the models do not know, where they are installed: a configuration may be written on another machine.
 fn strangers(config: &Config) -> Vec<String> {
-    let read = |name: &String| Manifest::read(&config.models.dir.join(name));
-    let (Ok(detector), Ok(sound)) = (read(&config.models.detector), read(&config.models.sound)) else {
+    let Ok(vocabulary) = Vocabulary::read(&config.models) else {
         return Vec::new();
     };
-    let cameras = config.cameras.iter();
-    cameras
-        .flat_map(|camera| unknown_labels(camera, &detector, &sound))
+    config
+        .cameras
+        .iter()
+        .flat_map(|camera| vocabulary.unknown_to(camera))
         .collect()
 }

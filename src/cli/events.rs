@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = config::load(&args.config, &Surroundings::for_secrets(Secrets::Unused))
         .map_err(|e| anyhow::anyhow!("{}", e[0]))?;
-    let store = Store::open(&loaded.config.store)?;
+    let store = Store::open_existing(&loaded.config.store)?;
     let since_ms = args.since.map_or(0, |t| t.as_millisecond());
     for payload in store.events(since_ms, args.camera.as_deref(), args.kind.as_deref())? {
         if args.json {

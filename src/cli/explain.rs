@@ -54,7 +54,7 @@ fn load(path: &std::path::Path) -> anyhow::Result<Config> {
 }
 
 fn stored(id: &str, config: &Config) -> anyhow::Result<Vec<AlertPayload>> {
-    let life = Store::open(&config.store)?.life(id)?;
+    let life = Store::open_existing(&config.store)?.life(id)?;
     ensure!(
         !life.is_empty(),
         "the store in {} has no alert {id}; `watchfire events` lists those that it has",

@@ -317,7 +317,7 @@ pub struct Rule {
     /// Least probability of a patch of sound, or of a window for `fight`, `aggression` and `distress`. Default: the
     /// model's threshold; 0.5 for aggression and distress.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each 0.48 s after the last. Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// Patches of sound in a row, each one hop of the model after the last (0.48 s with ours). Default: 2; gunshot, explosion, glass_break and scream 1.
     /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.

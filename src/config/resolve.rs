@@ -114,24 +114,24 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                     format!("camera {id:?} is there twice"),
                 );
             }
-            let own_errors = errors
-                .iter()
-                .chain(&judge.errors)
-                .any(|e| e.camera.as_deref() == Some(&*id));
             // The first of two of one id runs; the second is told as an error.
             let runs = cameras.iter().any(|c| c.ingest.id.as_str() == id);
-            if raw.enabled == Some(false) && !runs {
-                disabled.insert(CameraId::new(&id), "switched off in the configuration".into());
-            } else if own_errors && !runs {
-                let first = errors
+            let own_error = || {
+                errors
                     .iter()
                     .chain(&judge.errors)
-                    .find(|e| e.camera.as_deref() == Some(&*id));
-                disabled.insert(CameraId::new(&id), first.map(ToString::to_string).unwrap_or_default());
-            } else if !runs {
-                cameras.push(camera);
+                    .find(|e| e.camera.as_deref() == Some(&*id))
+            };
+            if !runs {
+                if raw.enabled == Some(false) {
+                    disabled.insert(CameraId::new(&id), "switched off in the configuration".into());
+                } else if let Some(first) = own_error() {
+                    disabled.insert(CameraId::new(&id), first.to_string());
+                } else {
+                    cameras.push(camera);
+                }
             }
-            if !own_errors {
+            if own_error().is_none() {
                 printed.add_cameras(judge.printed);
             }
             errors.append(&mut judge.errors);

@@ -179,11 +179,8 @@ fn the_reference_of_the_keys_is_current() {
     if std::env::var_os("WATCHFIRE_BLESS").is_some() {
         std::fs::write(path, markdown()).unwrap();
     }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        markdown(),
-        "run WATCHFIRE_BLESS=1 cargo test"
-    );
+    let current = std::fs::read_to_string(path).unwrap_or_default() == markdown();
+    assert!(current, "docs/configuration.md: run WATCHFIRE_BLESS=1 cargo test");
 }
 
 #[test]

@@ -77,6 +77,10 @@ pub(super) fn evaluate(
     }
     if figures(&mut outcome, labels, &classes, &job.options.thresholds) == 0 {
         ensure!(
+            job.predictions.wanted() || labels.iter().any(|l| l.coco.is_some()),
+            "no [[label]] of the model says which class number of the label files it is (`coco = 0`)"
+        );
+        ensure!(
             job.predictions.wanted(),
             "no class of the model has a true box in this data set; --predictions would write what it finds"
         );

@@ -27,7 +27,15 @@ impl FaceDetector {
     /// The folder's files are missing, damaged, or of another architecture; the device is not usable.
     pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
         let build = |weights: &_, manifest: &Manifest| FaceFpn::new(weights, &manifest.config::<Config>()?);
-        Loaded::open(dir, ("face", "face_fpn"), device, threads, build).map(Self)
+        let loaded = Loaded::open(dir, ("face", "face_fpn"), device, threads, build)?;
+        if loaded.labels.len() != 1 {
+            let why = format!("a face detector has one label, {} are named", loaded.labels.len());
+            return Err(ModelError::File {
+                path: dir.join("model.toml"),
+                why,
+            });
+        }
+        Ok(Self(loaded))
     }
 
     /// A face from this score on counts.

@@ -79,6 +79,7 @@ fn weights_of_another_type_shape_or_with_nan_are_refused_by_the_tensors_name() {
     for value in [f32::NAN, f32::INFINITY] {
         assert!(refused(&one("F32", "[1]", "[0,4]", &value.to_le_bytes())).contains("tensor w holds NaN"));
     }
+    assert!(refused(&one("F32", "[3,0]", "[0,0]", &[])).contains("tensor w is empty"));
     assert!(refused(&one("F32", "[1]", "[0,4]", &[0; 4])).contains("missing"));
     let detector = std::fs::read(shipped("detector").join("weights.safetensors")).unwrap();
     assert!(refused(&detector).contains("missing"));
@@ -104,6 +105,9 @@ fn a_damaged_or_foreign_manifest_is_named() {
     assert!(refused(&good.replace("weights.safetensors", "weights.pth")).contains("import"));
     assert!(refused(&good.replace("channels =", "chanels =")).contains("chanels"));
     for (good_line, bad_line, key) in [
+        ("channels = [16,", "channels = [9000000000000000000,", "channels"),
+        ("channels = [16,", "channels = [0,", "shape"),
+        ("time = \"mean_max\"", "time = nan", "time"),
         ("hop_samples = 7680", "hop_samples = 0", "hop_samples"),
         ("patch_samples = 15360", "patch_samples = 0", "patch_samples"),
         (

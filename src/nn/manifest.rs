@@ -138,12 +138,19 @@ impl Manifest {
     /// `[arch_config]`, as the architecture wants it.
     ///
     /// # Errors
-    /// A key is missing, unknown or of another type; the message names the file and the key.
+    /// A key is missing, unknown, of another type or of absurd size; the message names the file and the key.
     pub(super) fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T, ModelError> {
-        self.arch_config.clone().try_into().map_err(|e| ModelError::File {
+        let fail = |why: String| ModelError::File {
             path: self.dir.join("model.toml"),
-            why: format!("[arch_config]: {e}"),
-        })
+            why: format!("[arch_config]: {why}"),
+        };
+        if let Some((key, value)) = self.arch_config.iter().find(|(_, value)| !is_sane(value)) {
+            return Err(fail(format!("{key} = {value} is no size of a network")));
+        }
+        self.arch_config
+            .clone()
+            .try_into()
+            .map_err(|e: toml::de::Error| fail(e.to_string()))
     }
 
     pub fn label_names(&self) -> Arc<[Arc<str>]> {
@@ -238,4 +245,14 @@ impl Manifest {
 /// In hexadecimal digits, as manifests have it.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+/// Whether all numbers of a value are so small that sizes made of them can be reckoned with.
+fn is_sane(value: &toml::Value) -> bool {
+    const MOST: f64 = 65_536.0;
+    match value {
+        toml::Value::Integer(n) => (*n as f64).abs() <= MOST,
+        toml::Value::Float(v) => v.abs() <= MOST,
+        toml::Value::Array(values) => values.iter().all(is_sane),
+        _ => true,
+    }
 }

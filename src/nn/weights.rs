@@ -38,6 +38,9 @@ impl Weights {
             if name.ends_with("num_batches_tracked") {
                 continue;
             }
+            if view.shape().contains(&0) {
+                return Err(fail(format!("tensor {name} is empty ({:?})", view.shape())));
+            }
             let values: Vec<f32> = match view.dtype() {
                 Dtype::F32 => view
                     .data()

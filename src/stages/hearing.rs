@@ -75,7 +75,7 @@ impl Labels {
             all: of_model.iter().cloned().chain(rule.clone()).collect(),
             rules: rule.map(|label| (label, scream::MODEL.into())).into_iter().collect(),
             speech: at("speech"),
-            no_screams: ["siren", "baby_cry", "dog_bark"].into_iter().filter_map(at).collect(),
+            no_screams: scream::NO_SCREAMS.into_iter().filter_map(at).collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::data::{Detection, Picture};
 use crate::faces::{aligned, quality};
 use crate::nn::{ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, SoundModel, SpeechEmotion};
 
-/// Detections below this are of no use, not even to carry a track on.
+/// Detections below this are of no use, not even to carry a track on, unless a label's own threshold is lower.
 const DETECTION_FLOOR: f32 = 0.1;
 
 impl Detect for Detector {
@@ -27,7 +27,9 @@ impl Detect for Detector {
     }
 
     fn detect(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<Detection>>, String> {
-        Detector::detect(self, pictures, DETECTION_FLOOR).map_err(|e| e.to_string())
+        let thresholds = self.manifest().labels.iter().map(|l| l.threshold);
+        let floor = thresholds.fold(DETECTION_FLOOR, f32::min);
+        Detector::detect(self, pictures, floor).map_err(|e| e.to_string())
     }
 }
 

@@ -116,6 +116,25 @@ impl Store {
         })
     }
 
+    /// Opens a store that the daemon has made: who only looks makes none, in a place where the daemon would not look.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; there is none.
+    pub fn open_existing(options: &StoreOptions) -> Result<Self, StoreError> {
+        let path = options.dir.join("watchfire.db");
+        match path.try_exists() {
+            Ok(true) => Self::open(options),
+            Ok(false) => Err(StoreError {
+                path,
+                why: "there is none: no daemon with this configuration has run here yet".into(),
+            }),
+            Err(error) => Err(StoreError {
+                path,
+                why: error.to_string(),
+            }),
+        }
+    }
+
     /// As [`Self::open`]; where the disk is full the oldest snapshots make room for it, and what was done is told.
     ///
     /// # Errors

@@ -80,6 +80,20 @@ fn what_was_learned_is_there_after_a_reopen_camera_by_camera() {
 }
 
 #[test]
+fn who_only_looks_makes_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = store(dir.path(), 1).options;
+    assert!(Store::open_existing(&options).is_ok());
+    let elsewhere = StoreOptions {
+        dir: dir.path().join("elsewhere"),
+        ..options
+    };
+    let error = Store::open_existing(&elsewhere).err().unwrap().to_string();
+    assert!(error.contains("there is none"), "{error}");
+    assert!(!elsewhere.dir.exists());
+}
+
+#[test]
 fn open_alerts_are_those_without_an_end() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = store(dir.path(), 100);

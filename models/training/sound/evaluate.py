@@ -118,11 +118,11 @@ def accuracy(pairs):
     return float(np.mean([t == p for t, p in pairs]))
 
 
-def calibration_error(clips, bins=10):
+def calibration_error(clips):
     """Expected calibration error over every label of every clip, as `models eval` has it."""
     p = np.concatenate([c["scores"].max(0) for c in clips])
     true = np.concatenate([[c["label"] == l for l in LABELS] for c in clips]).astype(float)
-    return ece(p, true, bins)
+    return ece(p, true)
 
 
 def curve(clips, label):
@@ -187,7 +187,7 @@ def main():
         esc10_fold5_accuracy=choice([c for c in test if c["source"] == "esc10"], ["baby_cry", "dog_bark"], thresholds, accuracy),
         ece={name: [round(calibration_error(part), 4), *interval(part, calibration_error)]
              for name, part in (("validation", valid), ("test", test))},
-        clips={part: sum(c["part"] == part for c in clips) for part in ("train", "valid", "test")})
+        clips={part: len(packs.part(clips, part)) for part in ("train", "valid", "test")})
     print(json.dumps(figures, indent=1))
     if args.out:
         Path(args.out).write_text(json.dumps(figures, indent=1))

@@ -70,7 +70,7 @@ pub(super) fn of_folder(path: &Path) -> anyhow::Result<Vec<LabelledPicture>> {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if wanted(part, &name) {
+            if wanted(part, &name)? {
                 files.insert((part.into(), name), std::fs::read(entry.path())?);
             }
         }
@@ -87,24 +87,38 @@ pub(super) fn of_tar(path: &Path) -> anyhow::Result<Vec<LabelledPicture>> {
         let (Some(file), Some(part)) = (name(&inside), inside.parent().and_then(name)) else {
             continue;
         };
-        if !entry.header().entry_type().is_file() || !wanted(&part, &file) {
+        if !entry.header().entry_type().is_file() || !wanted(&part, &file)? {
             continue;
         }
         ensure!(entry.size() <= MAX_MEMBER_BYTES, "{}: too large", inside.display());
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
-        files.insert((part, file), bytes);
+        let before = files.insert((part, file), bytes);
+        ensure!(
+            before.is_none(),
+            "{}: another file of this name is in it",
+            inside.display()
+        );
     }
     labelled(files)
 }
 
-fn wanted(part: &str, name: &str) -> bool {
+/// Whether a file is a picture or a picture's labels.
+///
+/// # Errors
+/// It is a picture that would be left out of the figures.
+fn wanted(part: &str, name: &str) -> anyhow::Result<bool> {
     let ends = |endings: &[&str]| endings.iter().any(|e| name.to_ascii_lowercase().ends_with(e));
-    match part {
+    let foreign = part == "images" && ends(&[".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic"]);
+    ensure!(
+        !foreign,
+        "images/{name}: only JPEG is read; convert it, or move it away"
+    );
+    Ok(match part {
         "images" => ends(&[".jpg", ".jpeg"]),
         "labels" => ends(&[".txt"]),
         _ => false,
-    }
+    })
 }
 
 fn labelled(mut files: Files) -> anyhow::Result<Vec<LabelledPicture>> {

@@ -31,7 +31,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Every window of a clip: as many frames as the model takes, beginning half a second after the one before.
+/// Every window of a clip: as many frames as the model takes, beginning a quarter of that after the one before.
 pub(super) fn look(model: &ActionModel, frames: &[Frame]) -> anyhow::Result<Vec<Acted>> {
     ensure!(!frames.is_empty(), "there is no picture in it");
     let pictures: Vec<&Picture> = frames.iter().map(|f| &*f.picture).collect();
