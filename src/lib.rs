@@ -22,6 +22,7 @@ pub mod geometry;
 pub mod loudness;
 pub mod mel;
 pub mod motion;
+pub mod patches;
 pub mod picture_stats;
 pub mod wiener;
 // 2: pure decisions, and the models

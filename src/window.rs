@@ -138,6 +138,9 @@ impl Windower {
         while self.start_ns.is_some() && !(self.frames.is_empty() && self.audio.is_empty()) {
             out.push(self.close());
         }
+        if let Some(last) = out.last_mut() {
+            last.breaks_off = true;
+        }
         out
     }
 
@@ -229,6 +232,7 @@ impl Windower {
             audio_state,
             utc_offset_ns: self.utc_offset_ns,
             arrived_ns: self.arrived_ns,
+            breaks_off: false,
             stretch: self.stretch,
         };
         self.seq += 1;

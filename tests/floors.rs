@@ -19,6 +19,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "loudness",
             "mel",
             "motion",
+            "patches",
             "picture_stats",
             "wiener",
         ],

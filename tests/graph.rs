@@ -154,6 +154,7 @@ fn window(camera: &str, seq: u64, width: u32) -> Window {
         audio_state: AudioState::None,
         utc_offset_ns: 0,
         arrived_ns: 0,
+        breaks_off: false,
         stretch: 0,
     }
 }

@@ -60,6 +60,7 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
         audio_state: AudioState::Present,
         utc_offset_ns: 0,
         arrived_ns: 0,
+        breaks_off: false,
         stretch: 0,
     };
     let mut out = Vec::new();

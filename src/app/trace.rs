@@ -265,6 +265,7 @@ mod tests {
             audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
+            breaks_off: false,
             stretch: 0,
         };
         let acted = ActionReport {

@@ -93,6 +93,8 @@ pub struct Window {
     pub utc_offset_ns: i64,
     /// When the newest part of the window arrived, on the host's monotonic clock; for latency figures only.
     pub arrived_ns: u64,
+    /// The recording or the stream ends with this window, as far as is known.
+    pub breaks_off: bool,
     /// Counts up whenever the stream was interrupted before this window ([`Stretch`]).
     pub stretch: u64,
 }

@@ -34,7 +34,12 @@ pub fn replay(
     let mut reader = MediaReader::open(path, options.analysis_fps, Lens::longest_px(options)).map_err(fail)?;
     let mut lens = Lens::new(options);
     windower.set_has_audio(reader.has_audio());
-    let give = |windows: Vec<Window>| windows.into_iter().try_for_each(&on_window);
+    // One is held back: whether it is the last is known when the file ends.
+    let mut held: Option<Window> = None;
+    let mut give = |windows: Vec<Window>| {
+        let mut older = windows.into_iter().filter_map(|window| held.replace(window));
+        older.try_for_each(&on_window)
+    };
     let result = loop {
         let given = match reader.next_datum() {
             Ok(Some(Datum::Frame(picture, pts_ns))) => {
@@ -50,6 +55,11 @@ pub fn replay(
             return Ok(());
         }
     };
-    let _ = give(windower.flush());
+    if give(windower.flush()).is_continue()
+        && let Some(mut last) = held
+    {
+        last.breaks_off = true;
+        let _ = on_window(last);
+    }
     result
 }

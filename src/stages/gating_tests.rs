@@ -182,6 +182,7 @@ fn play_with(
             audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
+            breaks_off: false,
             stretch: 0,
         };
         let job = Job::new(window, profile.clone());

@@ -1,5 +1,5 @@
-//! Samples → patches → sounds, and speech → what it seems to express. A ring over time, so that no sound is halved by a
-//! window's edge.
+//! Samples → patches → sounds, and speech → what it seems to express. Patches run over the windows' edges, so that no
+//! sound is halved by one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
 use super::{AudioGain, CameraId, CameraProfile, Job, Stage};
-use crate::data::{Branch, HearingReport, Report, ReportBody, SAMPLE_RATE_HZ, SoundPatch, Status, Stretch, Window};
+use crate::data::{Branch, HearingReport, Report, ReportBody, SoundPatch, Status, Stretch};
 use crate::error::StageError;
 use crate::loudness::{level_dbfs, raised};
+use crate::patches::{Patch, Patches};
 use crate::scream::{self, Scream, ScreamRule};
 
 /// What a sound model says of one patch.
@@ -48,7 +49,7 @@ struct Ears {
     /// Another one is another camera, or another recording.
     profile: Arc<CameraProfile>,
     stretch: Stretch,
-    ring: Ring,
+    patches: Patches,
     scream: Scream,
     /// The scream rule holds its tongue until then: a sound that is none was recognised.
     known_until_ns: u64,
@@ -80,22 +81,12 @@ impl Labels {
     }
 }
 
-/// Samples not yet used up; `start_ns` is the time of the first.
-#[derive(Default)]
-struct Ring {
-    start_ns: u64,
-    samples: Vec<f32>,
-}
-
-/// A hole or overlap larger than this starts a new ring: the sound is not the same stretch any more.
-const SPLICE_TOLERANCE_NS: u64 = 250_000_000;
 /// A voice is there from this probability of the sound model's `speech` on: as good as the voice detectors that were
 /// compared with it (docs/models.md).
 const VOICE: f32 = 0.5;
 /// A siren (and the like) is there from this probability on, and its echoes this long.
 const NO_SCREAM: f32 = 0.5;
 const NO_SCREAM_NS: u64 = 3_000_000_000;
-const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
 
 impl Hearing {
     pub fn new(model: Box<dyn Listen>, voice: Option<Box<dyn ReadVoice>>) -> Self {
@@ -111,10 +102,11 @@ impl Hearing {
     fn listen(&mut self, job: &Job) -> Result<Report, StageError> {
         let window = &job.window;
         let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
+        let (patch, hop) = self.model.patch_and_hop();
         let new = || Ears {
             profile: job.profile.clone(),
             stretch: Stretch::default(),
-            ring: Ring::default(),
+            patches: Patches::new(patch, hop),
             scream: self.scream.stream(),
             known_until_ns: 0,
             speech: None,
@@ -124,13 +116,16 @@ impl Hearing {
             *ears = new();
         }
         if ears.stretch.is_new(window) {
-            ears.ring.samples.clear();
+            ears.patches.forget();
         }
-        if window.audio.is_empty() {
+        let chunks = window.audio.iter();
+        let mut cuts: Vec<Patch> = chunks.flat_map(|c| ears.patches.push(c.pts_ns, &c.samples)).collect();
+        if window.audio.is_empty() || window.breaks_off {
+            cuts.extend(ears.patches.break_off());
+        }
+        if window.audio.is_empty() && cuts.is_empty() {
             return Ok(bare);
         }
-        let (patch, hop) = self.model.patch_and_hop();
-        let cuts = ears.ring.take(window, patch, hop);
         let scored = if cuts.is_empty() {
             Vec::new()
         } else {
@@ -139,29 +134,29 @@ impl Hearing {
                 AudioGain::Auto => raised(samples),
                 AudioGain::Off => None,
             };
-            let louder: Vec<Option<Vec<f32>>> = cuts.iter().map(|(_, s)| louder(s)).collect();
+            let louder: Vec<Option<Vec<f32>>> = cuts.iter().map(|cut| louder(&cut.samples)).collect();
             let slices: Vec<&[f32]> = cuts
                 .iter()
                 .zip(&louder)
-                .map(|((_, heard), louder)| louder.as_deref().unwrap_or(heard))
+                .map(|(cut, louder)| louder.as_deref().unwrap_or(&cut.samples))
                 .collect();
             self.model.classify(&slices).map_err(StageError::Model)?
         };
         let embedding = mean(&scored);
         let mut patches = Vec::with_capacity(cuts.len());
-        for ((start_ns, samples), heard) in cuts.iter().zip(scored) {
+        for (cut, heard) in cuts.iter().zip(scored) {
             let mut scores = heard.scores;
             if job.profile.emotion && self.voice.is_some() {
                 let voiced = self.labels.speech.is_some_and(|k| scores[k] >= VOICE);
                 let speech = ears.speech.get_or_insert_default();
-                speech.hear(*start_ns, samples, voiced);
+                speech.hear(cut.start_ns, cut.sound(), voiced);
             }
-            scores.push(ears.scream(*start_ns, samples, hop, &scores, &self.labels));
+            scores.push(ears.scream(cut.start_ns, &cut.samples, hop, &scores, &self.labels));
             patches.push(SoundPatch {
-                start_ns: *start_ns,
-                end_ns: start_ns + patch as u64 * NS_PER_SAMPLE,
+                start_ns: cut.start_ns,
+                end_ns: cut.end_ns(),
                 scores,
-                level_dbfs: level_dbfs(samples.iter()),
+                level_dbfs: level_dbfs(cut.sound().iter()),
             });
         }
         if !job.profile.emotion {
@@ -209,28 +204,6 @@ impl Ears {
             self.known_until_ns = start_ns + NO_SCREAM_NS;
         }
         if start_ns < self.known_until_ns { 0.0 } else { score }
-    }
-}
-
-impl Ring {
-    /// Adds the window's samples and cuts off every patch that is whole now.
-    fn take(&mut self, window: &Window, patch: usize, hop: usize) -> Vec<(u64, Vec<f32>)> {
-        let mut cuts = Vec::new();
-        for chunk in &window.audio {
-            let waiting_ns = self.samples.len() as u64 * NS_PER_SAMPLE;
-            if chunk.pts_ns.abs_diff(self.start_ns + waiting_ns) > SPLICE_TOLERANCE_NS {
-                self.samples.clear();
-            }
-            // Also where sound goes on: a camera's clock drifts, and a small hole is closed.
-            self.start_ns = chunk.pts_ns.saturating_sub(self.samples.len() as u64 * NS_PER_SAMPLE);
-            self.samples.extend_from_slice(&chunk.samples);
-            while self.samples.len() >= patch {
-                cuts.push((self.start_ns, self.samples[..patch].to_vec()));
-                self.samples.drain(..hop);
-                self.start_ns += hop as u64 * NS_PER_SAMPLE;
-            }
-        }
-        cuts
     }
 }
 

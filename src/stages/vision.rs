@@ -300,6 +300,7 @@ mod tests {
             audio_state: AudioState::None,
             utc_offset_ns: 0,
             arrived_ns: 0,
+            breaks_off: false,
             stretch: 0,
         };
         Job::new(window, profile.clone())

@@ -31,9 +31,15 @@ LOWEST, HIGHEST = 0.5, 0.97
 
 
 def patches(x):
-    """Every 0.48 s a patch of 0.96 s; a shorter clip is followed by silence."""
+    """Every 0.48 s a patch of 0.96 s; where 0.1 s or more are left one that ends with the clip: as `src/patches.rs` has it.
+
+    A shorter clip is followed by silence.
+    """
     x = np.pad(x, (0, max(0, PATCH - len(x))))
-    return np.stack([x[i: i + PATCH] for i in range(0, len(x) - PATCH + 1, HOP)])
+    starts = list(range(0, len(x) - PATCH + 1, HOP))
+    if len(x) - PATCH - starts[-1] >= RATE_HZ // 10:
+        starts.append(len(x) - PATCH)
+    return np.stack([x[i: i + PATCH] for i in starts])
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::{Job, Outcome};
 use crate::ingest::gst::read_sound;
 use crate::nn::SoundModel;
+use crate::patches::Patches;
 
 /// Patches that are scored at once.
 const BATCH: usize = 16;
@@ -26,7 +27,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let mut foreign = BTreeMap::new();
     for row in job.rows()? {
         let samples = read_sound(&row.path).with_context(|| row.file.clone())?;
-        let patches = score(&model, samples)?;
+        let patches = score(&model, &samples)?;
         let scores = highest(&patches, labels.len());
         predict(job, &row.file.into(), &scores)?;
         let known = word(&labels, &row.label);
@@ -105,8 +106,12 @@ fn runs(over: impl Iterator<Item = bool>) -> usize {
 }
 
 /// By patch of the clip, in the order of time, and by label.
-fn score(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Vec<Vec<f32>>> {
-    let patches = patches(model, &mut samples);
+fn score(model: &SoundModel, samples: &[f32]) -> anyhow::Result<Vec<Vec<f32>>> {
+    let input = &model.manifest().input;
+    let mut cutter = Patches::new(input.patch_samples, input.hop_samples);
+    let mut patches = cutter.push(0, samples);
+    patches.extend(cutter.break_off());
+    let patches: Vec<&[f32]> = patches.iter().map(|p| &p.samples[..]).collect();
     let mut out = Vec::with_capacity(patches.len());
     for batch in patches.chunks(BATCH) {
         out.extend(model.classify(batch)?.into_iter().map(|(scores, _)| scores));

@@ -54,6 +54,7 @@ fn job(profile: &Arc<CameraProfile>, camera: &str, seq: u64) -> Job {
         audio_state: AudioState::Present,
         utc_offset_ns: 0,
         arrived_ns: 0,
+        breaks_off: false,
         stretch: 0,
     };
     Job::new(window, profile.clone())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{Affect, AudioChunk, AudioState};
+use crate::data::{Affect, AudioChunk, AudioState, Window};
 use crate::stages::VoiceReading;
 
 fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
@@ -7,7 +7,7 @@ fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         camera: CameraId::new("yard"),
         seq,
         start_ns,
-        end_ns: start_ns + samples as u64 * NS_PER_SAMPLE,
+        end_ns: start_ns + samples as u64 * 62_500,
         frames: vec![],
         audio: vec![AudioChunk {
             pts_ns: start_ns,
@@ -16,19 +16,9 @@ fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         audio_state: AudioState::Present,
         utc_offset_ns: 0,
         arrived_ns: 0,
+        breaks_off: false,
         stretch: 0,
     }
-}
-
-#[test]
-fn patches_run_over_the_edges_of_windows() {
-    let mut ring = Ring::default();
-    let mut starts = Vec::new();
-    for seq in 0..6 {
-        let cuts = ring.take(&window(seq, seq * 500_000_000, 8_000), 15_360, 7_680);
-        starts.extend(cuts.iter().map(|c| c.0));
-    }
-    assert_eq!(starts, [0, 480_000_000, 960_000_000, 1_440_000_000, 1_920_000_000]);
 }
 
 /// A siren just before the end of one recording says nothing of the next.
@@ -52,21 +42,31 @@ fn another_recording_is_heard_with_new_ears() {
     assert_eq!(listen(&second, 0, 1_000_000_000), 0);
 }
 
-/// A lost packet: what is left is heard, at the time of what follows.
-#[test]
-fn a_small_hole_in_the_sound_is_closed() {
-    let mut ring = Ring::default();
-    assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
-    let cuts = ring.take(&window(1, 564_000_000, 8_000), 15_360, 7_680);
-    assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [64_000_000]);
+/// By window: when its patches begin and end, in milliseconds.
+fn spans(windows: &[Window]) -> Vec<Vec<(u64, u64)>> {
+    let (mut hearing, profile) = (Hearing::new(Box::new(Talk), None), Arc::new(CameraProfile::default()));
+    let mut of = |window: &Window| match hearing.listen(&Job::new(window.clone(), profile.clone())).unwrap().body {
+        ReportBody::Hearing(heard) => heard
+            .patches
+            .iter()
+            .map(|p| (p.start_ns / 1_000_000, p.end_ns / 1_000_000))
+            .collect(),
+        _ => Vec::new(),
+    };
+    windows.iter().map(&mut of).collect()
 }
 
 #[test]
-fn a_hole_in_the_sound_starts_a_new_patch() {
-    let mut ring = Ring::default();
-    assert!(ring.take(&window(0, 0, 8_000), 15_360, 7_680).is_empty());
-    let cuts = ring.take(&window(1, 5_000_000_000, 16_000), 15_360, 7_680);
-    assert_eq!(cuts.iter().map(|c| c.0).collect::<Vec<_>>(), [5_000_000_000]);
+fn the_end_of_a_recording_and_the_end_of_its_sound_are_heard() {
+    let mut windows = [0, 1].map(|seq| window(seq, seq * 500_000_000, 8_000));
+    assert_eq!(spans(&windows), [vec![], vec![(0, 960)]]);
+    windows[0].breaks_off = true;
+    assert_eq!(spans(&windows[..1]), [vec![(0, 500)]]);
+    // The picture goes on.
+    windows[1].audio.clear();
+    windows[1].audio_state = AudioState::Missing;
+    windows[0].breaks_off = false;
+    assert_eq!(spans(&windows), [vec![], vec![(0, 500)]]);
 }
 
 #[test]
