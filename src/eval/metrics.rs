@@ -8,14 +8,17 @@ const BINS: usize = 15;
 /// A detection's score, and whether it hit a true box that no stronger one had hit.
 pub(super) type Match = (f32, bool);
 
-/// Average precision over 101 recall points, as COCO's evaluation defines it.
+/// Average precision over 101 recall points, as COCO's evaluation defines it; NaN where there is no true box.
 pub(super) fn average_precision<'a>(matches: impl Iterator<Item = &'a Match>, truths: usize) -> f64 {
+    if truths == 0 {
+        return f64::NAN;
+    }
     let mut rows: Vec<Match> = matches.copied().collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (mut points, mut hits) = (Vec::with_capacity(rows.len()), 0usize);
     for (i, (_, hit)) in rows.iter().enumerate() {
         hits += usize::from(*hit);
-        points.push((hits as f64 / truths.max(1) as f64, hits as f64 / (i + 1) as f64));
+        points.push((hits as f64 / truths as f64, hits as f64 / (i + 1) as f64));
     }
     // Precision at a recall is the best at that recall or beyond.
     let mut best = 0.0;
@@ -135,6 +138,7 @@ mod tests {
     fn average_precision_of_known_rankings() {
         assert!((average_precision([(0.9, true), (0.8, true)].iter(), 2) - 1.0).abs() < 1e-9);
         assert!(average_precision([(0.9, false)].iter(), 2) < 1e-9);
+        assert!(average_precision([(0.9, false)].iter(), 0).is_nan());
         // A hit, a miss, a hit: precision 1 up to recall 0.5, then 2/3.
         let ap = average_precision([(0.9, true), (0.8, false), (0.7, true)].iter(), 2);
         assert!((ap - (51.0 + 50.0 * 2.0 / 3.0) / 101.0).abs() < 1e-9, "{ap}");

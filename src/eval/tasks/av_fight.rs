@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::action::{LONGEST_PX, f1_of_the_first, look, mean};
-use super::sound::patches;
 use crate::data::Modality;
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::media::Clip;
@@ -73,4 +72,14 @@ fn hear(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Option<Vec<
     Ok(Some(mean(
         heard.iter().map(|(_, e)| e.to_vec()).collect::<Vec<_>>().iter(),
     )))
+}
+
+/// The whole patches of a clip, as the head was trained; one shorter than a patch is padded with silence.
+fn patches<'a>(model: &SoundModel, samples: &'a mut Vec<f32>) -> Vec<&'a [f32]> {
+    let input = &model.manifest().input;
+    samples.resize(samples.len().max(input.patch_samples), 0.0);
+    samples
+        .windows(input.patch_samples)
+        .step_by(input.hop_samples)
+        .collect()
 }

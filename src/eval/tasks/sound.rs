@@ -78,16 +78,6 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// A clip's patches; one shorter than a patch is padded with silence.
-pub(super) fn patches<'a>(model: &SoundModel, samples: &'a mut Vec<f32>) -> Vec<&'a [f32]> {
-    let input = &model.manifest().input;
-    samples.resize(samples.len().max(input.patch_samples), 0.0);
-    samples
-        .windows(input.patch_samples)
-        .step_by(input.hop_samples)
-        .collect()
-}
-
 /// What fired in the clips that are something else.
 #[derive(Clone, Default)]
 struct Alarms {
