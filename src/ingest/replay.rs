@@ -10,10 +10,11 @@ use crate::data::{AudioChunk, Window};
 use crate::window::Windower;
 
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}: {why}", path.display())]
 pub struct ReplayError {
     path: PathBuf,
-    source: GstError,
+    /// Part of the text, and so no source.
+    why: GstError,
 }
 
 /// Cuts `path` into windows. The first frame's time is `start_utc_ns`. Where `on_window` breaks off, the rest is not read.
@@ -26,9 +27,9 @@ pub fn replay(
     start_utc_ns: i64,
     on_window: impl Fn(Window) -> ControlFlow<()>,
 ) -> Result<(), ReplayError> {
-    let fail = |source| ReplayError {
+    let fail = |why| ReplayError {
         path: path.to_owned(),
-        source,
+        why,
     };
     let mut windower = Windower::new(options.id.clone(), &options.window);
     let mut reader = MediaReader::open(path, options.analysis_fps, Lens::longest_px(options)).map_err(fail)?;
