@@ -110,7 +110,11 @@ fn what_is_no_alert_is_named() {
         (&["explain"], "no json", "object 1"),
         (&["explain"], "{\"schema\":\"other/1\"}", "other/1"),
         (&["explain"], "{\"schema\":\"watchfire.alert/1\"}", "id"),
-        (&["explain", "01NOBODY", "--config", config.as_str()], "", "01NOBODY"),
+        (
+            &["explain", "01NOBODY", "--config", config.as_str()],
+            "",
+            "there is none",
+        ),
     ] {
         let output = watchfire(args, stdin);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -143,6 +147,12 @@ fn a_stored_alert_is_found_by_its_id_with_its_life() {
     };
     let life = [(0, "start"), (1, "update"), (2, "end")].map(message);
     store.commit(&life, 5_000).unwrap();
+    let output = watchfire(&["explain", "01NOBODY", "--config", &config], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && said.contains("no alert 01NOBODY"),
+        "{said}"
+    );
     let output = watchfire(&["explain", "01HZZZZZZZZZZZZZZZZZZZZZZZ", "--config", &config], "");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
