@@ -130,11 +130,11 @@ impl Recorder {
 
     /// Commits what is pending; a disk that does not take it is survived with a bounded queue.
     fn flush(&mut self) {
+        self.follow_clock();
         if self.pending.is_empty() {
             return;
         }
         self.tried_ns = self.clock.monotonic_ns();
-        self.follow_clock();
         match self
             .store
             .commit(self.pending.make_contiguous(), self.clock.utc_ns() / 1_000_000)

@@ -123,7 +123,10 @@ impl Stage for Gate {
                 // Another profile, an interruption, or the next recording.
                 let goes_on = Arc::ptr_eq(&senses.profile, &job.profile) && job.window.start_ns >= senses.end_ns;
                 if senses.stretch.is_new(&job.window) || !goes_on {
-                    *senses = Senses::new(&job);
+                    *senses = Senses {
+                        stretch: senses.stretch,
+                        ..Senses::new(&job)
+                    };
                 }
                 (job.awake, job.moving) = senses.take(&job.window, &cells);
             }

@@ -49,7 +49,10 @@ impl Held {
     pub fn plan(&mut self, job: &Job) -> Plan {
         let window = &job.window;
         if self.stretch.is_new(window) || !Arc::ptr_eq(&self.profile, &job.profile) {
-            *self = Self::new(job.profile.clone());
+            *self = Self {
+                stretch: self.stretch,
+                ..Self::new(job.profile.clone())
+            };
         }
         let awake = job.awake.vision || window.start_ns < self.look_on_until_ns;
         let glance = !awake && window.end_ns.saturating_sub(self.looked_ns) >= GLANCE_NS;

@@ -1,0 +1,130 @@
+use super::*;
+
+/// Runs a pipeline to its end.
+fn make(launch: &str) {
+    super::super::init().unwrap();
+    let pipeline = gst::parse::launch(launch).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let message = pipeline.bus().unwrap().timed_pop_filtered(
+        gst::ClockTime::from_seconds(60),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(message.map(|m| m.type_()), Some(gst::MessageType::Eos), "{launch}");
+}
+
+/// Times of the pictures and sounds of a file, in the order in which they are given.
+fn order(path: &Path) -> Result<Vec<(Media, u64)>, GstError> {
+    let mut reader = MediaReader::open(path, 25.0, 64)?;
+    let mut out = Vec::new();
+    while let Some(datum) = reader.next_datum()? {
+        out.push(match datum {
+            Datum::Frame(_, at_ns) => (Media::Video, at_ns),
+            Datum::Sound(_, at_ns) => (Media::Audio, at_ns),
+        });
+    }
+    Ok(out)
+}
+
+fn count(order: &[(Media, u64)], media: Media) -> usize {
+    order.iter().filter(|(m, _)| *m == media).count()
+}
+
+#[test]
+fn sound_that_begins_behind_far_more_picture_than_waits_anywhere_is_given_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("late.mkv");
+    make(&format!(
+        "matroskamux name=mux ! filesink location={} \
+         videotestsrc pattern=snow num-buffers=200 ! video/x-raw,width=640,height=480,framerate=25/1 ! jpegenc quality=95 \
+         ! queue max-size-bytes=0 max-size-time=0 max-size-buffers=0 ! mux. \
+         audiotestsrc num-buffers=10 samplesperbuffer=1600 timestamp-offset=7000000000 ! audio/x-raw,rate=16000,channels=1 \
+         ! queue ! mux.",
+        path.display()
+    ));
+    assert!(std::fs::metadata(&path).unwrap().len() > 30 << 20);
+    let order = order(&path).unwrap();
+    assert_eq!((count(&order, Media::Video), count(&order, Media::Audio)), (200, 10));
+    assert!(order.is_sorted_by_key(|(_, at_ns)| *at_ns));
+    let first = order.iter().find(|(m, _)| *m == Media::Audio).unwrap();
+    assert_eq!(first.1, 7_000_000_000);
+}
+
+#[test]
+fn of_two_pictures_and_two_sounds_the_first_is_read_and_none_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tracks.mkv");
+    let video =
+        "videotestsrc num-buffers=100 ! video/x-raw,width=64,height=64,framerate=25/1 ! jpegenc ! queue ! mux. ";
+    let audio = "audiotestsrc num-buffers=40 samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! queue ! mux. ";
+    make(&format!(
+        "matroskamux name=mux ! filesink location={} {video}{video}{audio}{audio}",
+        path.display()
+    ));
+    let order = order(&path).unwrap();
+    assert_eq!((count(&order, Media::Video), count(&order, Media::Audio)), (100, 40));
+}
+
+#[test]
+fn a_file_that_fails_without_an_end_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("late.mkv");
+    // By the time the sound comes the reader has given up waiting for its format.
+    make(&format!(
+        "matroskamux name=mux ! filesink location={} \
+         videotestsrc pattern=snow num-buffers=200 ! video/x-raw,width=320,height=240,framerate=25/1 ! jpegenc quality=95 \
+         ! queue max-size-bytes=0 max-size-time=0 max-size-buffers=0 ! mux. \
+         audiotestsrc num-buffers=10 samplesperbuffer=1600 timestamp-offset=7000000000 ! audio/x-raw,rate=16000,channels=1 \
+         ! lamemp3enc ! mpegaudioparse ! queue ! mux.",
+        path.display()
+    ));
+    if let Ok(order) = order(&path) {
+        assert_eq!(count(&order, Media::Video), 200);
+    }
+}
+
+#[test]
+fn sound_that_ends_before_the_picture_is_no_cut_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("film.mkv");
+    let audio = |seconds: u32| {
+        format!(
+            "audiotestsrc num-buffers={} samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! queue ! mux. ",
+            seconds * 10
+        )
+    };
+    make(&format!(
+        "matroskamux name=mux ! filesink location={} \
+         videotestsrc num-buffers=100 ! video/x-raw,width=64,height=64,framerate=25/1 ! jpegenc ! queue ! mux. {}{}",
+        path.display(),
+        audio(1),
+        audio(9)
+    ));
+    assert_eq!(read_sound(&path).unwrap().len(), 16_000);
+    assert_eq!(count(&order(&path).unwrap(), Media::Video), 100);
+}
+
+#[test]
+fn a_recording_that_was_cut_short_gives_what_it_holds_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole.mp4", "cut.mp4"].map(|name| dir.path().join(name));
+    make(&format!(
+        "mp4mux faststart=true name=mux ! filesink location={} \
+         videotestsrc pattern=snow num-buffers=250 ! video/x-raw,width=64,height=64,framerate=25/1 ! x264enc speed-preset=ultrafast ! h264parse ! mux.",
+        whole.display()
+    ));
+    assert_eq!(order(&whole).unwrap().len(), 250);
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
+    let mut reader = MediaReader::open(&cut, 25.0, 64).unwrap();
+    let mut frames = 0;
+    let error = loop {
+        match reader.next_datum() {
+            Ok(Some(_)) => frames += 1,
+            Ok(None) => panic!("it counts as whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!((140..160).contains(&frames), "{frames}");
+    assert!(error.to_string().contains("of the 10.0 s"), "{error}");
+}
