@@ -1,12 +1,11 @@
 //! Sound cut into the patches that a model takes: the daemon and `models eval` cut it alike.
 
-use crate::data::SAMPLE_RATE_HZ;
+use crate::data::{NS_PER_SAMPLE, SAMPLE_RATE_HZ};
 
 /// A hole or overlap larger than this: the sound is not the same stretch any more.
 const SPLICE_TOLERANCE_NS: u64 = 250_000_000;
 /// What is left where the sound breaks off is heard from a tenth of a second on.
 const LEAST_REST: usize = SAMPLE_RATE_HZ as usize / 10;
-const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
 
 /// A piece of sound as long as a model takes it.
 #[derive(Clone, Debug, PartialEq)]

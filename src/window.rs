@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::data::{AudioChunk, AudioState, CameraId, Frame, SAMPLE_RATE_HZ, Window};
+use crate::data::{AudioChunk, AudioState, CameraId, Frame, NS_PER_SAMPLE, SAMPLE_RATE_HZ, Window};
 
 /// How streams are cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,7 +246,7 @@ fn end_ns(chunk: &AudioChunk) -> u64 {
 }
 
 fn samples_ns(samples: u64) -> u64 {
-    samples * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ)
+    samples * NS_PER_SAMPLE
 }
 
 /// Cuts a block at a time into what lies before and from it on.

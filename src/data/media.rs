@@ -4,6 +4,7 @@ use super::CameraId;
 
 /// Every sound in the house is mono at this rate.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
+pub const NS_PER_SAMPLE: u64 = 1_000_000_000 / SAMPLE_RATE_HZ as u64;
 
 /// A point in fractions of the picture: x to the right, y downwards, both 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]

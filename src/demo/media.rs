@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, anyhow};
 
-use crate::data::SAMPLE_RATE_HZ;
+use crate::data::{NS_PER_SAMPLE, SAMPLE_RATE_HZ};
 use crate::ingest::gst::record::Mp4Writer;
 use crate::ingest::gst::{Datum, MediaReader, read_sound};
 
@@ -122,7 +122,7 @@ pub fn pattern(dir: &Path, width: u32, height: u32, fps: u32) -> anyhow::Result<
             .collect();
         writer.picture(&crate::data::Picture { width, height, rgb }, at_ns)?;
         let start = i as usize * samples;
-        writer.sound(&sound[start..start + samples], start as u64 * 62_500)?;
+        writer.sound(&sound[start..start + samples], start as u64 * NS_PER_SAMPLE)?;
     }
     writer.finish()?;
     std::fs::rename(&part, &clip)?;
@@ -158,7 +158,7 @@ fn make(footage: &Path, from_s: f32, sound: &[f32], out: &Path) -> anyhow::Resul
         // The sound goes along with the picture: the muxer wants both.
         let until = (((at_ns + 100_000_000) as f64 / 1e9 * f64::from(SAMPLE_RATE_HZ)) as usize).min(sound.len());
         if until > heard {
-            writer.sound(&sound[heard..until], heard as u64 * 62_500)?;
+            writer.sound(&sound[heard..until], heard as u64 * NS_PER_SAMPLE)?;
             heard = until;
         }
     }

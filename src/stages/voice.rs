@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::data::{Affect, SpeechEmotion};
+use crate::data::{Affect, NS_PER_SAMPLE, SpeechEmotion};
 use crate::wiener::{FramePower, HOP, Wiener};
 
 /// A speech emotion model as the hearing stage needs it. `nn::SpeechEmotion` is one; tests bring their own.
@@ -27,7 +27,6 @@ pub struct VoiceReading {
 /// Speech is read from this length on (one and a half patches), and at most its last 3 s.
 const LEAST_SAMPLES: usize = 23_040;
 const MOST_SAMPLES: usize = 48_000;
-const NS_PER_SAMPLE: u64 = 1_000_000_000 / crate::data::SAMPLE_RATE_HZ as u64;
 
 /// Steady noise this much fainter than the voice does no harm, and taking it away would (docs/preparation.md).
 const FAINT_DB: f32 = 15.0;

@@ -57,8 +57,8 @@ pub struct Waiting {
 pub struct Store {
     db: Connection,
     options: StoreOptions,
-    /// The last row of the outbox that was there before this store was opened.
-    opened_at_row: i64,
+    /// The first row of the outbox that this store committed.
+    own_from_row: Option<i64>,
 }
 
 /// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
@@ -107,12 +107,10 @@ impl Store {
             // A store that is complete is opened without a write: a full disk is no reason not to start.
             .and_then(|()| db.execute_batch(if version < VERSION { SCHEMA } else { "" }))
             .map_err(|e| fail(e.to_string()))?;
-        let last = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
-        let opened_at_row = db.query_row(last, [], |r| r.get(0)).map_err(|e| fail(e.to_string()))?;
         Ok(Self {
             db,
             options: options.clone(),
-            opened_at_row,
+            own_from_row: None,
         })
     }
 
@@ -201,6 +199,7 @@ impl Store {
                 "INSERT INTO outbox (phase, topic, payload, since_ms) VALUES (?1, ?2, ?3, ?4)",
                 params![m.phase, m.topic, m.payload, now_utc_ms],
             )?;
+            self.own_from_row.get_or_insert(transaction.last_insert_rowid());
         }
         let oldest_ms = now_utc_ms - self.options.outbox_max_age.as_millis() as i64;
         let mut evicted = transaction.execute("DELETE FROM outbox WHERE since_ms < ?1", [oldest_ms])?;
@@ -218,14 +217,17 @@ impl Store {
         Ok(evicted)
     }
 
-    /// The host's clock was set: what waits since this store was opened is as old as before.
+    /// The host's clock was set: what this store committed before is as old as it was.
     ///
     /// # Errors
     /// The disk is full or broken.
     pub fn clock_set(&self, forward_ms: i64) -> Result<(), StoreError> {
+        let Some(from_row) = self.own_from_row else {
+            return Ok(());
+        };
         let shifted = self.db.execute(
-            "UPDATE outbox SET since_ms = since_ms + ?1 WHERE row > ?2",
-            [forward_ms, self.opened_at_row],
+            "UPDATE outbox SET since_ms = since_ms + ?1 WHERE row >= ?2",
+            [forward_ms, from_row],
         );
         shifted.map(|_| ()).map_err(|e| self.fail(e))
     }

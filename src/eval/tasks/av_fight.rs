@@ -12,6 +12,7 @@ use crate::eval::{Job, Outcome};
 use crate::fusion::{LogOdds, SILENT_DBFS, sigmoid};
 use crate::loudness::level_dbfs;
 use crate::nn::{ActionModel, AvModel, ModelError, SoundModel};
+use crate::patches::Patches;
 
 pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let beside = job.options.model.parent().unwrap_or(Path::new("."));
@@ -63,23 +64,17 @@ fn weigh(head: &AvModel, video: Option<&[f32]>, audio: Option<&[f32]>) -> Result
     Ok(odds.consistent().both)
 }
 
-/// The mean over the patches; None for silence.
+/// The mean over the whole patches, as the head was trained; a clip shorter than one is followed by silence. None for
+/// silence.
 fn hear(model: &SoundModel, mut samples: Vec<f32>) -> anyhow::Result<Option<Vec<f32>>> {
     if level_dbfs(samples.iter()) < SILENT_DBFS {
         return Ok(None);
     }
-    let heard = model.classify(&patches(model, &mut samples))?;
+    let input = &model.manifest().input;
+    samples.resize(samples.len().max(input.patch_samples), 0.0);
+    let patches = Patches::new(input.patch_samples, input.hop_samples).push(0, &samples);
+    let heard = model.classify(&patches.iter().map(|p| &p.samples[..]).collect::<Vec<_>>())?;
     Ok(Some(mean(
         heard.iter().map(|(_, e)| e.to_vec()).collect::<Vec<_>>().iter(),
     )))
-}
-
-/// The whole patches of a clip, as the head was trained; one shorter than a patch is padded with silence.
-fn patches<'a>(model: &SoundModel, samples: &'a mut Vec<f32>) -> Vec<&'a [f32]> {
-    let input = &model.manifest().input;
-    samples.resize(samples.len().max(input.patch_samples), 0.0);
-    samples
-        .windows(input.patch_samples)
-        .step_by(input.hop_samples)
-        .collect()
 }

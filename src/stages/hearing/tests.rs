@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{Affect, AudioChunk, AudioState, Window};
+use crate::data::{Affect, AudioChunk, AudioState, NS_PER_SAMPLE, Window};
 use crate::stages::VoiceReading;
 
 fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
@@ -7,7 +7,7 @@ fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
         camera: CameraId::new("yard"),
         seq,
         start_ns,
-        end_ns: start_ns + samples as u64 * 62_500,
+        end_ns: start_ns + samples as u64 * NS_PER_SAMPLE,
         frames: vec![],
         audio: vec![AudioChunk {
             pts_ns: start_ns,
