@@ -30,6 +30,23 @@ pub(super) fn bin(launch: &str) -> Result<(gst::Bin, gst_app::AppSink), GstError
     Ok((bin, out))
 }
 
+/// Puts `end`, which has a pad `sink`, behind a pad of a running pipeline.
+pub(super) fn put_behind(
+    pad: &gst::Pad,
+    pipeline: &gst::Pipeline,
+    end: &impl IsA<gst::Element>,
+) -> Result<(), GstError> {
+    let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
+    pipeline.add(end).map_err(setup)?;
+    end.sync_state_with_parent().map_err(setup)?;
+    let entry = end
+        .static_pad("sink")
+        .ok_or_else(|| GstError::Setup("the branch has no pad".into()))?;
+    pad.link(&entry)
+        .map_err(|e| GstError::Setup(format!("the stream does not fit its branch: {e}")))?;
+    Ok(())
+}
+
 /// Sets the size of the analysed picture as soon as the source's is known: the longest side at most `longest_px`, the
 /// shape kept, never enlarged.
 pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>) -> Result<(), GstError> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstreamer as gst;
@@ -24,6 +25,9 @@ const CUT_TOLERANCE_NS: u64 = 2_000_000_000;
 
 /// So often a reader that gets nothing looks whether the file has failed.
 const LOOK_AROUND: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
+/// A file in which nothing moves for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Reads a recording as fast as its reader takes it.
 ///
@@ -47,6 +51,8 @@ struct Lane {
     media: Media,
     /// Of any kind, in the file.
     tracks: usize,
+    /// Buffers of the tracks that are not read: the file goes on, though nothing of this one comes.
+    poured: Arc<AtomicU64>,
     next: Option<(u64, gst::Sample)>,
     end_ns: u64,
 }
@@ -130,57 +136,72 @@ impl Lane {
         pipeline.0.add_many([&source, &decode]).map_err(setup)?;
         source.link(&decode).map_err(setup)?;
         leave_undecoded(&decode, media.other());
-        let (found, sinks) = crossbeam_channel::unbounded();
+        let (found, found_tracks) = crossbeam_channel::unbounded();
         let (none, complete) = crossbeam_channel::bounded::<()>(1);
         let weak = pipeline.0.downgrade();
-        let (launch, tracks) = (launch.to_owned(), Arc::new(AtomicUsize::new(0)));
-        let all = Arc::new(AtomicUsize::new(0));
-        let (counted, counted_all) = (tracks.clone(), all.clone());
+        let (launch, first) = (launch.to_owned(), AtomicBool::new(true));
+        let poured: Arc<AtomicU64> = Arc::default();
+        let pours = poured.clone();
         decode.connect_pad_added(move |_, pad| {
             let Some(pipeline) = weak.upgrade() else { return };
-            counted_all.fetch_add(1, Relaxed);
             let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
             let wanted = caps.structure(0).is_some_and(|s| s.name() == media.raw());
-            if wanted && counted.fetch_add(1, Relaxed) == 0 {
-                let _ = found.send(attach(&pipeline, pad, &launch, media, longest_px));
-            } else if let Err(error) = pour_away(&pipeline, pad) {
-                let _ = found.send(Err(error));
-            }
+            let sink = if wanted && first.swap(false, Relaxed) {
+                attach(&pipeline, pad, &launch, media, longest_px).map(Some)
+            } else {
+                pour_away(&pipeline, pad, pours.clone()).map(|()| None)
+            };
+            let _ = found.send(sink.map(|sink| (wanted, sink)));
         });
         decode.connect_no_more_pads(move |_| {
             let _ = none.try_send(());
         });
         let _ = pipeline.0.set_state(gst::State::Playing);
-        let waited = std::time::Instant::now();
-        while complete.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+        let waited = Instant::now();
+        while complete.recv_timeout(Duration::from_millis(20)).is_err() {
             pipeline.check()?;
-            if waited.elapsed().as_secs() > 20 {
+            if waited.elapsed() > PATIENCE {
                 return Err(GstError::Setup("no stream was found in the file".into()));
             }
         }
-        let tracks = tracks.load(Relaxed);
-        if tracks > 1 {
-            tracing::warn!(file = %path.display(), "{tracks} tracks of {}: only the first is read", media.word());
+        let tracks = found_tracks.try_iter().collect::<Result<Vec<_>, _>>()?;
+        let alike = tracks.iter().filter(|(wanted, _)| *wanted).count();
+        if alike > 1 {
+            tracing::warn!(file = %path.display(), "{alike} tracks of {}: only the first is read", media.word());
         }
-        let sink = sinks.try_iter().collect::<Result<Vec<_>, _>>()?.pop();
+        let count = tracks.len();
+        let sink = tracks.into_iter().find_map(|(_, sink)| sink);
         Ok(sink.map(|sink| Self {
             pipeline,
             sink,
             media,
-            tracks: all.load(Relaxed),
+            tracks: count,
+            poured,
             next: None,
             end_ns: 0,
         }))
     }
 
     /// The time of the next datum, None at the end.
+    ///
+    /// # Errors
+    /// The file has failed, or nothing in it moves any more: an error brings no end with it, and is not always told.
     fn at_ns(&mut self) -> Result<Option<u64>, GstError> {
+        let (mut moved_at, mut poured) = (Instant::now(), self.poured.load(Relaxed));
         while self.next.is_none() {
             let Some(sample) = self.sink.try_pull_sample(LOOK_AROUND) else {
-                // An error need not bring the end with it.
                 self.pipeline.check()?;
                 if self.sink.is_eos() {
                     return Ok(None);
+                }
+                let before = std::mem::replace(&mut poured, self.poured.load(Relaxed));
+                if poured != before {
+                    moved_at = Instant::now();
+                } else if moved_at.elapsed() > PATIENCE {
+                    return Err(GstError::Setup(format!(
+                        "the file's {} does not go on",
+                        self.media.word()
+                    )));
                 }
                 continue;
             };
@@ -277,17 +298,14 @@ fn leave_undecoded(decode: &gst::Element, media: Media) {
 }
 
 /// Takes a track that nobody reads, so that it holds up none.
-fn pour_away(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), GstError> {
+fn pour_away(pipeline: &gst::Pipeline, pad: &gst::Pad, poured: Arc<AtomicU64>) -> Result<(), GstError> {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        poured.fetch_add(1, Relaxed);
+        gst::PadProbeReturn::Ok
+    });
     let sink = element("fakesink")?;
     sink.set_property("async", false);
-    let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
-    pipeline.add(&sink).map_err(setup)?;
-    sink.sync_state_with_parent().map_err(setup)?;
-    let entry = sink
-        .static_pad("sink")
-        .ok_or_else(|| GstError::Setup("a fakesink has no pad".into()))?;
-    pad.link(&entry).map_err(|e| GstError::Setup(e.to_string()))?;
-    Ok(())
+    branch::put_behind(pad, pipeline, &sink)
 }
 
 fn attach(
@@ -301,13 +319,7 @@ fn attach(
     if media == Media::Video {
         branch::scale_to(&bin, longest_px, Arc::default())?;
     }
-    let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
-    pipeline.add(&bin).map_err(setup)?;
-    bin.sync_state_with_parent().map_err(setup)?;
-    let entry = bin
-        .static_pad("sink")
-        .ok_or_else(|| GstError::Setup("the branch has no pad".into()))?;
-    pad.link(&entry).map_err(|e| GstError::Setup(e.to_string()))?;
+    branch::put_behind(pad, pipeline, &bin)?;
     Ok(sink)
 }
 

@@ -288,15 +288,7 @@ impl Shared {
                 })
                 .build(),
         );
-        let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
-        pipeline.add(&bin).map_err(setup)?;
-        bin.sync_state_with_parent().map_err(setup)?;
-        let entry = bin
-            .static_pad("sink")
-            .ok_or_else(|| GstError::Setup("the branch has no pad".into()))?;
-        pad.link(&entry)
-            .map_err(|e| GstError::Setup(format!("the stream does not fit its branch: {e}")))?;
-        Ok(())
+        branch::put_behind(pad, pipeline, &bin)
     }
 
     fn take(&self, sample: &gst::Sample, video: bool) {
