@@ -69,7 +69,10 @@ impl Facts {
             }
             match &status.audio {
                 Some(a) => println!("audio: {} {} Hz", a.codec, a.rate_hz),
-                None => println!("audio: none"),
+                None => match &status.detail {
+                    Some(why) => println!("audio: none: {why}"),
+                    None => println!("audio: none"),
+                },
             }
             let levels = self.levels_dbfs.iter().copied();
             if let (Some(low), Some(high)) = (levels.clone().reduce(f32::min), levels.reduce(f32::max)) {

@@ -34,6 +34,21 @@ pub enum ClockSource {
     Camera,
 }
 
+/// Decoders that a camera may ask for.
+pub const VIDEO_DECODERS: &[&str] = &[
+    "nvh264dec",
+    "nvh265dec",
+    "nvjpegdec",
+    "vah264dec",
+    "vah265dec",
+    "v4l2h264dec",
+    "v4l2h265dec",
+    "avdec_h264",
+    "avdec_h265",
+    "openh264dec",
+    "jpegdec",
+];
+
 /// Where a stream comes from.
 #[derive(Clone, Debug)]
 pub enum Source {

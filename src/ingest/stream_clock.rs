@@ -15,6 +15,10 @@ pub struct Stamp {
 /// Jumps of a stream's time against the host's larger than this are a new time base.
 const JUMP_NS: i64 = 5_000_000_000;
 
+/// Sender reports may move the sound against the picture by so much; reports that are farther apart are of two clocks, or of one
+/// that was set between them.
+const SHIFT_NS: i64 = 1_000_000_000;
+
 /// The host's clock was set, or has drifted, by more than this.
 const HOST_STEP_NS: i64 = 10_000_000;
 
@@ -45,11 +49,15 @@ impl StreamClock {
     pub fn video(&mut self, stamp: Stamp) -> u64 {
         if let Some(utc) = stamp.camera_utc_ns {
             self.video_report_ns = Some(utc - stamp.running_ns as i64);
-            self.camera_offset_ns = Some(utc - stamp.arrived_utc_ns);
         }
         let pts = self.place(stamp, stamp.running_ns as i64);
         self.last_video_ns = pts.max(self.last_video_ns + 1);
         self.note_delay(stamp, self.last_video_ns);
+        self.note_host(stamp);
+        if let Some(utc) = stamp.camera_utc_ns {
+            // Not by its arrival: how late it came says nothing of the camera's clock.
+            self.camera_offset_ns = Some(utc - self.last_video_ns as i64 - self.utc_offset_ns());
+        }
         self.last_video_ns
     }
 
@@ -58,17 +66,18 @@ impl StreamClock {
         if let Some(utc) = stamp.camera_utc_ns {
             self.audio_report_ns = Some(utc - stamp.running_ns as i64);
         }
+        self.note_host(stamp);
         let shift = match (self.video_report_ns, self.audio_report_ns) {
-            (Some(video), Some(audio)) if (audio - video).abs() < JUMP_NS => audio - video,
+            (Some(video), Some(audio)) if (audio - video).abs() <= SHIFT_NS => audio - video,
             _ => 0,
         };
         self.place(stamp, stamp.running_ns as i64 + shift)
     }
 
-    /// Adds to a time on this clock to give UTC by the host's clock, anchored at the least arrival delay.
+    /// Adds to a time on this clock to give UTC by the host's clock, anchored at the least arrival delay of pictures. Before the first
+    /// picture times are those of arrival. 0 before anything came.
     pub fn utc_offset_ns(&self) -> i64 {
-        let known = self.least_delay_ns.zip(self.host_utc_ns);
-        known.map_or(0, |(delay, utc)| delay + utc)
+        self.host_utc_ns.map_or(0, |utc| utc + self.least_delay_ns.unwrap_or(0))
     }
 
     /// How much later than at best frames come now.
@@ -97,6 +106,9 @@ impl StreamClock {
     fn note_delay(&mut self, stamp: Stamp, pts_ns: u64) {
         let delay = stamp.arrived_ns as i64 - pts_ns as i64;
         self.least_delay_ns = Some(self.least_delay_ns.map_or(delay, |least| least.min(delay)));
+    }
+
+    fn note_host(&mut self, stamp: Stamp) {
         // The host's clock is set now and then, either way; the two readings of a stamp are microseconds apart.
         let utc = stamp.arrived_utc_ns - stamp.arrived_ns as i64;
         if self.host_utc_ns.is_none_or(|was| (utc - was).abs() > HOST_STEP_NS) {
@@ -169,6 +181,41 @@ mod tests {
         let sound = clock.audio(report(stamp(1150, 2000), 50_000));
         assert_eq!(picture, sound);
         assert!(clock.camera_offset_ms().is_some());
+    }
+
+    #[test]
+    fn reports_of_two_clocks_leave_the_sound_where_it_is() {
+        let mut clock = StreamClock::default();
+        let report = |s: Stamp, utc_ms: i64| Stamp {
+            camera_utc_ns: Some(utc_ms * MS as i64),
+            ..s
+        };
+        let picture = clock.video(report(stamp(1000, 2000), 50_000));
+        assert_eq!(clock.audio(report(stamp(1000, 2000), 53_000)), picture);
+    }
+
+    #[test]
+    fn sound_before_the_first_picture_has_the_hosts_time() {
+        let mut clock = StreamClock::default();
+        let pts = clock.audio(stamp(0, 5000));
+        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 5000 * MS as i64);
+        let _ = clock.video(stamp(200, 5200));
+        clock.rebuilt();
+        let pts = clock.audio(stamp(0, 9000));
+        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 9000 * MS as i64);
+    }
+
+    #[test]
+    fn the_cameras_clock_is_not_read_off_a_late_arrival() {
+        let mut clock = StreamClock::default();
+        let report = |s: Stamp| Stamp {
+            camera_utc_ns: Some(UTC0 + 60_000 * MS as i64 + s.running_ns as i64),
+            ..s
+        };
+        let _ = clock.video(report(stamp(0, 1000)));
+        assert_eq!(clock.camera_offset_ms(), Some(59_000));
+        let _ = clock.video(report(stamp(200, 2500)));
+        assert_eq!(clock.camera_offset_ms(), Some(59_000));
     }
 
     #[test]

@@ -87,6 +87,10 @@ struct Supervisor {
     lens: Lens,
     backoff: Backoff,
     status: CameraStatus,
+    /// Windows were handed out since the stream was told to be lost.
+    watched: bool,
+    /// Why this session has no sound though the camera has.
+    deaf: Option<String>,
 }
 
 /// A clock offset that changed by more is told anew; less is the network's jitter.
@@ -129,6 +133,8 @@ impl Supervisor {
                 video: None,
                 audio: None,
             },
+            watched: false,
+            deaf: None,
             options,
             clock,
             redactor,
@@ -150,10 +156,10 @@ impl Supervisor {
             let was_streaming = self.status.state == CameraState::Streaming;
             let (reason, detail) = self.looked_into(reason, detail);
             self.counters.rebuilds.fetch_add(1, Relaxed);
-            for window in self.windower.interrupt() {
-                self.sink.window(window);
-            }
-            if was_streaming {
+            let rest = self.windower.interrupt();
+            self.hand_out(rest);
+            // Also of a session that gave sound only.
+            if std::mem::take(&mut self.watched) {
                 self.sink.lost();
             }
             let looped = reason == StateReason::Eos && matches!(self.options.source, Source::File { .. });
@@ -170,9 +176,13 @@ impl Supervisor {
                 break;
             }
         }
-        for window in self.windower.flush() {
-            self.sink.window(window);
-        }
+        let rest = self.windower.flush();
+        self.hand_out(rest);
+    }
+
+    fn hand_out(&mut self, windows: Vec<Window>) {
+        self.watched |= !windows.is_empty();
+        windows.into_iter().for_each(|window| self.sink.window(window));
     }
 
     /// After a panic nothing of what was being cut is trusted; the numbers of windows go on.
@@ -201,6 +211,7 @@ impl Supervisor {
     /// One session, from its start to its end.
     fn stream(&mut self) -> End {
         self.stream.rebuilt();
+        self.deaf = None;
         let session = match gst::init()
             .and_then(|()| Session::start(&self.options, self.clock.clone(), self.counters.dropped.clone()))
         {
@@ -224,20 +235,22 @@ impl Supervisor {
                     }
                     self.tell_offset();
                 }
+                // Some of it may have waited when the rest failed.
+                Some(Event::Sound(..)) if self.deaf.is_some() => {}
                 Some(Event::Sound(samples, stamp)) => {
                     let chunk = AudioChunk {
                         pts_ns: self.stream.audio(stamp),
                         samples,
                     };
                     let offset_ns = self.utc_offset_ns();
-                    for window in self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns) {
-                        self.sink.window(window);
-                    }
+                    let windows = self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns);
+                    self.hand_out(windows);
                     if streaming && self.status.audio.is_none() {
                         self.tell_audio(&session);
                     }
                 }
-                Some(Event::Connected { audio }) => self.windower.set_has_audio(audio),
+                Some(Event::Connected { audio }) => self.windower.set_has_audio(audio && self.deaf.is_none()),
+                Some(Event::Deaf { detail }) => self.tell_deaf(&detail),
                 Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
                 None => {}
             }
@@ -262,9 +275,8 @@ impl Supervisor {
             session.shed();
         }
         let offset_ns = self.utc_offset_ns();
-        for window in self.windower.push_frame(frame, stamp.arrived_ns, offset_ns) {
-            self.sink.window(window);
-        }
+        let windows = self.windower.push_frame(frame, stamp.arrived_ns, offset_ns);
+        self.hand_out(windows);
     }
 
     fn utc_offset_ns(&self) -> i64 {
@@ -280,7 +292,7 @@ impl Supervisor {
             state: CameraState::Streaming,
             since_utc_ns: self.clock.utc_ns(),
             reason: None,
-            detail: None,
+            detail: self.deaf.clone(),
             attempts: 0,
             retry_at_utc_ns: None,
             clock_offset_ms: self.stream.camera_offset_ms(),
@@ -296,6 +308,17 @@ impl Supervisor {
     fn tell_audio(&mut self, session: &Session) {
         self.status.audio = session.audio_info();
         if self.status.audio.is_some() {
+            self.sink.status(self.status.clone());
+        }
+    }
+
+    fn tell_deaf(&mut self, detail: &str) {
+        let detail = self.redactor.clean(&format!("its sound cannot be used: {detail}"));
+        tracing::warn!(camera = %self.options.id, %detail, "the camera is watched without its sound");
+        self.windower.set_has_audio(false);
+        self.deaf = Some(detail);
+        if self.status.state == CameraState::Streaming {
+            (self.status.audio, self.status.detail) = (None, self.deaf.clone());
             self.sink.status(self.status.clone());
         }
     }

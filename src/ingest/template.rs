@@ -19,6 +19,7 @@ const ALLOWED: &[&str] = &[
     "queue",
     "identity",
     "videorate",
+    "videoflip",
     "videoconvertscale",
     "videoconvert",
     "videoscale",

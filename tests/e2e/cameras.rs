@@ -1,6 +1,12 @@
 //! What cameras do wrong, and what Watchfire says of it.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use watchfire::clock::SystemClock;
+use watchfire::data::{AudioState, CameraId, CameraState, CameraStatus, Redactor, Window};
 use watchfire::ingest::gst::sim::{Mount, SimServer};
+use watchfire::ingest::{Camera, CameraOptions, CameraSink, Source, Transport};
 
 use super::house::{House, free_port, wait_for_port};
 
@@ -149,4 +155,72 @@ fn each_trouble_has_its_own_reason() {
         });
         waiting.is_empty().then_some(())
     });
+}
+
+enum Told {
+    Window(Window),
+    Status(CameraStatus),
+    Lost,
+}
+
+struct Tell(crossbeam_channel::Sender<Told>);
+
+impl CameraSink for Tell {
+    fn window(&mut self, window: Window) {
+        let _ = self.0.send(Told::Window(window));
+    }
+    fn status(&mut self, status: CameraStatus) {
+        let _ = self.0.send(Told::Status(status));
+    }
+    fn lost(&mut self) {
+        let _ = self.0.send(Told::Lost);
+    }
+}
+
+#[test]
+fn a_sound_that_fails_leaves_the_picture() {
+    let pipelines = tempfile::tempdir().unwrap();
+    let failing = include_str!("../../pipelines/audio.launch").replacen('!', "! identity error-after=20 !", 1);
+    std::fs::write(pipelines.path().join("audio.launch"), failing).unwrap();
+    let server = SimServer::start(&[Mount::test("yard", "h264", "pcmu")], None, None).unwrap();
+    let source = Source::Rtsp {
+        url: server.url("yard"),
+        username: None,
+        password: None,
+        transport: Transport::Tcp,
+        ca: None,
+    };
+    let options = CameraOptions {
+        pipelines_dir: Some(pipelines.path().to_owned()),
+        ..CameraOptions::new(CameraId::new("yard"), source)
+    };
+    let (tell, told) = crossbeam_channel::unbounded();
+    let camera = Camera::spawn(
+        options,
+        Arc::new(SystemClock::new()),
+        Redactor::default(),
+        Box::new(Tell(tell)),
+    )
+    .unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    let (mut deaf, mut windows) = (None, 0);
+    while windows < 6 {
+        match told
+            .recv_deadline(until)
+            .expect("six windows after the sound has failed")
+        {
+            Told::Window(window) if deaf.is_some() => {
+                windows += usize::from(!window.frames.is_empty() && window.audio_state == AudioState::None);
+            }
+            Told::Window(_) => {}
+            Told::Status(status) if status.state == CameraState::Streaming => {
+                let why = status.detail.filter(|d| d.contains("its sound cannot be used"));
+                assert!(why.is_none() || status.audio.is_none());
+                deaf = deaf.or(why);
+            }
+            Told::Status(status) => assert_eq!(status.state, CameraState::Starting, "{status:?}"),
+            Told::Lost => panic!("the picture goes on"),
+        }
+    }
+    let _ = camera.stop().join();
 }

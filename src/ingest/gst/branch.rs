@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
-use super::GstError;
+use super::{GstError, element};
 use crate::data::Picture;
 
 /// Parses a filled template into a bin with a `sink` pad, which ends in the appsink `out`.
@@ -45,6 +45,14 @@ pub(super) fn put_behind(
     pad.link(&entry)
         .map_err(|e| GstError::Setup(format!("the stream does not fit its branch: {e}")))?;
     Ok(())
+}
+
+/// An element behind which everything may fail: what comes before it does not learn of it.
+pub(super) fn shield() -> Result<gst::Element, GstError> {
+    let shield = element("errorignore")?;
+    shield.set_property("ignore-notlinked", true);
+    shield.set_property_from_str("convert-to", "ok");
+    Ok(shield)
 }
 
 /// Sets the size of the analysed picture as soon as the source's is known: the longest side at most `longest_px`, the
@@ -107,25 +115,38 @@ impl SourceSize {
     }
 }
 
+/// What a camera lags behind by is left out in pieces of this length where every picture is a key frame.
+const PIECE_NS: u64 = 1_000_000_000;
+
 /// Under overload, drops what is not a key frame until the next one, ahead of the decoder: the only place where
-/// dropping saves work without damaging pictures.
+/// dropping saves work without damaging pictures. Of a stream of key frames a second is left out.
 pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<AtomicU64>) {
     let Some(pad) = bin.by_name("gate").and_then(|e| e.static_pad("src")) else {
         return;
     };
+    let has_deltas = AtomicBool::new(false);
+    let until_ns = AtomicU64::new(0);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let Some(buffer) = info.buffer() else {
             return gst::PadProbeReturn::Ok;
         };
-        if !shed.load(Relaxed) {
-            return gst::PadProbeReturn::Ok;
-        }
-        if buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+        let is_delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        has_deltas.fetch_or(is_delta, Relaxed);
+        let pts_ns = buffer.pts().map_or(0, gst::ClockTime::nseconds);
+        let drop = if has_deltas.load(Relaxed) {
+            shed.fetch_and(is_delta, Relaxed) && is_delta
+        } else {
+            if shed.swap(false, Relaxed) {
+                until_ns.store(pts_ns + PIECE_NS, Relaxed);
+            }
+            (until_ns.load(Relaxed).saturating_sub(PIECE_NS)..until_ns.load(Relaxed)).contains(&pts_ns)
+        };
+        if drop {
             dropped.fetch_add(1, Relaxed);
-            return gst::PadProbeReturn::Drop;
+            gst::PadProbeReturn::Drop
+        } else {
+            gst::PadProbeReturn::Ok
         }
-        shed.store(false, Relaxed);
-        gst::PadProbeReturn::Ok
     });
 }
 
@@ -160,14 +181,18 @@ pub(super) fn samples(sample: &gst::Sample) -> Option<Arc<[f32]>> {
     Some(map.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }
 
+/// When a buffer begins. What is encoded may have a time of decoding only.
+pub(super) fn running_ns(buffer: &gst::BufferRef, segment: &gst::Segment) -> Option<u64> {
+    let at = buffer.pts().or(buffer.dts())?;
+    let segment = segment.downcast_ref::<gst::ClockTime>()?;
+    segment.to_running_time(at).map(gst::ClockTime::nseconds)
+}
+
 /// Running time, and the camera's UTC where RTCP told it (NTP counts from 1900).
 pub(super) fn times(sample: &gst::Sample) -> Option<(u64, Option<i64>)> {
     const NTP_TO_UNIX_NS: i64 = 2_208_988_800_000_000_000;
     let buffer = sample.buffer()?;
-    let running = sample
-        .segment()?
-        .downcast_ref::<gst::ClockTime>()?
-        .to_running_time(buffer.pts()?)?;
+    let running_ns = running_ns(buffer, sample.segment()?)?;
     let ntp = buffer
         .iter_meta::<gst::ReferenceTimestampMeta>()
         .find(|m| {
@@ -176,5 +201,5 @@ pub(super) fn times(sample: &gst::Sample) -> Option<(u64, Option<i64>)> {
                 .is_some_and(|s| s.name() == "timestamp/x-ntp")
         })
         .map(|m| m.timestamp().nseconds() as i64 - NTP_TO_UNIX_NS);
-    Some((running.nseconds(), ntp))
+    Some((running_ns, ntp))
 }

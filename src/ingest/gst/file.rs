@@ -26,6 +26,9 @@ const CUT_TOLERANCE_NS: u64 = 2_000_000_000;
 /// So often a reader that gets nothing looks whether the file has failed.
 const LOOK_AROUND: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
+/// What was read of a file's other tracks so long ago was the last of them.
+const SETTLES: Duration = Duration::from_secs(1);
+
 /// A file in which nothing moves for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,12 +52,16 @@ struct Lane {
     pipeline: Playing,
     sink: gst_app::AppSink,
     media: Media,
-    /// Of any kind, in the file.
-    tracks: usize,
-    /// Buffers of the tracks that are not read: the file goes on, though nothing of this one comes.
-    poured: Arc<AtomicU64>,
+    poured: Arc<Poured>,
     next: Option<(u64, gst::Sample)>,
     end_ns: u64,
+}
+
+/// What came of the tracks that are not read: the file goes on, though nothing of this one comes.
+#[derive(Default)]
+struct Poured {
+    buffers: AtomicU64,
+    end_ns: AtomicU64,
 }
 
 /// A pipeline that stops when nobody reads it any more.
@@ -100,23 +107,27 @@ impl MediaReader {
     /// Whether it ended where the file says that it ends.
     fn complete(&self) -> Result<(), GstError> {
         let lanes = || self.video.iter().chain(&self.audio);
-        // The length that it states may be that of a track which nobody reads.
-        if lanes().any(|lane| lane.tracks > lanes().count()) {
-            return Ok(());
-        }
-        let end_ns = lanes().map(|l| l.end_ns).max().unwrap_or_default();
         // Of a file that does not say how long it is this is an estimate, good at its end only.
         let told_ns = lanes()
             .filter_map(|l| l.pipeline.0.query_duration::<gst::ClockTime>())
             .map(gst::ClockTime::nseconds)
             .max();
-        match told_ns {
-            Some(told_ns) if end_ns + CUT_TOLERANCE_NS < told_ns => Err(GstError::Setup(format!(
+        let end_ns = || lanes().map(Lane::any_end_ns).max().unwrap_or_default();
+        let cut = || told_ns.filter(|told_ns| end_ns() + CUT_TOLERANCE_NS < *told_ns);
+        // The length that it states may be that of a track which nobody reads, and which comes to its end later.
+        for lane in lanes() {
+            let mut patience = Patience::new(lane.poured.clone(), SETTLES);
+            while cut().is_some() && !patience.is_over() {
+                lane.pipeline.wait_a_moment();
+            }
+        }
+        match cut() {
+            Some(told_ns) => Err(GstError::Setup(format!(
                 "the recording ends at {:.1} s of the {:.1} s that it should last",
-                end_ns as f64 / 1e9,
+                end_ns() as f64 / 1e9,
                 told_ns as f64 / 1e9
             ))),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
@@ -135,12 +146,12 @@ impl Lane {
         source.set_property("location", path.to_string_lossy().as_ref());
         pipeline.0.add_many([&source, &decode]).map_err(setup)?;
         source.link(&decode).map_err(setup)?;
-        leave_undecoded(&decode, media.other());
+        let poured: Arc<Poured> = Arc::default();
+        leave_at_demuxer(&decode, media.other(), poured.clone());
         let (found, found_tracks) = crossbeam_channel::unbounded();
         let (none, complete) = crossbeam_channel::bounded::<()>(1);
         let weak = pipeline.0.downgrade();
         let (launch, first) = (launch.to_owned(), AtomicBool::new(true));
-        let poured: Arc<AtomicU64> = Arc::default();
         let pours = poured.clone();
         decode.connect_pad_added(move |_, pad| {
             let Some(pipeline) = weak.upgrade() else { return };
@@ -157,10 +168,10 @@ impl Lane {
             let _ = none.try_send(());
         });
         let _ = pipeline.0.set_state(gst::State::Playing);
-        let waited = Instant::now();
+        let mut patience = Patience::new(poured.clone(), PATIENCE);
         while complete.recv_timeout(Duration::from_millis(20)).is_err() {
             pipeline.check()?;
-            if waited.elapsed() > PATIENCE {
+            if patience.is_over() {
                 return Err(GstError::Setup("no stream was found in the file".into()));
             }
         }
@@ -169,17 +180,20 @@ impl Lane {
         if alike > 1 {
             tracing::warn!(file = %path.display(), "{alike} tracks of {}: only the first is read", media.word());
         }
-        let count = tracks.len();
         let sink = tracks.into_iter().find_map(|(_, sink)| sink);
         Ok(sink.map(|sink| Self {
             pipeline,
             sink,
             media,
-            tracks: count,
             poured,
             next: None,
             end_ns: 0,
         }))
+    }
+
+    /// Where it ends, whoever reads it.
+    fn any_end_ns(&self) -> u64 {
+        self.end_ns.max(self.poured.end_ns.load(Relaxed))
     }
 
     /// The time of the next datum, None at the end.
@@ -187,17 +201,14 @@ impl Lane {
     /// # Errors
     /// The file has failed, or nothing in it moves any more: an error brings no end with it, and is not always told.
     fn at_ns(&mut self) -> Result<Option<u64>, GstError> {
-        let (mut moved_at, mut poured) = (Instant::now(), self.poured.load(Relaxed));
+        let mut patience = Patience::new(self.poured.clone(), PATIENCE);
         while self.next.is_none() {
             let Some(sample) = self.sink.try_pull_sample(LOOK_AROUND) else {
                 self.pipeline.check()?;
                 if self.sink.is_eos() {
                     return Ok(None);
                 }
-                let before = std::mem::replace(&mut poured, self.poured.load(Relaxed));
-                if poured != before {
-                    moved_at = Instant::now();
-                } else if moved_at.elapsed() > PATIENCE {
+                if patience.is_over() {
                     return Err(GstError::Setup(format!(
                         "the file's {} does not go on",
                         self.media.word()
@@ -208,8 +219,7 @@ impl Lane {
             let Some((at_ns, _)) = branch::times(&sample) else {
                 continue;
             };
-            let lasts = sample.buffer().and_then(gst::BufferRef::duration);
-            self.end_ns = self.end_ns.max(at_ns + lasts.map_or(0, gst::ClockTime::nseconds));
+            self.end_ns = self.end_ns.max(at_ns + sample.buffer().map_or(0, lasts_ns));
             self.next = Some((at_ns, sample));
         }
         Ok(self.next.as_ref().map(|(at_ns, _)| *at_ns))
@@ -251,16 +261,51 @@ impl Media {
         }
     }
 
-    /// As the classes of GStreamer's elements name it.
-    fn class(self) -> &'static str {
-        match self {
-            Self::Video => "Video",
-            Self::Audio => "Audio",
+    /// Whether a demuxer's pad is of this medium, encoded or not. What holds both (DV) is of none.
+    fn is_of(self, caps: &gst::StructureRef) -> bool {
+        let name = caps.name();
+        let its = match self {
+            Self::Video => name.starts_with("video/") || name.starts_with("image/"),
+            Self::Audio => name.starts_with("audio/"),
+        };
+        its && !caps.get::<bool>("systemstream").unwrap_or(false)
+    }
+}
+
+/// For how long nothing may move in a file.
+struct Patience {
+    poured: Arc<Poured>,
+    lasts: Duration,
+    last: u64,
+    moved_at: Instant,
+}
+
+impl Patience {
+    fn new(poured: Arc<Poured>, lasts: Duration) -> Self {
+        Self {
+            lasts,
+            last: poured.buffers.load(Relaxed),
+            poured,
+            moved_at: Instant::now(),
         }
+    }
+
+    fn is_over(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.last, self.poured.buffers.load(Relaxed));
+        if before != self.last {
+            self.moved_at = Instant::now();
+        }
+        self.moved_at.elapsed() > self.lasts
     }
 }
 
 impl Playing {
+    /// Or until it fails.
+    fn wait_a_moment(&self) {
+        let bus = self.0.bus();
+        let _ = bus.and_then(|bus| bus.timed_pop_filtered(LOOK_AROUND, &[gst::MessageType::Error]));
+    }
+
     fn check(&self) -> Result<(), GstError> {
         let Some(bus) = self.0.bus() else { return Ok(()) };
         while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
@@ -279,33 +324,55 @@ impl Drop for Playing {
     }
 }
 
-/// Keeps a decodebin from decoding what is not asked for: it gives those tracks as they are.
-fn leave_undecoded(decode: &gst::Element, media: Media) {
-    let expose = |class: gst::glib::EnumClass| class.to_value_by_nick("expose");
-    let go_on = |class: gst::glib::EnumClass| class.to_value_by_nick("try");
-    decode.connect("autoplug-select", false, move |values| {
-        let factory = values.get(3)?.get::<gst::ElementFactory>().ok()?;
-        let class = factory.metadata("klass").unwrap_or_default().to_owned();
-        let answers = gst::glib::EnumClass::with_type(gst::glib::Type::from_name("GstAutoplugSelectResult")?)?;
-        // Motion JPEG is decoded by an image decoder.
-        let is_its = class.contains(media.class()) || (media == Media::Video && class.contains("Image"));
-        if class.contains("Decoder") && is_its {
-            expose(answers)
-        } else {
-            go_on(answers)
+/// Keeps a decodebin from taking a medium beyond the demuxer: it gives those tracks as they are, without their data but for a
+/// first buffer, which tells that there is a track. So however much of it comes before the other medium, none of it waits
+/// anywhere.
+fn leave_at_demuxer(decode: &gst::Element, media: Media, poured: Arc<Poured>) {
+    let its_pad = move |values: &[gst::glib::Value]| {
+        let pad = values.get(1)?.get::<gst::GhostPad>().ok()?.target()?;
+        let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+        let factory = pad.parent_element()?.factory()?;
+        let of_demuxer = factory.metadata("klass")?.contains("Demuxer");
+        (of_demuxer && media.is_of(caps.structure(0)?)).then_some(pad)
+    };
+    decode.connect("autoplug-continue", false, move |values| {
+        let pad = its_pad(values);
+        if let Some(pad) = &pad {
+            pour(pad, poured.clone(), 1);
         }
+        Some(pad.is_none().to_value())
     });
 }
 
 /// Takes a track that nobody reads, so that it holds up none.
-fn pour_away(pipeline: &gst::Pipeline, pad: &gst::Pad, poured: Arc<AtomicU64>) -> Result<(), GstError> {
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        poured.fetch_add(1, Relaxed);
-        gst::PadProbeReturn::Ok
-    });
+fn pour_away(pipeline: &gst::Pipeline, pad: &gst::Pad, poured: Arc<Poured>) -> Result<(), GstError> {
+    pour(pad, poured, 0);
     let sink = element("fakesink")?;
     sink.set_property("async", false);
     branch::put_behind(pad, pipeline, &sink)
+}
+
+/// Drops what comes out of a pad, but for the first `keep` buffers.
+fn pour(pad: &gst::Pad, poured: Arc<Poured>, keep: u64) {
+    let seen = AtomicU64::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        poured.buffers.fetch_add(1, Relaxed);
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        if let (Some(buffer), Some(segment)) = (info.buffer(), segment)
+            && let Some(at_ns) = branch::running_ns(buffer, segment.segment())
+        {
+            poured.end_ns.fetch_max(at_ns + lasts_ns(buffer), Relaxed);
+        }
+        if seen.fetch_add(1, Relaxed) < keep {
+            gst::PadProbeReturn::Ok
+        } else {
+            gst::PadProbeReturn::Drop
+        }
+    });
+}
+
+fn lasts_ns(buffer: &gst::BufferRef) -> u64 {
+    buffer.duration().map_or(0, gst::ClockTime::nseconds)
 }
 
 fn attach(

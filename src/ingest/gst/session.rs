@@ -27,6 +27,10 @@ pub(in crate::ingest) enum Event {
     Connected {
         audio: bool,
     },
+    /// The sound cannot be used; the picture goes on.
+    Deaf {
+        detail: String,
+    },
     Failed {
         reason: StateReason,
         detail: String,
@@ -53,6 +57,10 @@ pub(super) struct Shared {
     audio: OnceLock<AudioInfo>,
     has_video: AtomicBool,
     has_audio: AtomicBool,
+    /// The branch of the sound.
+    sound: OnceLock<gst::Bin>,
+    /// The codec of a sound that nothing here decodes.
+    undecodable: OnceLock<&'static str>,
     /// What is wrong with the camera's certificate.
     pub(super) distrust: OnceLock<String>,
 }
@@ -72,6 +80,8 @@ impl Session {
             audio: OnceLock::new(),
             has_video: AtomicBool::new(false),
             has_audio: AtomicBool::new(false),
+            sound: OnceLock::new(),
+            undecodable: OnceLock::new(),
             distrust: OnceLock::new(),
         });
         let pipeline = gst::Pipeline::new();
@@ -115,15 +125,24 @@ impl Session {
         })
     }
 
-    /// Codec and rate of the sound as the camera sends it, once known.
+    /// Codec and rate of the sound as the camera sends it, once known. None where it cannot be used.
     pub fn audio_info(&self) -> Option<AudioInfo> {
-        self.shared.audio.get().cloned()
+        let audio = self.shared.audio.get().filter(|_| self.shared.has_audio.load(Relaxed));
+        audio.cloned()
     }
 
     fn bus_event(&self) -> Option<Event> {
         let bus = self.pipeline.bus()?;
         while let Some(message) = bus.pop() {
             match message.view() {
+                gst::MessageView::Error(error) if self.is_of_sound(error) => {
+                    // One failure is often told by several elements.
+                    let is_new = self.take_sound_out();
+                    if is_new {
+                        let (_, detail) = classify(error);
+                        return Some(Event::Deaf { detail });
+                    }
+                }
                 gst::MessageView::Error(error) => {
                     let (reason, detail) = match self.shared.distrust.get() {
                         Some(why) => (StateReason::Tls, why.clone()),
@@ -146,6 +165,21 @@ impl Session {
         }
         None
     }
+
+    fn is_of_sound(&self, error: &gst::message::Error) -> bool {
+        let known = error.src().zip(self.shared.sound.get());
+        known.is_some_and(|(source, sound)| source.has_as_ancestor(sound))
+    }
+
+    /// False where it was done before.
+    fn take_sound_out(&self) -> bool {
+        let had = self.shared.has_audio.swap(false, Relaxed);
+        if let (true, Some(sound)) = (had, self.shared.sound.get()) {
+            let _ = self.pipeline.remove(sound);
+            let _ = sound.set_state(gst::State::Null);
+        }
+        had
+    }
 }
 
 impl Drop for Session {
@@ -166,6 +200,10 @@ impl Shared {
     pub(super) fn select(&self, caps: &gst::Caps) -> bool {
         match codec::media(caps) {
             Media::Video(_) => !self.has_video.swap(true, Relaxed),
+            Media::Audio(chain) if chain.decoder("auto").is_none() => {
+                let _ = self.undecodable.set(chain.codec);
+                false
+            }
             Media::Audio(_) => !self.has_audio.swap(true, Relaxed),
             Media::UnknownVideo(codec) => {
                 if !self.has_video.load(Relaxed) {
@@ -184,9 +222,12 @@ impl Shared {
         if !self.has_video.load(Relaxed) {
             self.fail(StateReason::NoVideo, "the camera offers no picture at this URL".into());
         }
-        let _ = self.events.try_send(Event::Connected {
-            audio: self.has_audio.load(Relaxed),
-        });
+        let audio = self.has_audio.load(Relaxed);
+        if let (false, Some(codec)) = (audio, self.undecodable.get()) {
+            let detail = format!("no decoder for {codec} is usable here");
+            let _ = self.events.try_send(Event::Deaf { detail });
+        }
+        let _ = self.events.try_send(Event::Connected { audio });
     }
 
     pub(super) fn connect(
@@ -223,9 +264,14 @@ impl Shared {
         }
         let decoder = codec::with_properties(&decoder);
         let rate = self.max_rate();
+        // Pictures that need no other can be left out before they are decoded.
+        let parse = match chain.codec {
+            "mjpeg" => format!("{} ! videorate drop-only=true max-rate={rate}", chain.parse),
+            _ => chain.parse.to_owned(),
+        };
         let values = [
             ("depay", chain.depay),
-            ("parse", chain.parse),
+            ("parse", &parse),
             ("decoder", &decoder),
             ("max_rate", &rate),
         ];
@@ -288,7 +334,16 @@ impl Shared {
                 })
                 .build(),
         );
-        branch::put_behind(pad, pipeline, &bin)
+        if video {
+            return branch::put_behind(pad, pipeline, &bin);
+        }
+        let _ = self.sound.set(bin.clone());
+        // A sound that fails must not stop the source, which gives the picture too.
+        let shield = branch::shield()?;
+        branch::put_behind(pad, pipeline, &shield)?;
+        let out = shield.static_pad("src");
+        let out = out.ok_or_else(|| GstError::Setup("the shield has no pad".into()))?;
+        branch::put_behind(&out, pipeline, &bin)
     }
 
     fn take(&self, sample: &gst::Sample, video: bool) {

@@ -77,15 +77,31 @@ fn of_two_pictures_and_two_sounds_the_first_is_read_and_none_waits() {
     assert_eq!((count(&order, Media::Video), count(&order, Media::Audio)), (100, 40));
 }
 
+/// The format of such a sound is known only from its data.
 #[test]
-fn a_file_that_fails_without_an_end_does_not_hang_its_reader() {
+fn compressed_sound_behind_far_more_picture_than_waits_anywhere_is_given_too() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("late.mkv");
-    // By the time the sound comes the reader has given up waiting for its format.
-    make_late(&path, "width=320,height=240", "! lamemp3enc ! mpegaudioparse");
-    if let Ok(order) = order(&path) {
-        assert_eq!(count(&order, Media::Video), 200);
-    }
+    let path = dir.path().join("aac.mkv");
+    make_late(&path, "width=640,height=480", "! audioconvert ! avenc_aac");
+    assert!(std::fs::metadata(&path).unwrap().len() > 30 << 20);
+    let order = order(&path).unwrap();
+    assert_eq!(count(&order, Media::Video), 200);
+    let first = order.iter().find(|(m, _)| *m == Media::Audio).unwrap();
+    assert!(first.1.abs_diff(7_000_000_000) < 100_000_000, "{}", first.1);
+}
+
+#[test]
+fn mp3_beside_a_picture_is_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mp3.mkv");
+    make(&format!(
+        "matroskamux name=mux ! filesink location={} {FOUR_SECONDS} \
+         audiotestsrc num-buffers=40 samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! lamemp3enc ! mpegaudioparse ! queue ! mux.",
+        path.display()
+    ));
+    let order = order(&path).unwrap();
+    assert_eq!(count(&order, Media::Video), 100);
+    assert!(count(&order, Media::Audio) > 30);
 }
 
 #[test]
@@ -124,4 +140,31 @@ fn a_recording_that_was_cut_short_gives_what_it_holds_and_says_so() {
     };
     assert!((140..160).contains(&frames), "{frames}");
     assert!(error.to_string().contains("of the 10.0 s"), "{error}");
+}
+
+/// A telephone that is held upright writes its pictures lying down, and how they are to be turned.
+#[test]
+fn a_picture_that_is_to_be_turned_is_turned() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("upright.mp4");
+    make(&format!(
+        "mp4mux name=mux ! filesink location={} \
+         videotestsrc num-buffers=10 ! video/x-raw,width=64,height=32,framerate=10/1 ! x264enc ! h264parse ! mux.",
+        path.display()
+    ));
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The matrix of the track's header box (ISO/IEC 14496-12, 8.3.2): behind version, times, number, duration, layer, volume.
+    let header = bytes.windows(4).position(|w| w == b"tkhd").unwrap();
+    let quarter_turn: [i32; 9] = [0, 0x1_0000, 0, -0x1_0000, 0, 0, 32 << 16, 0, 0x4000_0000];
+    let matrix: Vec<u8> = quarter_turn.iter().flat_map(|n| n.to_be_bytes()).collect();
+    bytes[header + 44..header + 80].copy_from_slice(&matrix);
+    std::fs::write(&path, bytes).unwrap();
+    let mut reader = MediaReader::open(&path, 25.0, 640).unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    while let Some(datum) = reader.next_datum().unwrap() {
+        if let Datum::Frame(picture, _) = datum {
+            sizes.insert((picture.width, picture.height));
+        }
+    }
+    assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [(32, 64)]);
 }
