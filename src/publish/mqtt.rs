@@ -115,7 +115,7 @@ impl Publisher {
         self.pass(topic, payload, false);
     }
 
-    /// Publishes once, if connected, and again until the broker has it (QoS 1).
+    /// Publishes once, if connected, and until the broker has it or the connection is lost (QoS 1).
     pub fn send_acknowledged(&self, topic: String, payload: Vec<u8>) {
         self.pass(topic, payload, true);
     }

@@ -32,7 +32,7 @@ pub struct AlertPayload {
     /// versions told.
     #[serde(default)]
     pub prior: Option<f64>,
-    /// UTC with milliseconds, as all times.
+    /// When what it tells of began, as far as it was seen. UTC with milliseconds, as all times.
     pub started_at: String,
     /// When this message was made, on the camera's clock: that of a start is later than `started_at` by what it took to be sure.
     pub updated_at: String,
@@ -51,8 +51,9 @@ pub struct AlertPayload {
     /// 0, or how many alerts this one stands for: what is more than `max_per_hour` of a kind in a zone is told as one.
     #[serde(default)]
     pub suppressed: u32,
-    /// The snapshot's file below `state.dir/snapshots`, or its topic.
+    /// The snapshot's file below `state.dir/snapshots`.
     pub snapshot: Option<String>,
+    /// Null in this version.
     pub clip: Option<String>,
     /// The recording that it was found in (`replay` only).
     #[serde(skip_serializing_if = "Option::is_none", default)]

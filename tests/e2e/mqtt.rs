@@ -165,14 +165,54 @@ fn what_an_acl_refuses_waits_and_is_told_and_goes_out_once_it_may() {
     };
     outbox.commit(&[free], now_ms()).unwrap();
     let running = Running::start(options(port, MqttVersion::V5), dir.path());
+    let truth = "watchfire/t/camera/yard/active/siren";
+    running.0.retain(truth.into(), b"OFF".to_vec());
     running.wait_trouble("refuses alerts: NotAuthorized");
     running.wait("the free topic", |s| s.acknowledged.load(Relaxed) == 1);
     assert_eq!(outbox.outbox_depth().unwrap(), 3);
-    std::fs::write(&acl, "topic write watchfire/#\n").unwrap();
+    std::fs::write(&acl, "topic readwrite watchfire/#\n").unwrap();
     broker.signal(Signal::SIGHUP);
     running.wait("the alerts to be taken", |_| outbox.outbox_depth().unwrap() == 0);
     running.wait("the trouble to be over", |s| s.trouble().is_none());
     assert!(running.0.state().alerts_refused.load(Relaxed) >= 3);
+    // So it is with what is retained.
+    let reader = Command::new("mosquitto_sub")
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-C",
+            "1",
+            "-W",
+            "30",
+            "-t",
+            truth,
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&reader.stdout).trim(), "OFF");
+}
+
+#[test]
+fn a_broker_that_stands_still_with_the_connection_open_is_given_up() {
+    for version in VERSIONS {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let broker = mosquitto_with(dir.path(), port, "allow_anonymous true\n");
+        let running = Running::start(options(port, version), dir.path());
+        running.wait("the connection", |s| s.connected.load(Relaxed));
+        broker.signal(Signal::SIGSTOP);
+        // More than the sockets take.
+        for _ in 0..8 {
+            running
+                .0
+                .send_acknowledged("watchfire/t/camera/yard/snapshot/siren".into(), vec![0; 4 << 20]);
+        }
+        running.wait("the end of the connection", |s| !s.connected.load(Relaxed));
+        broker.signal(Signal::SIGCONT);
+        running.wait("another connection", |s| s.connects.load(Relaxed) == 2);
+    }
 }
 
 #[test]

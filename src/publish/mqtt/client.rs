@@ -3,6 +3,8 @@
 //! The library's event loop must not be interrupted: a `poll` that is given up begins the connection anew, and may forget
 //! a packet. So it runs in a task of its own, and the publisher's loop waits for its channel.
 
+use std::time::Duration;
+
 use rumqttc::v5::mqttbytes::QoS as QoS5;
 use rumqttc::v5::mqttbytes::v5::{LastWill as LastWill5, Packet as Packet5, PubAckReason, PublishProperties};
 use rumqttc::v5::{self, Event as Event5};
@@ -20,9 +22,10 @@ const QUEUE: usize = 64;
 
 /// What a connection tells.
 pub(super) enum Happened {
-    /// With the largest packet that the broker takes, where it says so (MQTT 5).
+    /// With the largest packet that the broker takes and the keep-alive that it wants, where it says so (MQTT 5).
     Connected {
         max_bytes: Option<usize>,
+        keep_alive: Option<Duration>,
     },
     /// The next QoS 1 publish has left, with this packet id.
     Sent(u16),
@@ -76,6 +79,7 @@ impl Client {
                 let mut o = v5::MqttOptions::new(id, &options.host, options.port);
                 o.set_keep_alive(options.keep_alive)
                     .set_clean_start(true)
+                    .set_max_packet_size(Some(MAX_PACKET_BYTES as u32))
                     .set_transport(transport)
                     .set_last_will(LastWill5::new(will_topic, "offline", QoS5::AtLeastOnce, true, None));
                 if let Some(user) = &options.username {
@@ -181,9 +185,14 @@ trait Events {
 impl Events for v5::EventLoop {
     async fn next(&mut self) -> Happened {
         match self.poll().await {
-            Ok(Event5::Incoming(Packet5::ConnAck(ack))) => Happened::Connected {
-                max_bytes: ack.properties.and_then(|p| p.max_packet_size).map(|n| n as usize),
-            },
+            Ok(Event5::Incoming(Packet5::ConnAck(ack))) => {
+                let said = ack.properties.map(|p| (p.max_packet_size, p.server_keep_alive));
+                let (max_bytes, keep_alive) = said.unwrap_or_default();
+                Happened::Connected {
+                    max_bytes: max_bytes.map(|n| n as usize),
+                    keep_alive: keep_alive.map(|s| Duration::from_secs(s.into())),
+                }
+            }
             Ok(Event5::Incoming(Packet5::PubAck(ack))) => match ack.reason {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Happened::Acknowledged(ack.pkid),
                 reason => Happened::Refused(ack.pkid, format!("{reason:?}")),
@@ -203,7 +212,10 @@ impl Events for v5::EventLoop {
 impl Events for v311::EventLoop {
     async fn next(&mut self) -> Happened {
         match self.poll().await {
-            Ok(Event311::Incoming(Packet311::ConnAck(_))) => Happened::Connected { max_bytes: None },
+            Ok(Event311::Incoming(Packet311::ConnAck(_))) => Happened::Connected {
+                max_bytes: None,
+                keep_alive: None,
+            },
             Ok(Event311::Incoming(Packet311::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
             Ok(Event311::Incoming(Packet311::Publish(p))) => Happened::Received {
                 topic: p.topic,

@@ -14,8 +14,8 @@ pub(super) struct Cursor {
     last_row: i64,
     /// Rows that were handed out and not answered yet, with their topics.
     under_way: BTreeMap<i64, String>,
-    /// Topics that the broker refuses, and when they are offered again.
-    refused: HashMap<String, Instant>,
+    /// Topics that the broker refuses, until it takes one again, and when they are offered again: None once they are.
+    refused: HashMap<String, Option<Instant>>,
     /// The first row that was passed over for them.
     held: Option<i64>,
 }
@@ -27,7 +27,7 @@ impl Cursor {
 
     /// Whether this row is to be handed out now; one that is not is passed over.
     pub fn offers(&mut self, row: i64, topic: &str) -> bool {
-        let held = self.refused.contains_key(topic);
+        let held = self.refused.get(topic).is_some_and(Option::is_some);
         if held {
             self.hold(row);
         }
@@ -47,27 +47,38 @@ impl Cursor {
         self.last_row = row;
     }
 
+    /// The broker has this row. Its topic is not refused any more, unless one of before is still to be tried again.
     pub fn taken(&mut self, row: i64) {
-        self.under_way.remove(&row);
+        let topic = self.under_way.remove(&row).unwrap_or_default();
+        if self.refused.get(&topic).is_some_and(Option::is_none) {
+            self.refused.remove(&topic);
+        }
     }
 
     /// The broker does not take this row: its topic waits. Returns the topic.
     pub fn refused(&mut self, row: i64, now: Instant) -> Option<String> {
         let topic = self.under_way.remove(&row)?;
         self.hold(row);
-        self.refused.insert(topic.clone(), now + REFUSED_WAIT);
+        self.refused.insert(topic.clone(), Some(now + REFUSED_WAIT));
         Some(topic)
     }
 
     /// Lets those be offered again that have waited long enough.
     pub fn try_again(&mut self, now: Instant) {
-        let before = self.refused.len();
-        self.refused.retain(|_, until| now < *until);
-        if self.refused.len() < before
+        let due = |until: &&mut Option<Instant>| until.is_some_and(|until| until <= now);
+        let offered_again = self.refused.values_mut().filter(due).map(Option::take).count();
+        if offered_again > 0
             && let Some(row) = self.held.take()
         {
             self.last_row = self.last_row.min(row - 1);
         }
+    }
+
+    /// Nothing else waits: a topic that was offered again, and of which nothing is under way, has been taken out of the store.
+    pub fn all_offered(&mut self) {
+        let under_way = &self.under_way;
+        self.refused
+            .retain(|topic, until| until.is_some() || under_way.values().any(|t| t == topic));
     }
 
     pub fn none_refused(&self) -> bool {
@@ -114,7 +125,19 @@ mod tests {
         assert_eq!(pass(&mut cursor, &outbox), [] as [i64; 0]);
         // What is under way meanwhile is not handed out twice.
         cursor.try_again(now + REFUSED_WAIT);
-        assert!(cursor.none_refused());
         assert_eq!(pass(&mut cursor, &outbox), [1, 3, 4]);
+        // It counts as refused until the broker takes one of its own, whatever becomes of the others.
+        cursor.taken(5);
+        assert!(!cursor.none_refused());
+        cursor.all_offered();
+        assert!(!cursor.none_refused());
+        cursor.taken(1);
+        assert!(cursor.none_refused());
+        // Or until nothing of it is left.
+        assert!(cursor.refused(3, now).is_some());
+        cursor.taken(4);
+        cursor.try_again(now + REFUSED_WAIT);
+        cursor.all_offered();
+        assert!(cursor.none_refused());
     }
 }

@@ -1,6 +1,6 @@
 //! The loop: one connection after another, the outbox in order, the retained truth at every connect.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::client::{Client, Happened, Outward};
 use super::fit::{fits, slimmed};
 use super::loss::Loss;
-use super::outbox::Cursor;
+use super::outbox::{Cursor, REFUSED_WAIT};
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
 use crate::publish::{MqttOptions, Topics, home_assistant};
@@ -46,13 +46,19 @@ pub(super) struct Worker {
     retained: BTreeMap<String, Vec<u8>>,
     /// Retained topics whose present truth this connection has not sent yet.
     untold: VecDeque<String>,
+    /// Retained topics that the broker refuses, and when they are told again: None once they are.
+    refused: BTreeMap<String, Option<Instant>>,
     outbox: Cursor,
+    /// Rows that the broker has, and that the disk would not remove: they are not sent again.
+    kept: BTreeSet<i64>,
     /// QoS 1 publishes handed to the client, in order.
     sent: VecDeque<About>,
     /// By packet id.
     in_flight: HashMap<u16, About>,
     /// The largest packet that this broker takes.
     max_bytes: Option<usize>,
+    /// So often at least something comes from the broker.
+    keep_alive: Duration,
 }
 
 /// Why a connection is over.
@@ -72,6 +78,7 @@ impl Worker {
     ) -> Self {
         Self {
             topics: Topics::new(&options.site, &options.box_name),
+            keep_alive: options.keep_alive,
             options,
             tls,
             store,
@@ -80,7 +87,9 @@ impl Worker {
             state,
             retained: BTreeMap::new(),
             untold: VecDeque::new(),
+            refused: BTreeMap::new(),
             outbox: Cursor::default(),
+            kept: BTreeSet::new(),
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
             max_bytes: None,
@@ -136,18 +145,24 @@ impl Worker {
         if !payload.is_empty() {
             warn(self.store.remember_retained(&topic));
         }
-        if !self.untold.contains(&topic) {
-            self.untold.push_back(topic.clone());
-        }
+        self.tell_soon(topic.clone());
         self.retained.insert(topic, payload);
     }
 
+    fn tell_soon(&mut self, topic: String) {
+        if !self.untold.contains(&topic) {
+            self.untold.push_back(topic);
+        }
+    }
+
     async fn connection(&mut self) -> Over {
-        (self.outbox, self.sent, self.in_flight) = Default::default();
+        (self.outbox, self.sent, self.in_flight, self.refused) = Default::default();
         self.untold = self.retained.keys().cloned().collect();
         let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
         let mut stop_at: Option<Instant> = None;
         let mut offline_sent = false;
+        // rumqttc's loop for MQTT 5 does not see its own keep-alive while a write waits for the broker.
+        let mut heard_at = Instant::now();
         let mut poll_outbox = tokio::time::interval(Duration::from_secs(1));
         loop {
             if let Some(at) = stop_at {
@@ -170,7 +185,10 @@ impl Worker {
                         return Over::Stopped;
                     }
                     Happened::Lost(loss) => return Over::Lost(loss),
-                    happened => self.on(&client, happened),
+                    happened => {
+                        heard_at = Instant::now();
+                        self.on(&client, happened);
+                    }
                 },
                 command = self.commands.recv() => match command {
                     None => stop_at = Some(Instant::now()),
@@ -186,6 +204,18 @@ impl Worker {
                 _ = poll_outbox.tick() => {
                     if stop_at.is_some() && !self.state.connected.load(Relaxed) {
                         return Over::Stopped;
+                    }
+                    if heard_at.elapsed() > 2 * self.keep_alive {
+                        return match stop_at {
+                            Some(_) => Over::Stopped,
+                            None => Over::Lost(Loss::plain("the broker does not answer any more".into())),
+                        };
+                    }
+                    while let Some(row) = self.kept.pop_first() {
+                        if self.store.acknowledge(row).is_err() {
+                            self.kept.insert(row);
+                            break;
+                        }
                     }
                     self.fill(&client);
                 }
@@ -208,8 +238,9 @@ impl Worker {
 
     fn on(&mut self, client: &Client, happened: Happened) {
         match happened {
-            Happened::Connected { max_bytes } => {
+            Happened::Connected { max_bytes, keep_alive } => {
                 self.max_bytes = max_bytes;
+                self.keep_alive = keep_alive.unwrap_or(self.options.keep_alive);
                 self.state.connected.store(true, Relaxed);
                 self.state.connects.fetch_add(1, Relaxed);
                 self.state.set_trouble(None);
@@ -234,17 +265,18 @@ impl Worker {
             Happened::Acknowledged(id) => {
                 match self.in_flight.remove(&id) {
                     Some(About::Alert(row)) => {
-                        warn(self.store.acknowledge(row));
+                        self.remove(row);
                         self.outbox.taken(row);
                         self.state.acknowledged.fetch_add(1, Relaxed);
                         if self.outbox.none_refused() {
                             self.state.set_trouble(None);
                         }
                     }
-                    Some(About::Truth { topic, cleared: true })
-                        if self.retained.get(&topic).is_none_or(|now| now.is_empty()) =>
-                    {
-                        warn(self.store.forget_retained(&topic));
+                    Some(About::Truth { topic, cleared }) => {
+                        self.refused.remove(&topic);
+                        if cleared && self.retained.get(&topic).is_none_or(|now| now.is_empty()) {
+                            warn(self.store.forget_retained(&topic));
+                        }
                     }
                     _ => {}
                 }
@@ -253,7 +285,12 @@ impl Worker {
             Happened::Refused(id, reason) => {
                 match self.in_flight.remove(&id) {
                     Some(About::Alert(row)) => self.refused(row, &reason),
-                    Some(About::Truth { topic, .. }) => tracing::warn!("MQTT: the broker refuses {topic}: {reason}"),
+                    Some(About::Truth { topic, .. }) => {
+                        if !self.refused.contains_key(&topic) {
+                            tracing::warn!("MQTT: the broker refuses {topic}: {reason}");
+                        }
+                        self.refused.insert(topic, Some(Instant::now() + REFUSED_WAIT));
+                    }
                     Some(About::Passing) | None => tracing::warn!("MQTT: the broker refuses a snapshot: {reason}"),
                 }
                 self.fill(client);
@@ -281,7 +318,8 @@ impl Worker {
         if topic == home_assistant::BIRTH {
             if payload == b"online" {
                 let devices = self.retained.keys().filter(|t| t.starts_with(home_assistant::PREFIX));
-                self.untold.extend(devices.cloned());
+                let devices: Vec<String> = devices.cloned().collect();
+                devices.into_iter().for_each(|topic| self.tell_soon(topic));
                 self.fill(client);
             }
             return;
@@ -298,6 +336,14 @@ impl Worker {
         if !self.state.connected.load(Relaxed) {
             return;
         }
+        let now = Instant::now();
+        for (topic, at) in self.refused.iter_mut().filter(|(_, at)| at.is_some_and(|at| at <= now)) {
+            *at = None;
+            // That the box is available is told by nobody but a new connection.
+            if self.retained.contains_key(topic) && !self.untold.contains(topic) {
+                self.untold.push_back(topic.clone());
+            }
+        }
         while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
             let payload = self.retained.get(topic).cloned().unwrap_or_default();
             if !self.tell(client, topic.clone(), payload) {
@@ -305,13 +351,16 @@ impl Worker {
             }
             self.untold.pop_front();
         }
-        self.outbox.try_again(Instant::now());
+        self.outbox.try_again(now);
         while self.room() > 0 {
             let waiting = match self.store.waiting(self.outbox.last_row(), IN_FLIGHT) {
                 Ok(waiting) => waiting,
                 Err(error) => return tracing::error!("{error}"),
             };
-            if waiting.is_empty() || !self.offer(client, waiting) {
+            if waiting.is_empty() {
+                return self.outbox.all_offered();
+            }
+            if !self.offer(client, waiting) {
                 return;
             }
         }
@@ -324,12 +373,16 @@ impl Worker {
             if self.room() == 0 {
                 return false;
             }
+            if self.kept.contains(&message.row) {
+                self.outbox.pass_over(message.row);
+                continue;
+            }
             if !self.outbox.offers(message.row, &message.topic) {
                 continue;
             }
             if !self.takes(&message.topic, message.payload.as_bytes()) {
                 let Some(slim) = slimmed(&message.topic, &message.payload, self.max_bytes) else {
-                    warn(self.store.acknowledge(message.row));
+                    self.remove(message.row);
                     self.outbox.pass_over(message.row);
                     continue;
                 };
@@ -351,6 +404,14 @@ impl Worker {
             self.state.published.fetch_add(1, Relaxed);
         }
         true
+    }
+
+    /// The outbox is done with it.
+    fn remove(&mut self, row: i64) {
+        if let Err(error) = self.store.acknowledge(row) {
+            tracing::error!("{error}");
+            self.kept.insert(row);
+        }
     }
 
     /// Whether the broker takes a message of that size; one that it does not take is told.
