@@ -53,9 +53,10 @@ impl BBox {
     }
 }
 
-/// Distance between two points.
-pub fn distance(a: Point, b: Point) -> f32 {
-    (a.x - b.x).hypot(a.y - b.y)
+/// Distance between two points of a picture with this width over height, in parts of its height. In a wide picture a part of the
+/// width counts as much: with those the limits were chosen that it is held against.
+pub fn distance(a: Point, b: Point, aspect: f32) -> f32 {
+    ((a.x - b.x) * aspect.min(1.0)).hypot(a.y - b.y)
 }
 
 /// Even-odd rule. A polygon of fewer than three corners holds nothing.

@@ -16,16 +16,20 @@ const RAISE_BY_DB: f32 = 30.0;
 pub fn raised(samples: &[f32]) -> Option<Vec<f32>> {
     let by_db = (RAISE_TO_DBFS - level_dbfs(samples.iter())).min(RAISE_BY_DB);
     let gain = 10f32.powf(by_db / 20.0);
-    (by_db > 0.0).then(|| samples.iter().map(|s| (s * gain).clamp(-1.0, 1.0)).collect())
+    let offset = samples.iter().sum::<f32>() / samples.len().max(1) as f32;
+    (by_db > 0.0).then(|| samples.iter().map(|s| ((s - offset) * gain).clamp(-1.0, 1.0)).collect())
 }
 
-/// Root mean square in decibels of full scale; -120 for digital silence or no samples.
+/// Root mean square about the mean, in decibels of full scale; -120 for digital silence or no samples. A cheap microphone's constant
+/// offset is no sound.
 pub fn level_dbfs<'a>(samples: impl Iterator<Item = &'a f32>) -> f32 {
-    let (sum, n) = samples.fold((0f64, 0u64), |(sum, n), s| (sum + f64::from(*s) * f64::from(*s), n + 1));
-    if n == 0 {
-        return -120.0;
+    let (mut sum, mut squares, mut n) = (0f64, 0f64, 0u64);
+    for s in samples.map(|s| f64::from(*s)) {
+        (sum, squares, n) = (sum + s, squares + s * s, n + 1);
     }
-    ((10.0 * (sum / n as f64).max(1e-12).log10()) as f32).max(-120.0)
+    let count = n.max(1) as f64;
+    let variance = squares / count - (sum / count).powi(2);
+    ((10.0 * variance.max(1e-12).log10()) as f32).max(-120.0)
 }
 
 /// The background of one microphone.
@@ -51,8 +55,10 @@ mod tests {
 
     #[test]
     fn level_is_relative_to_full_scale() {
-        assert!((level_dbfs([0.5f32; 100].iter()) + 6.02).abs() < 0.01);
+        assert!((level_dbfs([0.5f32, -0.5].repeat(50).iter()) + 6.02).abs() < 0.01);
+        assert!((level_dbfs([0.53f32, -0.47].repeat(50).iter()) + 6.02).abs() < 0.01);
         assert_eq!(level_dbfs([0f32; 10].iter()), -120.0);
+        assert_eq!(level_dbfs([].iter()), -120.0);
     }
 
     #[test]

@@ -107,9 +107,12 @@ const UPDATE_NS: u64 = 2_000_000_000;
 /// Those of one that stands for many: it is there to keep the count of messages down.
 const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
 
+/// So long it is known when the last alert of a track or thing ended.
+const TRACK_KNOWN_NS: u64 = 3_600_000_000_000;
+
 struct Open {
     alert: Alert,
-    started_ns: u64,
+    opened_ns: u64,
     last_evidence_ns: u64,
     last_sent_ns: u64,
     changed: bool,
@@ -128,8 +131,10 @@ pub struct AlertLife {
     source: String,
     options: PolicyOptions,
     open: BTreeMap<Key, Open>,
-    /// When the last alert of a key ended, in UTC: a stream's clock starts anew after an interruption.
-    ended_utc_ns: BTreeMap<Key, i64>,
+    /// When the last alert of a key ended, on the camera's clock: that one goes on over interruptions, whatever becomes of UTC.
+    ended_ns: BTreeMap<Key, u64>,
+    /// What is told of a key began after this: the end of its last alert, or the last hour in which it was not to be told.
+    after_ns: BTreeMap<Key, u64>,
     /// When the last alert with this track ended, by kind and zone.
     track_ended_ns: BTreeMap<(Kind, Option<Arc<str>>, u64), u64>,
     budget: Budget,
@@ -143,7 +148,8 @@ impl AlertLife {
             camera,
             options,
             open: BTreeMap::new(),
-            ended_utc_ns: BTreeMap::new(),
+            ended_ns: BTreeMap::new(),
+            after_ns: BTreeMap::new(),
             track_ended_ns: BTreeMap::new(),
             budget: Budget::default(),
             counter: 0,
@@ -191,7 +197,7 @@ impl AlertLife {
                 continue;
             }
             let after_ns = policy.map_or(0, |p| ns(p.critical_after_s));
-            if after_ns > 0 && now_ns.saturating_sub(open.started_ns) >= after_ns {
+            if after_ns > 0 && now_ns.saturating_sub(open.opened_ns) >= after_ns {
                 open.raise(Severity::Critical);
             }
             if !open.told {
@@ -212,11 +218,13 @@ impl AlertLife {
         }
         let longest = |of: fn(&KindPolicy) -> f32| ns(self.options.kinds.iter().map(of).fold(0.0, f32::max));
         let (cooldown_ns, track_ns) = (longest(|p| p.cooldown_s), longest(|p| p.track_cooldown_s));
-        let now_utc_ns = now_ns as i64 + utc_offset_ns;
-        self.ended_utc_ns
-            .retain(|_, ended| is_within(*ended, now_utc_ns, cooldown_ns));
+        self.ended_ns
+            .retain(|_, ended| now_ns.saturating_sub(*ended) <= cooldown_ns);
         self.track_ended_ns
             .retain(|_, ended| now_ns.saturating_sub(*ended) <= track_ns);
+        // One of a zone stays; of tracks and things there is no end.
+        self.after_ns
+            .retain(|key, ended| key.track.is_none() || now_ns.saturating_sub(*ended) <= TRACK_KNOWN_NS);
         out
     }
 
@@ -227,10 +235,11 @@ impl AlertLife {
             .iter()
             .filter_map(|key| self.end(key, reason, now_ns, utc_offset_ns))
             .collect();
-        // The stream's clock may start anew after this, and its tracks do: old ones mean nothing to it.
+        // Tracks start anew after this: old ones mean nothing to it.
         self.track_ended_ns.clear();
         if reason != EndReason::CameraLost {
-            self.ended_utc_ns.clear();
+            self.ended_ns.clear();
+            self.after_ns.clear();
         }
         ended
     }
@@ -240,14 +249,9 @@ impl AlertLife {
         let Some(policy) = self.options.of(finding.kind, finding.zone.as_ref()) else {
             return Vec::new();
         };
-        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
+        // What counts is that it holds now, not when it began.
+        let held_utc_ns = finding.newest_ns() as i64 + utc_offset_ns;
         let zone = &self.options.timezone;
-        if !policy.active.is_empty() && !policy.active.covers(at_utc_ns, zone) {
-            return Vec::new();
-        }
-        let critical = policy.critical_at.covers(at_utc_ns, zone);
-        let own = if critical { Severity::Critical } else { policy.severity };
-        let severity = finding.severity.map_or(own, |s| s.max(own));
         let one = Key {
             kind: finding.kind,
             zone: finding.zone.clone(),
@@ -255,12 +259,19 @@ impl AlertLife {
             direction: finding.direction,
             summary: false,
         };
+        if !policy.active.is_empty() && !policy.active.covers(held_utc_ns, zone) {
+            self.after_ns.insert(one, finding.newest_ns());
+            return Vec::new();
+        }
+        let critical = policy.critical_at.covers(held_utc_ns, zone);
+        let own = if critical { Severity::Critical } else { policy.severity };
+        let severity = finding.severity.map_or(own, |s| s.max(own));
         let all = one.summary_of();
         if let Some(open) = self.open.get_mut(&one) {
             open.absorb(finding, severity, utc_offset_ns);
             return Vec::new();
         }
-        if self.is_quiet(&one, policy, finding, utc_offset_ns) {
+        if self.is_quiet(&one, policy, finding) {
             return Vec::new();
         }
         let (zone, limit) = (finding.zone.as_ref(), policy.max_per_hour);
@@ -285,9 +296,14 @@ impl AlertLife {
         vec![open.start(now_ns, utc_offset_ns)]
     }
 
-    /// Opens an alert that nobody has been told of yet.
+    /// Opens an alert that nobody has been told of yet. What goes on after an alert's end has begun anew there.
     fn open(&mut self, key: Key, finding: &Finding, severity: Severity, utc_offset_ns: i64) -> &mut Open {
-        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
+        let one = Key {
+            summary: false,
+            ..key.clone()
+        };
+        let after_ns = self.after_ns.get(&one).copied().unwrap_or_default();
+        let at_utc_ns = finding.at_ns.max(after_ns) as i64 + utc_offset_ns;
         self.counter += 1;
         let alert = Alert {
             id: id(&self.source, &key, at_utc_ns, self.counter),
@@ -312,7 +328,7 @@ impl AlertLife {
         };
         let open = Open {
             alert,
-            started_ns: finding.at_ns,
+            opened_ns: finding.newest_ns(),
             last_evidence_ns: finding.newest_ns(),
             last_sent_ns: 0,
             changed: false,
@@ -324,14 +340,15 @@ impl AlertLife {
     }
 
     /// Whether it is too soon after the last: for its zone, or for all of its tracks.
-    fn is_quiet(&self, key: &Key, policy: &KindPolicy, finding: &Finding, utc_offset_ns: i64) -> bool {
-        let at_utc_ns = finding.at_ns as i64 + utc_offset_ns;
+    fn is_quiet(&self, key: &Key, policy: &KindPolicy, finding: &Finding) -> bool {
+        let within = |ended: &u64, seconds: f32| finding.newest_ns().saturating_sub(*ended) < ns(seconds);
         let known = |id: u64| {
             let ended = self.track_ended_ns.get(&(key.kind, key.zone.clone(), id));
-            ended.is_some_and(|e| finding.at_ns.saturating_sub(*e) < ns(policy.track_cooldown_s))
+            ended.is_some_and(|ended| within(ended, policy.track_cooldown_s))
         };
-        let ended = self.ended_utc_ns.get(key);
-        ended.is_some_and(|ended| is_within(*ended, at_utc_ns, ns(policy.cooldown_s)))
+        self.ended_ns
+            .get(key)
+            .is_some_and(|ended| within(ended, policy.cooldown_s))
             || (!finding.tracks.is_empty() && finding.tracks.iter().all(|t| known(t.id)))
     }
 
@@ -339,8 +356,8 @@ impl AlertLife {
     fn end(&mut self, key: &Key, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
         let mut open = self.open.remove(key)?;
         if !key.summary {
-            let ended_utc_ns = open.last_evidence_ns as i64 + utc_offset_ns;
-            self.ended_utc_ns.insert(key.clone(), ended_utc_ns);
+            self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+            self.after_ns.insert(key.clone(), open.last_evidence_ns);
         }
         for id in &open.tracks {
             let whose = (key.kind, key.zone.clone(), *id);
@@ -400,13 +417,6 @@ impl Open {
         self.alert.updated_utc_ns = at_utc_ns;
         self.alert.clone()
     }
-}
-
-/// Whether less than `span_ns` has gone by since then. An end that lies ahead by more than evidence is late is of a clock that
-/// was set back since: it keeps nothing quiet.
-fn is_within(ended_utc_ns: i64, now_utc_ns: i64, span_ns: u64) -> bool {
-    const LATE_NS: i64 = 10_000_000_000;
-    now_utc_ns >= ended_utc_ns - LATE_NS && now_utc_ns < ended_utc_ns.saturating_add_unsigned(span_ns)
 }
 
 fn ns(seconds: f32) -> u64 {

@@ -55,6 +55,7 @@ pub struct Tracker {
     live: Vec<Live>,
     next_id: u64,
     last_ns: Option<u64>,
+    aspect: f32,
 }
 
 struct Live {
@@ -76,7 +77,13 @@ impl Tracker {
             live: Vec::new(),
             next_id: 1,
             last_ns: None,
+            aspect: 1.0,
         }
+    }
+
+    /// Width over height of the pictures.
+    pub fn set_aspect(&mut self, aspect: f32) {
+        self.aspect = aspect;
     }
 
     /// Forgets the tracks; ids go on.
@@ -205,7 +212,7 @@ impl Tracker {
         }
         let size = (h1 + h2) / 2.0;
         let reach = size * self.options.reach_heights_per_s * lost_s.clamp(0.2, 0.6);
-        let away = distance(here.centre(), detection.bbox.centre());
+        let away = distance(here.centre(), detection.bbox.centre(), self.aspect);
         (away < reach).then(|| 1.0 + away / reach)
     }
 }
@@ -298,6 +305,17 @@ mod tests {
     fn a_runner_who_leaves_his_box_behind_at_each_frame_keeps_one_id() {
         let frames: Vec<_> = (0..10).map(|i| vec![at(0.05 + 0.08 * i as f32, 0.5, 0.8)]).collect();
         assert_eq!(ids(&run(&frames)), [1]);
+    }
+
+    #[test]
+    fn a_runner_in_a_picture_higher_than_wide_keeps_one_id() {
+        // 1.5 of its heights a second, in parts of a width that is 9/16 of the height.
+        let frames: Vec<_> = (0..9).map(|i| vec![at(0.05 + 0.107 * i as f32, 0.5, 0.8)]).collect();
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        tracker.set_aspect(9.0 / 16.0);
+        let told = frames.iter().zip(0..);
+        let out: Vec<_> = told.map(|(d, i)| tracker.update(d, &labels(), i * FRAME_NS)).collect();
+        assert_eq!(ids(&out), [1]);
     }
 
     #[test]

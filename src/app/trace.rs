@@ -113,7 +113,7 @@ impl Trace {
             }
             for finding in &verdict.findings {
                 self.findings.push(Mark {
-                    at_s: seconds(finding.at_ns),
+                    at_s: seconds(finding.newest_ns()),
                     name: named(finding.kind, finding.zone.as_deref()),
                     score: finding.score.into(),
                 });

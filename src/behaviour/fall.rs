@@ -44,6 +44,8 @@ const LOST_NS: u64 = 600_000_000;
 const STAYS_AT_EDGE_NS: u64 = 1_000_000_000;
 /// A track that begins so soon after another one was lost, at the same place, goes on from it.
 const LINK_NS: u64 = 1_500_000_000;
+/// Where somebody who fell has not been seen for so long, another track there is theirs.
+const TAKEN_OVER_NS: u64 = 350_000_000;
 /// Somebody who fell and is not seen any more is remembered for so long.
 const MEMORY_NS: u64 = 60_000_000_000;
 
@@ -105,7 +107,7 @@ impl Fall {
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits) {
         let now_ns = frame.pts_ns;
         for track in frame.tracks.iter().filter(|t| t.seen) {
-            if self.is_lying(track, now_ns) {
+            if self.is_lying(track, frame) {
                 continue;
             }
             let Some(zone) = self.places.of_track(track) else {
@@ -208,21 +210,28 @@ impl Fall {
             zone,
             tracks: all.iter().map(|f| f.track.clone()).collect(),
             severity: long.then_some(Severity::Critical),
-            at_ns: all.iter().map(|f| f.last_ns).max()?,
+            at_ns: first.since_ns,
+            last_ns: all.iter().map(|f| f.last_ns).max()?,
             ..found
         })
     }
 
-    /// Whether the box is that of somebody who fell before, still down; notes when it is up again.
-    fn is_lying(&mut self, track: &Track, now_ns: u64) -> bool {
-        let b = &track.bbox;
-        let Some(fallen) = self
-            .fallen
-            .iter_mut()
-            .find(|f| f.track.id == track.id || is_there(&f.track.bbox, b))
+    /// Whether the box is that of somebody who fell before, still down; notes when it is up again. The fallen one's track may be
+    /// lost and another found there, but not while it is seen: that one is somebody beside the fallen.
+    fn is_lying(&mut self, track: &Track, frame: &TrackedFrame) -> bool {
+        let (b, now_ns) = (&track.bbox, frame.pts_ns);
+        let is_seen = |id: u64| frame.tracks.iter().any(|t| t.id == id && t.seen);
+        let may_be = |f: &Fallen| f.track.class == track.class && is_there(&f.track.bbox, b) && !is_seen(f.track.id);
+        let its_own = self.fallen.iter().position(|f| f.track.id == track.id);
+        let Some(fallen) = its_own
+            .or_else(|| self.fallen.iter().position(may_be))
+            .and_then(|i| self.fallen.get_mut(i))
         else {
             return false;
         };
+        if fallen.track.id != track.id && now_ns.saturating_sub(fallen.last_ns) < TAKEN_OVER_NS {
+            return true;
+        }
         let ratio = b.height() / fallen.fall.height;
         if ratio < 0.65 {
             fallen.up_frames = 0;

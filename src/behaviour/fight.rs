@@ -48,7 +48,6 @@ struct Run {
     windows: u32,
     start_ns: u64,
     last_ns: u64,
-    told: bool,
 }
 
 /// What is known of a window.
@@ -97,7 +96,6 @@ impl Fight {
                 windows: 0,
                 start_ns: end_ns,
                 last_ns: end_ns,
-                told: false,
             });
         let run = self.run.insert(Run {
             windows: run.windows + 1,
@@ -107,11 +105,10 @@ impl Fight {
         if run.windows < self.options.min_windows {
             return None;
         }
-        let told = std::mem::replace(&mut run.told, true);
-        let at_ns = if told { run.last_ns } else { run.start_ns };
         Some(Finding {
             tracks,
-            ..found(Kind::Fight, prior, evidence, at_ns)
+            at_ns: run.start_ns,
+            ..found(Kind::Fight, prior, evidence, end_ns)
         })
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Left {
     other_view_ns: Option<u64>,
     /// Boxes of the last frame, and whether it is a person's.
     boxes: Vec<(BBox, bool)>,
+    /// Width over height of the picture.
+    aspect: f32,
 }
 
 struct Cell {
@@ -153,6 +155,7 @@ impl Left {
             last_ns: 0,
             other_view_ns: None,
             boxes: Vec::new(),
+            aspect: 1.0,
         }
     }
 
@@ -162,7 +165,8 @@ impl Left {
         self.cells.iter_mut().for_each(|c| c.near_ns = None);
     }
 
-    pub fn observe(&mut self, frame: &TrackedFrame) {
+    pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
+        self.aspect = aspect;
         self.boxes = frame.tracks.iter().map(|t| (t.bbox, &*t.class == "person")).collect();
     }
 
@@ -175,7 +179,7 @@ impl Left {
         self.last_ns = at_ns;
         let before: Vec<Colour> = self.cells.iter().map(|c| c.background).collect();
         let colours = without_shift(&picture.colours, &before);
-        let hidden = self.hidden(at_ns);
+        let (hidden, attended) = self.hidden(at_ns);
         let differs = |cell: &Cell, colour| cell.is_known() && distance(colour, &cell.now) > cell.threshold();
         let seen = self.cells.iter().zip(&colours).zip(&hidden);
         let others = seen.filter(|((cell, colour), hidden)| !**hidden && differs(cell, colour));
@@ -190,7 +194,7 @@ impl Left {
         for ((cell, colour), _) in self.cells.iter_mut().zip(&colours).zip(&hidden).filter(|(_, h)| !**h) {
             cell.take(colour, at_ns, dt_s);
         }
-        self.objects(&hidden, at_ns)
+        self.objects(&attended, at_ns)
     }
 
     fn begin(&mut self, picture: &Cells, at_ns: u64) {
@@ -203,30 +207,35 @@ impl Left {
         self.cells.len() / self.columns.max(1)
     }
 
-    /// Which cells a track hides; notes beside it where somebody is near.
-    fn hidden(&mut self, at_ns: u64) -> Vec<bool> {
+    /// Which cells a track hides, and which of them a person; notes beside it where somebody is near.
+    fn hidden(&mut self, at_ns: u64) -> (Vec<bool>, Vec<bool>) {
         let (columns, rows) = (self.columns as f32, self.rows() as f32);
-        let mut hidden = vec![false; self.cells.len()];
+        let (mut hidden, mut by_person) = (vec![false; self.cells.len()], vec![false; self.cells.len()]);
+        // In a wide picture a part of its height counts as the same part of its width: so the limits were chosen.
+        let wide = self.aspect.min(1.0);
         for (bbox, is_person) in &self.boxes {
             let height = bbox.height();
             for (i, cell) in self.cells.iter_mut().enumerate() {
                 let x = ((i % self.columns) as f32 + 0.5) / columns;
                 let y = ((i / self.columns) as f32 + 0.5) / rows;
                 let within = |grow: f32| {
-                    let (dx, dy) = (grow.max(1.0 / columns), grow.max(1.0 / rows));
+                    let (dx, dy) = ((grow / wide).max(1.0 / columns), grow.max(1.0 / rows));
                     (bbox.x1 - dx..=bbox.x2 + dx).contains(&x) && (bbox.y1 - dy..=bbox.y2 + dy).contains(&y)
                 };
-                hidden[i] |= within(HIDES_HEIGHTS * height);
+                let hides = within(HIDES_HEIGHTS * height);
+                hidden[i] |= hides;
+                by_person[i] |= hides && *is_person;
                 if *is_person && within(NEAR_HEIGHTS * height) {
                     cell.near_ns = Some(at_ns);
                 }
             }
         }
-        hidden
+        (hidden, by_person)
     }
 
     /// Cells that have been other for long enough, gathered into objects.
-    fn objects(&mut self, hidden: &[bool], at_ns: u64) -> Vec<Finding> {
+    /// `by_person`: the cells that somebody hides.
+    fn objects(&mut self, by_person: &[bool], at_ns: u64) -> Vec<Finding> {
         let long_ns = (self.options.min_s * 1e9) as u64;
         let is_there = |c: &Cell| c.is_other() && c.other_ns.is_none();
         let stays = |c: &Cell| c.touched && is_there(c) && at_ns.saturating_sub(c.since_ns) >= long_ns;
@@ -238,7 +247,7 @@ impl Left {
                 // Somebody stands at it: it is not left. What was told already stays told when people walk past.
                 let attended = group
                     .iter()
-                    .any(|i| neighbours(*i, self.columns, hidden.len()).any(|j| hidden[j]));
+                    .any(|i| neighbours(*i, self.columns, by_person.len()).any(|j| by_person[j]));
                 // Its parts come into view one after another: what hangs together by cells that are other for less long.
                 let whole = self.group(start, &mut self.cells.iter().map(is_there).collect::<Vec<_>>());
                 let known = whole.iter().filter_map(|i| self.cells[*i].told).min();
@@ -314,6 +323,7 @@ impl Left {
                 score: SCORE,
                 bbox,
             }],
+            at_ns: group.iter().map(|i| self.cells[*i].since_ns).min()?,
             ..told_by(Kind::LeftOrTaken, by_rule("left_or_taken", label.into(), SCORE, at_ns))
         })
     }

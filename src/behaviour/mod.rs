@@ -234,7 +234,7 @@ impl Behaviour {
     pub fn see(&mut self, seen: &VisionReport, utc_offset_ns: i64) -> Vec<Finding> {
         let mut found = Vec::new();
         for frame in &seen.frames {
-            self.still.observe(frame);
+            self.still.observe(frame, seen.aspect);
             self.gaits.observe(frame, seen.aspect);
             for rule in &mut self.zones {
                 rule.observe(frame, &self.still, seen.aspect);
@@ -252,7 +252,7 @@ impl Behaviour {
                 rule.observe(frame, &self.gaits);
             }
             if let Some(rule) = &mut self.left {
-                rule.observe(frame);
+                rule.observe(frame, seen.aspect);
             }
             if let Some(rule) = &mut self.anomaly {
                 rule.observe(frame, &self.gaits, utc_offset_ns);

@@ -107,7 +107,6 @@ struct Stretch {
     last_ns: u64,
     /// How long both senses argued for it.
     both_ns: u64,
-    told: bool,
 }
 
 impl MoodWatch {
@@ -217,7 +216,6 @@ impl MoodWatch {
             start_ns: now_ns,
             last_ns: now_ns,
             both_ns: 0,
-            told: false,
         });
         let argues = |sense| {
             let own = evidence.iter().filter(|e| e.modality == sense);
@@ -235,11 +233,10 @@ impl MoodWatch {
         if !long_enough || score < self.rule.threshold {
             return None;
         }
-        let told = std::mem::replace(&mut stretch.told, true);
-        let at_ns = if told { now_ns } else { stretch.start_ns };
         Some(Finding {
             tracks: self.persons.0.clone(),
-            ..found(self.rule.kind, self.rule.prior, evidence, at_ns)
+            at_ns: stretch.start_ns,
+            ..found(self.rule.kind, self.rule.prior, evidence, now_ns)
         })
     }
 }

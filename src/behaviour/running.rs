@@ -113,6 +113,7 @@ impl Running {
         Some(Finding {
             zone,
             tracks: runners.iter().map(|r| r.track.clone()).collect(),
+            at_ns: runners.iter().map(|r| r.since_ns).min()?,
             ..told_by(Kind::Running, evidence)
         })
     }

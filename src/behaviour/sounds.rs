@@ -20,8 +20,6 @@ struct Run {
     start_ns: u64,
     last_ns: u64,
     best: (f32, u64),
-    /// A finding was made of this run before.
-    told: bool,
 }
 
 impl Run {
@@ -31,7 +29,6 @@ impl Run {
             start_ns,
             last_ns: start_ns,
             best: (0.0, start_ns),
-            told: false,
         }
     }
 }
@@ -71,10 +68,7 @@ impl SoundRules {
                     run.best = (score, patch.start_ns);
                 }
                 if run.patches >= rule.min_windows {
-                    let now = finding(rule.kind, run, heard);
-                    // The window's first patch that holds says when.
-                    let at_ns = holding.map_or(now.at_ns, |before: Finding| before.at_ns);
-                    holding = Some(Finding { at_ns, ..now });
+                    holding = Some(finding(rule.kind, run, heard));
                 }
             }
             found.extend(holding);
@@ -83,8 +77,7 @@ impl SoundRules {
     }
 }
 
-/// The first finding of a run tells when it began, later ones how far it has come.
-fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
+fn finding(kind: Kind, run: &Run, heard: &HearingReport) -> Finding {
     let (score, at_ns) = run.best;
     let evidence = Evidence {
         modality: Modality::Audio,
@@ -94,9 +87,8 @@ fn finding(kind: Kind, run: &mut Run, heard: &HearingReport) -> Finding {
         contribution: contribution(score, PRIOR),
         at_ns,
     };
-    let told = std::mem::replace(&mut run.told, true);
     Finding {
-        at_ns: if told { run.last_ns } else { run.start_ns },
+        at_ns: run.start_ns,
         last_ns: run.last_ns,
         ..told_by(kind, evidence)
     }

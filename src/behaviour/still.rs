@@ -46,7 +46,9 @@ struct Place {
 }
 
 impl Stillness {
-    pub fn observe(&mut self, frame: &TrackedFrame) {
+    /// `aspect`: the picture's width over its height.
+    pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
+        let apart = |a: Point, b: Point| distance(a, b, aspect);
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
             let places = &self.places;
@@ -62,9 +64,9 @@ impl Stillness {
                 }
             });
             stand.seen_ns = frame.pts_ns;
-            if distance(stand.at, at) > TREMBLE * height {
+            if apart(stand.at, at) > TREMBLE * height {
                 (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
-                stand.walked |= &*track.class == PERSON && distance(stand.from, at) >= WALKED * height;
+                stand.walked |= &*track.class == PERSON && apart(stand.from, at) >= WALKED * height;
             } else if frame.pts_ns - stand.since_ns >= SETTLED_NS {
                 remember(&mut self.places, track.bbox, stand.walked, frame.pts_ns);
             }

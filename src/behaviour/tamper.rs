@@ -5,7 +5,7 @@
 //! the edges stay where they were.
 
 use super::{by_rule, told_by};
-use crate::data::{Finding, Kind, PictureStats};
+use crate::data::{Finding, Kind, LookCell, PictureStats};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TamperOptions {
@@ -36,6 +36,13 @@ const WELL: u32 = 3;
 const NO_COLOUR: f32 = 3.0;
 const SOME_COLOUR: f32 = 8.0;
 
+/// The part of a picture that text may be burned into, and the edges of masks.
+const BURNED_IN: f32 = 0.1;
+/// A view is known again without that part where pictures are so much like it.
+const KNOWN_AGAIN: f32 = 0.6;
+/// Under a privacy mask it is darker than this.
+const MASKED: f32 = 2.0;
+
 pub(super) struct Tamper {
     options: TamperOptions,
     normal: Normal,
@@ -48,7 +55,9 @@ pub(super) struct Tamper {
 #[derive(Default)]
 struct Normal {
     pictures: u32,
-    view: PictureStats,
+    cells: Vec<LookCell>,
+    /// How much pictures are like it without the cells that text may be burned into.
+    alike: f32,
 }
 
 struct Suspicion {
@@ -111,9 +120,14 @@ impl Tamper {
         let Some((what, strength)) = wrong else {
             return self.well(now, dt_s);
         };
+        // A frozen picture has been so for long already.
+        let since_ns = match (what, self.same) {
+            (What::Frozen, Some((_, since_ns))) => since_ns,
+            _ => at_ns,
+        };
         let suspicion = self.suspicion.get_or_insert(Suspicion {
             what,
-            since_ns: at_ns,
+            since_ns,
             well: 0,
         });
         (suspicion.what, suspicion.well) = (what, 0);
@@ -123,13 +137,13 @@ impl Tamper {
             self.suspicion = None;
             return None;
         }
-        // A frozen picture has been so for long already.
-        let long = what == What::Frozen || lasted_s >= self.options.min_s;
-        long.then(|| {
-            told_by(
-                Kind::Tamper,
-                by_rule("tamper", what.label().into(), 0.75 + 0.2 * strength, at_ns),
-            )
+        let since_ns = suspicion.since_ns;
+        (what == What::Frozen || lasted_s >= self.options.min_s).then(|| {
+            let evidence = by_rule("tamper", what.label().into(), 0.75 + 0.2 * strength, at_ns);
+            Finding {
+                at_ns: since_ns,
+                ..told_by(Kind::Tamper, evidence)
+            }
         })
     }
 
@@ -162,28 +176,22 @@ impl Normal {
     fn follow(&mut self, now: &PictureStats, dt_s: f32) {
         self.pictures = self.pictures.saturating_add(1);
         let part = (1.0 / self.pictures as f32).max(dt_s / FOLLOW_S);
-        let view = &mut self.view;
-        for (mean, new) in [
-            (&mut view.luma, now.luma),
-            (&mut view.contrast, now.contrast),
-            (&mut view.sharpness, now.sharpness),
-            (&mut view.colour, now.colour),
-        ] {
-            *mean += (new - *mean) * part;
-        }
-        view.edges.resize(now.edges.len(), 0.0);
-        for (mean, new) in view.edges.iter_mut().zip(&now.edges) {
-            *mean += (new - *mean) * part;
+        let alike = Comparison::new(&self.cells, &now.cells, true).map_or(0.0, |c| c.alike);
+        self.alike += (alike - self.alike) * part;
+        self.cells.resize(now.cells.len(), LookCell::default());
+        for (mean, new) in self.cells.iter_mut().zip(&now.cells) {
+            *mean = mean.with(*new, |mean, new| mean + (new - mean) * part);
         }
     }
 
     /// What is wrong with the picture, and how clearly so, 0 to 1.
     fn wrong_with(&mut self, now: &PictureStats) -> Option<(What, f32)> {
-        let was = &self.view;
+        // Where nearly all edges are in few cells, nothing would be left without them.
+        let with_text_left_out = self.alike >= KNOWN_AGAIN;
+        let Comparison { was, now, alike } = Comparison::new(&self.cells, &now.cells, with_text_left_out)?;
         let contrast = now.contrast / was.contrast.max(1.0);
         let sharpness = now.sharpness / was.sharpness.max(1.0);
         let light = now.luma.max(1.0) / was.luma.max(1.0);
-        let alike = likeness(&was.edges, &now.edges);
         if now.luma < 20.0 && now.contrast < 8.0 {
             let was_not = was.luma >= 45.0 || was.contrast >= 20.0;
             return was_not.then_some((What::Black, 1.0));
@@ -195,7 +203,10 @@ impl Normal {
         if contrast < 0.35 && now.contrast < 25.0 && sharpness < 0.3 && alike < 0.5 {
             return Some((What::Covered, 1.0 - contrast));
         }
-        if self.switches_between_day_and_night(now) && contrast > 0.3 {
+        // Colour comes or goes when a camera changes to its infrared lamp and back.
+        let comes_or_goes = (was.colour > SOME_COLOUR && now.colour < NO_COLOUR)
+            || (was.colour < NO_COLOUR && now.colour > SOME_COLOUR);
+        if comes_or_goes && contrast > 0.3 {
             *self = Self::default();
             return None;
         }
@@ -208,17 +219,139 @@ impl Normal {
         let blurred = detail < 0.35 && sharpness < 0.35 && contrast > 0.4 && alike >= 0.3;
         blurred.then_some((What::Blurred, 1.0 - detail))
     }
+}
 
-    /// Colour comes or goes when a camera changes to its infrared lamp and back.
-    fn switches_between_day_and_night(&self, now: &PictureStats) -> bool {
-        let (was, is) = (self.view.colour, now.colour);
-        (was > SOME_COLOUR && is < NO_COLOUR) || (was < NO_COLOUR && is > SOME_COLOUR)
+/// Two views, as far as they can be compared.
+struct Comparison {
+    was: Look,
+    now: Look,
+    /// Correlation of where the edges are.
+    alike: f32,
+}
+
+impl Comparison {
+    /// None where it was black and is.
+    fn new(was: &[LookCell], now: &[LookCell], without_text: bool) -> Option<Self> {
+        let cells = telling(was, now, if without_text { BURNED_IN } else { 0.0 });
+        let (was, now) = (Look::over(was, &cells), Look::over(now, &cells));
+        let alike = was.edges.iter().zip(&now.edges).map(|(a, b)| a * b).sum();
+        (!cells.is_empty()).then_some(Self { was, now, alike })
     }
 }
 
-/// Correlation of where the edges are.
-fn likeness(mean: &[f32], now: &[f32]) -> f32 {
-    let product: f32 = mean.iter().zip(now).map(|(a, b)| a * b).sum();
-    let length = mean.iter().map(|a| a * a).sum::<f32>().sqrt();
-    product / length.max(1e-3)
+/// The cells that can tell of tampering, without this part of all. A name or a clock that is burned into the picture stays whatever happens to the lens, and
+/// so does the edge of a privacy mask: where the picture has most edges now nothing is asked. Nor is it where it was black and is:
+/// under a mask.
+fn telling(was: &[LookCell], now: &[LookCell], left_out: f32) -> Vec<usize> {
+    let edge = |i: &usize| now[*i].edges[0] + now[*i].edges[1];
+    let is_black = |cell: &LookCell| cell.luma.powi(2) + cell.luma_variance < MASKED.powi(2);
+    let mut cells: Vec<usize> = (0..was.len().min(now.len())).collect();
+    cells.sort_by(|a, b| edge(a).total_cmp(&edge(b)));
+    cells.truncate(((1.0 - left_out) * cells.len() as f32) as usize);
+    cells.retain(|i| !is_black(&was[*i]) || !is_black(&now[*i]));
+    cells.sort_unstable();
+    cells
+}
+
+/// A view as some of its cells have it.
+struct Look {
+    /// Mean brightness, 0 to 255.
+    luma: f32,
+    /// Standard deviation of the brightness.
+    contrast: f32,
+    /// Mean of the squared Laplacian (after Pech-Pacheco et al., 2000).
+    sharpness: f32,
+    colour: f32,
+    /// Where the edges are, two numbers a cell, as square roots, with zero mean and unit length: the product of two such lists is the
+    /// correlation of two views, whatever their brightness and contrast.
+    edges: Vec<f32>,
+}
+
+impl Look {
+    fn over(cells: &[LookCell], telling: &[usize]) -> Self {
+        let mean = |of: fn(&LookCell) -> f32| {
+            let sum: f64 = telling.iter().map(|i| f64::from(of(&cells[*i]))).sum();
+            sum / telling.len().max(1) as f64
+        };
+        let luma = mean(|c| c.luma);
+        Self {
+            luma: luma as f32,
+            contrast: (mean(|c| c.luma_variance + c.luma.powi(2)) - luma.powi(2))
+                .max(0.0)
+                .sqrt() as f32,
+            sharpness: mean(|c| c.laplace_squared) as f32,
+            colour: mean(|c| c.colour) as f32,
+            edges: unit(telling.iter().flat_map(|i| cells[*i].edges.map(f32::sqrt)).collect()),
+        }
+    }
+}
+
+/// Zero mean, unit length; all zero when nothing stands out.
+fn unit(mut v: Vec<f32>) -> Vec<f32> {
+    let mean = v.iter().sum::<f32>() / v.len().max(1) as f32;
+    v.iter_mut().for_each(|x| *x -= mean);
+    let length = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+    // Square roots of less than a hundredth of a grey step everywhere are rounding, not edges.
+    let scale = if length > 1e-2 { 1.0 / length } else { 0.0 };
+    v.iter_mut().for_each(|x| *x *= scale);
+    v
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Picture;
+    use crate::picture_stats::picture_stats;
+
+    /// Stripes and blocks, with `f` over each grey value.
+    fn look(shift: usize, f: impl Fn(f32) -> f32) -> Look {
+        let (w, h) = (160usize, 90usize);
+        let mut rgb = Vec::new();
+        for y in 0..h {
+            for x in 0..w {
+                let x = x + shift;
+                let block = ((x / 23) * 7 + (y / 17) * 13) % 11;
+                let stripe = if (40..80).contains(&x) && (x / 2).is_multiple_of(2) {
+                    60.0
+                } else {
+                    0.0
+                };
+                let v = f(20.0 * block as f32 + stripe).clamp(0.0, 255.0) as u8;
+                rgb.extend([v, v, v]);
+            }
+        }
+        let picture = Picture {
+            width: w as u32,
+            height: h as u32,
+            rgb,
+        };
+        let cells = picture_stats(&picture).cells;
+        Look::over(&cells, &(0..cells.len()).collect::<Vec<_>>())
+    }
+
+    fn alike(a: &Look, b: &Look) -> f32 {
+        a.edges.iter().zip(&b.edges).map(|(x, y)| x * y).sum()
+    }
+
+    #[test]
+    fn brightness_and_contrast_change_the_figures_and_not_the_edges() {
+        let (plain, dim) = (look(0, |v| v), look(0, |v| v * 0.5 + 10.0));
+        assert!(dim.luma < plain.luma && (dim.contrast / plain.contrast - 0.5).abs() < 0.03);
+        assert!((dim.sharpness / plain.sharpness - 0.25).abs() < 0.03);
+        assert!(alike(&plain, &dim) > 0.98, "{}", alike(&plain, &dim));
+        assert!(plain.colour < 0.01);
+    }
+
+    #[test]
+    fn another_view_has_other_edges() {
+        let (plain, moved) = (look(0, |v| v), look(57, |v| v));
+        assert!(alike(&plain, &moved) < 0.4, "{}", alike(&plain, &moved));
+    }
+
+    #[test]
+    fn a_flat_view_has_neither_contrast_nor_edges() {
+        let grey = look(0, |_| 99.0);
+        assert!((grey.luma - 99.0).abs() < 1e-3 && grey.contrast < 0.1 && grey.sharpness < 1e-3);
+        assert!(grey.edges.iter().all(|e| *e == 0.0));
+    }
 }

@@ -82,6 +82,7 @@ impl WrongWay {
         Some(Finding {
             zone: Some(self.zone.name.clone()),
             tracks: all.iter().map(|w| w.track.clone()).collect(),
+            at_ns: all.iter().map(|w| w.since_ns).min()?,
             ..told_by(Kind::WrongWay, evidence)
         })
     }

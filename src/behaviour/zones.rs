@@ -26,6 +26,9 @@ pub(super) struct ZoneRule {
 
 struct Guest {
     frames: u32,
+    came_ns: u64,
+    /// Since when it has not been at rest.
+    astir_ns: u64,
     inside_ns: u64,
     last_ns: u64,
     /// Inside in a frame since the last findings, and for `min_frames` by then.
@@ -67,6 +70,8 @@ impl ZoneRule {
             }
             let guest = self.guests.entry(track.id).or_insert_with(|| Guest {
                 frames: 0,
+                came_ns: now_ns,
+                astir_ns: now_ns,
                 inside_ns: 0,
                 last_ns: now_ns,
                 counts: false,
@@ -79,6 +84,9 @@ impl ZoneRule {
             guest.last_ns = now_ns;
             guest.counts |= guest.frames >= self.zone.min_frames;
             guest.settled = still.is_settled(track.id, &track.bbox);
+            if guest.settled {
+                guest.astir_ns = now_ns;
+            }
             guest.track = alert_track(track);
             if guest.evidence.as_ref().is_none_or(|e| e.score <= track.score) {
                 // The model's name is filled in when the finding is made.
@@ -134,14 +142,19 @@ impl ZoneRule {
                 }
                 _ => Vec::new(),
             };
-            found.extend(self.finding(*kind, &part, model));
+            let since_ns = match kind {
+                Kind::Crowd => self.crowd_since_ns,
+                Kind::Intrusion => part.iter().map(|g| g.astir_ns).min(),
+                _ => part.iter().map(|g| g.came_ns).min(),
+            };
+            found.extend(since_ns.and_then(|since_ns| self.finding(*kind, &part, since_ns, model)));
         }
         self.guests.values_mut().for_each(|g| g.counts = false);
         found
     }
 
     /// The surest of those who take part speaks for all: several boxes of one detector are one witness.
-    fn finding(&self, kind: Kind, part: &[&Guest], model: &Arc<str>) -> Option<Finding> {
+    fn finding(&self, kind: Kind, part: &[&Guest], since_ns: u64, model: &Arc<str>) -> Option<Finding> {
         let best = part
             .iter()
             .filter_map(|g| g.evidence.as_ref())
@@ -153,7 +166,8 @@ impl ZoneRule {
         Some(Finding {
             zone: Some(self.zone.name.clone()),
             tracks: part.iter().map(|g| g.track.clone()).collect(),
-            at_ns: part.iter().map(|g| g.last_ns).max().unwrap_or(self.now_ns),
+            at_ns: since_ns,
+            last_ns: part.iter().map(|g| g.last_ns).max()?,
             ..told_by(kind, evidence)
         })
     }

@@ -122,8 +122,8 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// At least so severe, whatever the kind's policy says; an open alert rises to it.
     pub severity: Option<Severity>,
-    /// When it happened, on the camera's clock (a frame's or patch's time, never a window's). What takes a while to be
-    /// found tells here when it began.
+    /// When it began, on the camera's clock (a frame's or patch's time, never a window's): what takes a while to be found
+    /// began before that.
     pub at_ns: u64,
     /// The newest evidence, where that is later: it still held then.
     pub last_ns: u64,

@@ -30,24 +30,54 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-/// Cells in which a picture's edges are gathered: columns and rows.
-pub const EDGE_CELLS: (usize, usize) = (32, 18);
+/// Cells in which a picture is measured: columns and rows.
+pub const LOOK_CELLS: (usize, usize) = (32, 18);
 
-/// What a picture looks like as a whole (`picture_stats`). Brightness in 0 to 255.
+/// What a picture looks like, by cells (`picture_stats`).
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct PictureStats {
-    /// Mean brightness.
-    pub luma: f32,
-    /// Standard deviation of the brightness.
-    pub contrast: f32,
-    /// Variance of the Laplacian.
-    pub sharpness: f32,
-    /// Mean distance of a pixel from grey.
-    pub colour: f32,
-    /// Where horizontal and vertical edges are, two numbers a cell, row by row: zero mean, unit length.
-    pub edges: Vec<f32>,
+    /// Row by row; empty where there is no picture.
+    pub cells: Vec<LookCell>,
     /// The same for pictures that are the same in every pixel.
     pub hash: u64,
+}
+
+/// Means over the pixels of a cell. Brightness in 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct LookCell {
+    pub luma: f32,
+    /// Variance of the brightness within the cell.
+    pub luma_variance: f32,
+    /// Of the squared Laplacian.
+    pub laplace_squared: f32,
+    /// Of the difference to the right-hand neighbour, and to the lower one.
+    pub edges: [f32; 2],
+    /// How far a pixel is from grey.
+    pub colour: f32,
+}
+
+impl LookCell {
+    /// `f` of every number.
+    pub fn map(self, f: impl Fn(f32) -> f32) -> Self {
+        Self {
+            luma: f(self.luma),
+            luma_variance: f(self.luma_variance),
+            laplace_squared: f(self.laplace_squared),
+            edges: self.edges.map(&f),
+            colour: f(self.colour),
+        }
+    }
+
+    /// `f` of every number and the other's.
+    pub fn with(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self {
+            luma: f(self.luma, other.luma),
+            luma_variance: f(self.luma_variance, other.luma_variance),
+            laplace_squared: f(self.laplace_squared, other.laplace_squared),
+            edges: [0, 1].map(|i| f(self.edges[i], other.edges[i])),
+            colour: f(self.colour, other.colour),
+        }
+    }
 }
 
 /// One analysed picture. Privacy masks are already painted in.

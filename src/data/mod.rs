@@ -14,8 +14,8 @@ pub use emotion::{Affect, Distribution, Emotion};
 pub use evidence::{Direction, Evidence, Finding, Kind, Modality, Severity};
 pub use ids::CameraId;
 pub use media::{
-    AudioChunk, AudioState, BBox, Detection, EDGE_CELLS, Face, Frame, NS_PER_SAMPLE, Picture, PictureStats, Point,
-    SAMPLE_RATE_HZ, Stretch, Track, Window,
+    AudioChunk, AudioState, BBox, Detection, Face, Frame, LOOK_CELLS, LookCell, NS_PER_SAMPLE, Picture, PictureStats,
+    Point, SAMPLE_RATE_HZ, Stretch, Track, Window,
 };
 pub use report::{
     ActionReport, Branch, Embedding, FaceReport, HearingReport, MAX_SKEW_NS, Report, ReportBody, Reports, SoundPatch,

@@ -139,19 +139,23 @@ fn a_lost_camera_ends_what_is_open_with_its_reason() {
 }
 
 #[test]
-fn a_camera_that_comes_and_goes_gives_no_alert_with_every_picture_and_a_clock_set_back_keeps_nothing_quiet() {
-    let start = |life: &mut AlertLife, offset_s: i64| {
-        // The stream's clock and its tracks begin anew every time.
-        let told = life.step(&[finding(Kind::Intrusion, S, &[1])], S, offset_s * S as i64);
-        let _ = life.end_all(EndReason::CameraLost, 2 * S, offset_s * S as i64);
+fn a_camera_that_comes_and_goes_gives_no_alert_with_every_picture_whatever_its_clock_says() {
+    let start = |life: &mut AlertLife, at_s: u64, offset_s: i64| {
+        let told = life.step(
+            &[finding(Kind::Intrusion, at_s * S, &[1])],
+            at_s * S,
+            offset_s * S as i64,
+        );
+        let _ = life.end_all(EndReason::CameraLost, (at_s + 1) * S, offset_s * S as i64);
         told.len()
     };
     let mut life = life();
-    let cooldown_s = KindPolicy::default_for(Kind::Intrusion).cooldown_s as i64;
-    assert_eq!(start(&mut life, 1000), 1);
-    assert_eq!(start(&mut life, 1000 + cooldown_s - 1), 0);
-    assert_eq!(start(&mut life, 1000 + cooldown_s), 1);
-    assert_eq!(start(&mut life, 100), 1);
+    let cooldown_s = KindPolicy::default_for(Kind::Intrusion).cooldown_s as u64;
+    // Which clock the camera has is known late, and clocks are set: an hour back, an hour forward.
+    assert_eq!(start(&mut life, 1000, 3600), 1);
+    assert_eq!(start(&mut life, 1000 + cooldown_s / 2, 0), 0);
+    assert_eq!(start(&mut life, 1000 + cooldown_s - 1, 7200), 0);
+    assert_eq!(start(&mut life, 1000 + cooldown_s, 0), 1);
 }
 
 /// Runs `seconds` windows of a second each; the tracks of each come from `who`.
@@ -372,4 +376,47 @@ fn what_began_longer_ago_than_the_hold_goes_on_while_its_evidence_is_fresh() {
     assert!(life.step(&[], 11 * S, 0).is_empty(), "its hold of 3 s is not over");
     let ended = life.step(&[], 13 * S, 0);
     assert_eq!(ended[0].ended_utc_ns, Some(9 * S as i64));
+}
+
+#[test]
+fn what_holds_without_a_rule_is_as_documented() {
+    let written = include_str!("../../docs/behaviours.md");
+    for kind in Kind::ALL {
+        let p = KindPolicy::default_for(*kind);
+        let row = format!(
+            "| `{kind}` | {} | {} | {} |",
+            p.severity.as_str(),
+            p.hold_s,
+            p.cooldown_s
+        );
+        assert!(written.contains(&row), "docs/behaviours.md lacks {row}");
+    }
+}
+
+#[test]
+fn an_alert_starts_when_what_it_tells_of_began_but_not_before_the_end_of_the_last() {
+    let long = |at_s: u64, since_s: u64| Finding {
+        last_ns: at_s * S,
+        ..finding(Kind::Intrusion, since_s * S, &[1])
+    };
+    let mut life = life();
+    let started = |told: &[Alert]| told.iter().map(|a| a.started_utc_ns as u64 / S).collect::<Vec<_>>();
+    assert_eq!(started(&life.step(&[long(60, 5)], 60 * S, 0)), [5]);
+    // Its evidence is gone for 4 s.
+    assert_eq!(life.step(&[], 64 * S, 0).len(), 1);
+    assert!(life.step(&[long(69, 5)], 69 * S, 0).is_empty(), "it is quiet yet");
+    assert_eq!(started(&life.step(&[long(70, 5)], 70 * S, 0)), [60]);
+}
+
+#[test]
+fn what_was_there_before_its_hours_started_with_them() {
+    let mut life = life_with(|p| p.active = Schedule::parse(&["22:00-06:00".to_owned()]).unwrap());
+    // 21:59:50 in Berlin, on a day in winter.
+    let offset_ns = (20 * 3600 + 59 * 60 + 50) * S as i64;
+    let there = |at_s: u64| Finding {
+        last_ns: at_s * S,
+        ..finding(Kind::Intrusion, S, &[1])
+    };
+    let told: Vec<Alert> = (2..20).flat_map(|t| life.step(&[there(t)], t * S, offset_ns)).collect();
+    assert_eq!((told.len(), (told[0].started_utc_ns - offset_ns) / S as i64), (1, 9));
 }

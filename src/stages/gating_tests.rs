@@ -177,7 +177,10 @@ fn play_with(
             frames: frames.collect(),
             audio: vec![AudioChunk {
                 pts_ns: start_ns,
-                samples: vec![loudness(start_ns as f32 / 1e9); 8_000].into(),
+                samples: [1.0, -1.0]
+                    .map(|s| s * loudness(start_ns as f32 / 1e9))
+                    .repeat(4_000)
+                    .into(),
             }],
             audio_state: AudioState::Present,
             utc_offset_ns: 0,

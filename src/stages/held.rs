@@ -2,7 +2,7 @@
 //! stands there: frames are told as they stood, a little behind, so that a wake-up can still look at those before its
 //! cause. Now and then one frame is looked at all the same, and longer where it shows something else than expected.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{CameraProfile, Job};
@@ -17,7 +17,11 @@ const GLANCE_NS: u64 = 5_000_000_000;
 /// remembers who is lost.
 const LOOK_ON_NS: u64 = 2_000_000_000;
 
+/// Plans that are kept until their window is told of.
+const PLANS: usize = 8;
+
 /// What is to be done with the frames of one window and of those before it, in the order of time.
+#[derive(Clone)]
 pub(super) struct Plan {
     /// Frames with whether the detector looks at them.
     pub frames: Vec<(Frame, bool)>,
@@ -31,6 +35,8 @@ pub(super) struct Held {
     stretch: Stretch,
     /// Slept through and not told yet, oldest first.
     windows: VecDeque<Arc<Window>>,
+    /// By the number of the window: that of a batch that failed comes a second time.
+    plans: BTreeMap<u64, Plan>,
     looked_ns: u64,
     look_on_until_ns: u64,
 }
@@ -41,6 +47,7 @@ impl Held {
             profile,
             stretch: Stretch::default(),
             windows: VecDeque::new(),
+            plans: BTreeMap::new(),
             looked_ns: 0,
             look_on_until_ns: 0,
         }
@@ -54,15 +61,15 @@ impl Held {
                 ..Self::new(job.profile.clone())
             };
         }
+        if let Some(plan) = self.plans.get(&window.seq) {
+            return plan.clone();
+        }
         let awake = job.awake.vision || window.start_ns < self.look_on_until_ns;
         let glance = !awake && window.end_ns.saturating_sub(self.looked_ns) >= GLANCE_NS;
         if awake || glance {
             self.looked_ns = window.end_ns;
         }
-        // A window of a batch that failed comes a second time.
-        if self.windows.back().is_none_or(|last| last.seq != window.seq) {
-            self.windows.push_back(window.clone());
-        }
+        self.windows.push_back(window.clone());
         let keep = if awake || glance { 0 } else { KEPT };
         let told = self.windows.len().saturating_sub(keep);
         let frames = self.windows.drain(..told).flat_map(|w| w.frames.clone());
@@ -70,7 +77,17 @@ impl Held {
         if glance && let Some((_, look)) = frames.last_mut() {
             *look = true;
         }
-        Plan { frames, awake }
+        let plan = Plan { frames, awake };
+        self.plans.insert(window.seq, plan.clone());
+        if self.plans.len() > PLANS {
+            self.plans.pop_first();
+        }
+        plan
+    }
+
+    /// This window was told of.
+    pub fn done(&mut self, seq: u64) {
+        self.plans.retain(|planned, _| *planned > seq);
     }
 
     /// The glance of this window showed something else than was expected.

@@ -100,6 +100,7 @@ impl Vision {
         let Some(state) = self.cameras.get_mut(&window.camera) else {
             return bare;
         };
+        state.held.done(window.seq);
         let interrupted = state.stretch.is_new(window);
         if !Arc::ptr_eq(&state.profile, &job.profile) {
             state.tracker = Tracker::new(self.tracking.clone());
@@ -113,6 +114,7 @@ impl Vision {
             return bare;
         };
         let aspect = first.picture.width as f32 / first.picture.height.max(1) as f32;
+        state.tracker.set_aspect(aspect);
         let mut frames = Vec::with_capacity(plan.frames.len());
         for (frame, look) in &plan.frames {
             let tracks = if *look {

@@ -31,8 +31,8 @@ pub fn falls(place: &Place) -> String {
         hits += usize::from(is_fall && fall.is_some());
         false_ones += usize::from(!is_fall && fall.is_some());
         let after = fall.zip(row["fall_start_s"].parse::<f64>().ok());
-        let after = after.map_or(String::new(), |(a, start)| format!("{:.1}", a.start_s - start));
-        let told = fall.map_or("none".into(), |a| format!("at {:.1} s", a.start_s));
+        let after = after.map_or(String::new(), |(a, start)| format!("{:.1}", a.told_s - start));
+        let told = fall.map_or("none".into(), |a| format!("at {:.1} s", a.told_s));
         let score = fall.map_or(String::new(), |a| format!("{:.2}", a.score));
         let _ = writeln!(
             out,

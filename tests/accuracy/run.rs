@@ -14,6 +14,8 @@ pub struct Alert {
     pub direction: String,
     pub score: f64,
     pub start_s: f64,
+    /// When its first message was made.
+    pub told_s: f64,
     pub end_s: f64,
 }
 
@@ -58,6 +60,7 @@ pub fn replay(place: &Place, file: &Path, camera: Option<&str>, kinds: &[String]
             direction: text("direction"),
             score: message["score"].as_f64().unwrap(),
             start_s: seconds(&text("started_at")),
+            told_s: seconds(&text("updated_at")),
             end_s: seconds(&text(if message["ended_at"].is_null() {
                 "updated_at"
             } else {
@@ -65,7 +68,12 @@ pub fn replay(place: &Place, file: &Path, camera: Option<&str>, kinds: &[String]
             })),
         };
         match alerts.iter_mut().find(|(id, _)| *id == text("id")) {
-            Some((_, known)) => *known = alert,
+            Some((_, known)) => {
+                *known = Alert {
+                    told_s: known.told_s,
+                    ..alert
+                }
+            }
             None => alerts.push((text("id"), alert)),
         }
     }

@@ -34,6 +34,10 @@ pub struct Twist {
     pub later_s: f64,
     /// Something small stands in a far corner all the time.
     pub still_object: bool,
+    /// A name and a clock are burned into the picture.
+    pub burned_in: bool,
+    /// A privacy mask covers a corner of the picture.
+    pub masked: bool,
 }
 
 /// The alerts of a story in their order, times in nanoseconds since its start.
@@ -68,7 +72,7 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
             findings.extend(mind.feel(&mood, Some(&seen), Some(&heard), now_ns - 500_000_000..now_ns));
         }
         if !story.view.is_empty() {
-            let (view, at_ns) = (picture(story, from, twist.mirrored), (from * S) as u64 + shift_ns);
+            let (view, at_ns) = (picture(story, from, twist), (from * S) as u64 + shift_ns);
             findings.extend(mind.look(&picture_stats(&view), at_ns));
             let cells = cells(&view);
             findings.extend(mind.stands(&cells, at_ns));

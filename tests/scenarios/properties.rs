@@ -3,7 +3,7 @@
 use watchfire::data::{Alert, Direction};
 
 use super::play::{Twist, play};
-use super::stories;
+use super::{stories, verdict};
 
 /// What a subscriber would tell alerts apart by; the ids derive from zones and times and may differ.
 fn gist(alerts: &[Alert]) -> Vec<String> {
@@ -76,4 +76,22 @@ fn something_small_that_stands_in_a_far_corner_changes_nothing() {
         ..Twist::default()
     };
     same(twist, |alert| alert);
+}
+
+#[test]
+fn what_is_burned_into_the_picture_and_masked_hides_no_tampering_and_is_none() {
+    let twist = Twist {
+        burned_in: true,
+        masked: true,
+        ..Twist::default()
+    };
+    let mut wrong = Vec::new();
+    for (name, story) in stories() {
+        // What changes in every picture is not frozen.
+        if story.kinds.iter().flatten().any(|kind| kind == "tamper") && !name.contains("frozen") {
+            let found = verdict::judge(&story, &play(&story, twist));
+            wrong.extend(found.into_iter().map(|why| format!("{name}: {why}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

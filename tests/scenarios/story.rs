@@ -24,6 +24,10 @@ fn one() -> usize {
     1
 }
 
+fn forty() -> usize {
+    40
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Story {
@@ -142,6 +146,9 @@ pub struct View {
     /// Which of the made-up scenes the camera looks at.
     #[serde(default)]
     pub scene: u64,
+    /// How many things there are in it.
+    #[serde(default = "forty")]
+    pub blocks: usize,
     /// Brightness and contrast: grey becomes `gain * grey + lift`.
     #[serde(default = "whole")]
     pub gain: f32,
@@ -235,8 +242,10 @@ pub struct Expect {
     pub kind: String,
     pub zone: Option<String>,
     pub direction: Option<String>,
-    /// Seconds within which it starts.
+    /// Seconds within which it is told.
     pub between: [f64; 2],
+    /// Seconds within which it says that it started.
+    pub began: Option<[f64; 2]>,
     #[serde(default = "one")]
     pub count: usize,
     /// The highest severity in its life.

@@ -30,7 +30,7 @@ pub fn judge(story: &Story, alerts: &[Alert]) -> Vec<String> {
         let forbidden = story.forbid.iter().any(|f| {
             f.kind.as_ref().is_none_or(|k| k == alert.kind.as_str())
                 && f.zone.as_ref().is_none_or(|z| alert.zone.as_deref() == Some(z))
-                && f.between.is_none_or(|b| within(b, alert.started_utc_ns))
+                && f.between.is_none_or(|b| within(b, alert.updated_utc_ns))
         });
         let expected = story.expect.iter().any(|e| is_meant(e, alert));
         if !expected {
@@ -62,12 +62,15 @@ fn is_meant(expect: &Expect, alert: &Alert) -> bool {
             .direction
             .as_ref()
             .is_none_or(|d| alert.direction.is_some_and(|a| a.as_str() == d))
-        && within(expect.between, alert.started_utc_ns)
+        && within(expect.between, alert.updated_utc_ns)
 }
 
 /// The rest of an alert's life.
 fn life(expect: &Expect, start: &Alert, alerts: &[Alert]) -> Option<String> {
     let own = || alerts.iter().filter(|a| a.id == start.id);
+    if expect.began.is_some_and(|began| !within(began, start.started_utc_ns)) {
+        return Some(format!("it began at {:.1} s", start.started_utc_ns as f64 / 1e9));
+    }
     if let Some(severity) = &expect.severity {
         let highest = own().map(|a| a.severity).max()?;
         if highest.as_str() != severity {
@@ -109,7 +112,8 @@ fn told(alerts: &[&Alert]) -> String {
     let line = |a: &&Alert| {
         let labels: Vec<_> = a.evidence.iter().map(|e| e.label.to_string()).collect();
         format!(
-            "\n    {:8.2} s {} zone {:?} {} tracks {:?} {labels:?}",
+            "\n    {:8.2} s (began {:.2}) {} zone {:?} {} tracks {:?} {labels:?}",
+            a.updated_utc_ns as f64 / 1e9,
             a.started_utc_ns as f64 / 1e9,
             a.kind,
             a.zone,

@@ -2,14 +2,14 @@
 
 use watchfire::data::Picture;
 
-use super::play::Dice;
+use super::play::{Dice, Twist};
 use super::story::{Story, Thing, View};
 
 const WIDTH: usize = 160;
 const HEIGHT: usize = 90;
 
-/// The picture at a time; `mirrored`: left for right.
-pub fn picture(story: &Story, t: f64, mirrored: bool) -> Picture {
+/// The picture at a time.
+pub fn picture(story: &Story, t: f64, twist: Twist) -> Picture {
     let view = at(&story.view, t);
     let mut grey = scene(&view);
     blocks(
@@ -28,7 +28,11 @@ pub fn picture(story: &Story, t: f64, mirrored: bool) -> Picture {
     let mut dice = Dice::new((moment * 1000.0) as u64);
     let mut rgb = Vec::with_capacity(3 * grey.len());
     for i in 0..grey.len() {
-        let column = if mirrored { WIDTH - 1 - i % WIDTH } else { i % WIDTH };
+        let column = if twist.mirrored {
+            WIDTH - 1 - i % WIDTH
+        } else {
+            i % WIDTH
+        };
         let (v, x) = (grey[i - i % WIDTH + column], column as f32 / WIDTH as f32);
         let seen = if x < view.covered {
             70.0
@@ -40,10 +44,34 @@ pub fn picture(story: &Story, t: f64, mirrored: bool) -> Picture {
         let v = seen + noise;
         rgb.extend([v + tint, v, v - tint].map(|c| c.clamp(0.0, 255.0) as u8));
     }
+    if twist.burned_in {
+        write(&mut rgb, "2026-11-30 14:42", (t * 10.0) as u64, (4, 4));
+        write(&mut rgb, "camera one", 0, (114, 80));
+    }
+    if twist.masked {
+        let part = |i: usize| (i % WIDTH >= 120 && i / WIDTH < 30).then_some(3 * i..3 * i + 3);
+        (0..WIDTH * HEIGHT)
+            .filter_map(part)
+            .for_each(|pixel| rgb[pixel].fill(0));
+    }
     Picture {
         width: WIDTH as u32,
         height: HEIGHT as u32,
         rgb,
+    }
+}
+
+/// White letters with a black edge: not those of any alphabet, the last two others every moment.
+fn write(rgb: &mut [u8], text: &str, moment: u64, (left, top): (usize, usize)) {
+    for (i, letter) in text.bytes().enumerate() {
+        let changes = i + 2 >= text.len();
+        let mut dice = Dice::new(u64::from(letter) * 31 + if changes { moment } else { 0 });
+        let strokes: Vec<bool> = (0..12).map(|_| dice.throw() < 0.5).collect();
+        for (y, x) in (0..6).flat_map(|y| (0..4).map(move |x| (y, x))) {
+            let ink = x < 3 && strokes[y / 2 * 3 + x];
+            let at = 3 * ((top + y) * WIDTH + left + 4 * i + x);
+            rgb[at..at + 3].fill(if ink { 235 } else { 16 });
+        }
     }
 }
 
@@ -67,12 +95,12 @@ fn at(views: &[View], t: f64) -> View {
     }
 }
 
-/// Forty blocks of other greys on a slope of brightness.
+/// Blocks of other greys on a slope of brightness.
 fn scene(view: &View) -> Vec<f32> {
     let mut grey: Vec<f32> = (0..WIDTH * HEIGHT)
         .map(|i| 90.0 + 40.0 * (i / WIDTH) as f32 / HEIGHT as f32)
         .collect();
-    blocks(&mut grey, view.scene, 0, WIDTH, 40);
+    blocks(&mut grey, view.scene, 0, WIDTH, view.blocks);
     blocks(&mut grey, 1000, 0, (view.lorry * WIDTH as f32) as usize, 12);
     grey
 }

@@ -140,7 +140,7 @@ fn the_sound_model_hears_quiet_sound_raised_and_the_report_tells_its_level_as_it
         };
         let mut job = Job::new(window(0, 0, 16_000), Arc::new(profile));
         let mut quiet = (*job.window).clone();
-        quiet.audio[0].samples = vec![0.001; 16_000].into();
+        quiet.audio[0].samples = [0.001, -0.001].repeat(8_000).into();
         job.window = Arc::new(quiet);
         let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
             panic!("no report of sound");
