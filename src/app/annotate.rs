@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use crate::colour;
 use crate::config::CameraConfig;
-use crate::data::{Alert, BBox, Phase, Picture, Point};
+use crate::data::{Alert, BBox, NS_PER_SAMPLE, Phase, Picture, Point};
 use crate::draw;
 use crate::ingest::gst::record::Mp4Writer;
 use crate::stages::Verdict;
@@ -62,6 +62,11 @@ impl Annotator {
         if let Some(writer) = &self.writer {
             for chunk in &window.audio {
                 writer.sound(&chunk.samples, chunk.pts_ns)?;
+            }
+            // The muxer keeps the pictures until it has the sound beside them.
+            if window.audio.is_empty() {
+                let samples = (window.end_ns - window.start_ns) / NS_PER_SAMPLE;
+                writer.sound(&vec![0.0; samples as usize], window.start_ns)?;
             }
         }
         Ok(())

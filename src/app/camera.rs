@@ -1,6 +1,7 @@
 //! The cameras of the running daemon.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
 
 use super::{Board, Vocabulary, fill_thresholds};
@@ -76,6 +77,14 @@ impl Running {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
             all.cameras.entry(id.clone()).or_default().clone()
         };
+        // A camera that never comes up ages too.
+        let _ = metrics
+            .last_ok_ns
+            .compare_exchange(0, self.clock.monotonic_ns(), Relaxed, Relaxed);
+        let kinds = config.policy.kinds.iter().map(|p| p.kind).collect();
+        let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
+        watched.insert(id.clone(), kinds);
+        drop(watched);
         // Nothing is open yet: subscribers that still see ON from before learn it.
         for policy in &config.policy.kinds {
             self.publisher
@@ -147,6 +156,8 @@ impl Running {
         if let Some(running) = self.cameras.remove(id) {
             let _ = running.camera.stop().join();
             running.exit.over(EndReason::Reload);
+            // It may have other masks when it is started again.
+            self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
         }
     }
 

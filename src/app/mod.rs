@@ -3,6 +3,7 @@
 pub mod annotate;
 mod camera;
 pub mod cpu;
+mod leftover;
 pub mod log;
 mod models;
 pub mod moderation;
@@ -25,15 +26,16 @@ use anyhow::{Context, anyhow, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Loaded, Surroundings};
+use crate::config::{self, Loaded, Surroundings};
 use crate::console;
-use crate::data::{CameraId, CameraState, CameraStatus};
+use crate::data::{CameraId, CameraState, CameraStatus, Kind};
 use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
-use crate::publish::payload::{AlertPayload, BoxStatusPayload};
+use crate::publish::payload::BoxStatusPayload;
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
-use crate::store::{Message, Store};
+use crate::store::Store;
 use camera::Running;
+use leftover::{clear_gone_cameras, ends_of_what_a_crash_left_open};
 pub use models::{LoadedModels, Wanted, fill_thresholds};
 use record::Recorder;
 pub use vocabulary::Vocabulary;
@@ -52,8 +54,16 @@ pub(crate) struct Board {
     pub evicted: std::sync::atomic::AtomicU64,
     /// Alerts that waited for the broker when the store was looked at last.
     pub outbox: std::sync::atomic::AtomicU64,
+    /// Kinds that cameras alert on: of no other is anything retained.
+    pub watched: RwLock<BTreeMap<CameraId, BTreeSet<Kind>>>,
     /// Cameras that have opted into emotion.
     pub emotion: RwLock<BTreeSet<CameraId>>,
+}
+
+impl Board {
+    fn add_problem(&self, text: String) {
+        self.problems.write().unwrap_or_else(|e| e.into_inner()).push(text);
+    }
 }
 
 /// The configuration at `path`; a wrong one falls back on the last that ran, and says so.
@@ -84,6 +94,23 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
     }
 }
 
+/// The configuration with its models. Where these cannot be loaded the last configuration that could be started with runs.
+fn load(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<(Loaded, LoadedModels)> {
+    let with_models = |loaded: Loaded| {
+        let models = LoadedModels::load(&loaded.config.models, &loaded.config.cameras);
+        models.map(|models| (loaded, models))
+    };
+    let loaded = load_config(path, problems)?;
+    let good = config::last_good(&loaded.config.store.dir, &Surroundings::real());
+    let other = good.filter(|good| good.texts != loaded.texts);
+    with_models(loaded).or_else(|error| {
+        let good = other.ok_or_else(|| anyhow!("{error:#}"))?;
+        tracing::error!("{error:#}");
+        problems.push(format!("{error:#}; running the last good configuration"));
+        with_models(good).context("the last good configuration")
+    })
+}
+
 /// Runs the daemon until a signal ends it.
 ///
 /// # Errors
@@ -98,30 +125,20 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 /// As [`run`].
 pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Result<()> {
     let mut problems = Vec::new();
-    let loaded = load_config(path, &mut problems)?;
+    let (loaded, models) = load(path, &mut problems)?;
     for diagnostic in loaded.warnings.iter().chain(&loaded.camera_errors) {
         tracing::warn!("{diagnostic}");
     }
     problems.extend(loaded.camera_errors.iter().map(ToString::to_string));
-    if let Err(error) = config::keep_last_good(&loaded) {
-        problems.push(format!(
-            "the configuration could not be kept as the last good one ({error})"
-        ));
-    }
-    let config = loaded.config;
+    let (config, texts) = (loaded.config, loaded.texts);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let models = LoadedModels::load(&config.models, &config.cameras)?;
     let vocabulary = models.vocabulary();
     let (fight_threshold, emotion) = (models.fight_threshold(), models.emotion());
     let board: Arc<Board> = Arc::default();
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
-    let (store, trouble) = Store::open_with_room(&config.store)?;
-    board
-        .problems
-        .write()
-        .unwrap_or_else(|e| e.into_inner())
-        .extend(trouble);
+    let (store, trouble) = Store::open_at_start(&config.store, clock.utc_ns() / 1_000_000)?;
+    trouble.into_iter().for_each(|text| board.add_problem(text));
     let ends = ends_of_what_a_crash_left_open(&store, &config, clock.as_ref())?;
     let (publisher, publisher_thread) = Publisher::spawn(config.mqtt.clone(), &config.store).map_err(|e| anyhow!(e))?;
     let topics = Topics::new(&config.site, &config.box_name);
@@ -134,8 +151,14 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let recorder = recorder.spawn(verdicts, ends)?;
 
     if let Some(listen) = config.http {
-        let address = console::serve(listen, answers(&board, &graph, &clock, &publisher)).map_err(|e| anyhow!(e))?;
-        tracing::info!(%address, "console");
+        // Alerts go out without it.
+        match console::serve(listen, answers(&board, &graph, &clock, &publisher)) {
+            Ok(address) => tracing::info!(%address, "console"),
+            Err(error) => {
+                tracing::error!("no /metrics and /healthz: {error}");
+                board.add_problem(format!("no /metrics and /healthz: {error}"));
+            }
+        }
     }
     let mut running = Running {
         config,
@@ -150,6 +173,10 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         pictures: Arc::default(),
     };
     running.start_all(&graph)?;
+    // Only now: what cannot be started with is no good one.
+    if let Err(why) = config::keep_last_good(&texts, &running.config.store.dir) {
+        running.board.add_problem(why);
+    }
     let end = serve(path, &mut running, &graph, &recorder);
 
     // Ordered stop: sources, graph, store, broker.
@@ -269,11 +296,12 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
             text.family(
                 "vision_age_seconds",
                 "gauge",
-                "Since the camera's last picture that was looked at in full.",
+                "Since the camera's last picture that was looked at in full, or since its start where there was none.",
             );
             let cameras = metrics_board.cameras.read().unwrap_or_else(|e| e.into_inner());
             let metrics = metrics_board.metrics.read().unwrap_or_else(|e| e.into_inner());
             for (id, camera) in &metrics.cameras {
+                // Of one that never gave a picture it is that of its start.
                 let last_ns = camera.last_ok_ns.load(Relaxed);
                 // Of a camera that was removed or is switched off nobody wants to know.
                 let runs = cameras.get(id).is_some_and(|c| c.state != CameraState::Disabled);
@@ -282,6 +310,12 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
                     text.sample("vision_age_seconds", &[("camera", id.as_str())], age_s);
                 }
             }
+            text.family(
+                "outbox",
+                "gauge",
+                "Alert messages that wait for the broker, half a minute old at most.",
+            );
+            text.sample("outbox", &[], metrics_board.outbox.load(Relaxed) as f64);
             let state = publisher.state();
             text.family("mqtt_connected", "gauge", "1 while the broker is connected.");
             text.sample(
@@ -336,59 +370,6 @@ fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher:
             let body = serde_json::json!({"ok": stuck.is_empty(), "stuck": stuck, "problems": problems});
             (stuck.is_empty(), body.to_string() + "\n")
         }),
-    }
-}
-
-/// Alerts that were open when the process was killed end now, with reason `restart`.
-fn ends_of_what_a_crash_left_open(store: &Store, config: &Config, clock: &dyn Clock) -> anyhow::Result<Vec<Message>> {
-    let mut messages = Vec::new();
-    for (topic, payload) in store.open_alerts()? {
-        let Ok(alert) = serde_json::from_str::<AlertPayload>(&payload) else {
-            continue;
-        };
-        let alert = alert.ended_by_restart(clock.utc_ns());
-        messages.push(Message {
-            alert_id: alert.id.clone(),
-            camera: alert.camera.clone(),
-            kind: alert.kind.clone(),
-            phase: alert.phase.clone(),
-            started_utc_ms: 0,
-            topic,
-            payload: serde_json::to_string(&alert)?,
-        });
-    }
-    if !messages.is_empty() {
-        tracing::warn!(site = %config.site, "ending {} alerts that were open when the process ended", messages.len());
-    }
-    Ok(messages)
-}
-
-/// Retained topics of cameras that are no longer configured are cleared, and what those expressed that have opted out.
-fn clear_gone_cameras(store: &Store, config: &Config, topics: &Topics, publisher: &Publisher) {
-    let known = |camera: &str| {
-        config.cameras.iter().any(|c| c.ingest.id.as_str() == camera)
-            || config.disabled.keys().any(|c| c.as_str() == camera)
-    };
-    let opted_in = |camera: &str| {
-        let mut cameras = config.cameras.iter();
-        cameras.any(|c| c.emotion && c.ingest.id.as_str() == camera)
-    };
-    for topic in store.retained().unwrap_or_default() {
-        let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
-        let muted = |camera: &str| !opted_in(camera) && topic == topics.emotion(camera);
-        // Of a kind or a camera that is not watched any more nothing is open, whatever a crash left there.
-        let over = |camera: &str| {
-            let runs = config.cameras.iter().find(|c| c.ingest.id.as_str() == camera);
-            let mut kinds = runs.iter().flat_map(|c| &c.policy.kinds);
-            topic.starts_with(&topics.active(camera, ""))
-                && !kinds.any(|p| topic == topics.active(camera, p.kind.as_str()))
-        };
-        if topics
-            .camera_of(&topic)
-            .is_some_and(|camera| unwanted || !known(camera) || muted(camera) || over(camera))
-        {
-            publisher.retain(topic, Vec::new());
-        }
     }
 }
 

@@ -290,8 +290,9 @@ impl Report {
 
     /// Whether this very file is finished.
     pub fn has(&self, file: &FileReport) -> bool {
-        let same = |f: &&FileReport| f.file == file.file && f.bytes == file.bytes && f.modified_ms == file.modified_ms;
-        self.files.iter().find(same).is_some_and(|f| f.unreadable.is_none())
+        let known = self.files.binary_search_by(|f| f.file.cmp(&file.file));
+        let known = known.ok().and_then(|at| self.files.get(at));
+        known.is_some_and(|f| f.bytes == file.bytes && f.modified_ms == file.modified_ms && f.unreadable.is_none())
     }
 
     /// Adds a file in its place.
@@ -308,7 +309,10 @@ impl Report {
     /// The file cannot be written.
     pub fn save(&mut self, path: &Path) -> anyhow::Result<()> {
         self.totals = self.count();
-        let beside = path.with_extension("part");
+        // A name of its own: whoever else writes, to this report or beside it, has another.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}.part", std::process::id()));
+        let beside = PathBuf::from(beside);
         let text = serde_json::to_string_pretty(self)? + "\n";
         std::fs::write(&beside, text)
             .and_then(|()| std::fs::rename(&beside, path))

@@ -203,9 +203,12 @@ impl Recorder {
             Phase::End => ids.retain(|id| *id != alert.id),
         }
         let is = !ids.is_empty();
-        // Held while it is said: a camera that is removed meanwhile has its topics cleared after this.
-        let cameras = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
-        if was != is && cameras.contains_key(&alert.camera) {
+        // Held while it is said: a camera or kind that is removed meanwhile has its topics cleared after this.
+        let watched = self.board.watched.read().unwrap_or_else(|e| e.into_inner());
+        let is_watched = watched
+            .get(&alert.camera)
+            .is_some_and(|kinds| kinds.contains(&alert.kind));
+        if was != is && is_watched {
             let topic = self.topics.active(alert.camera.as_str(), alert.kind.as_str());
             self.publisher
                 .retain(topic, if is { b"ON".to_vec() } else { b"OFF".to_vec() });

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::camera::Running;
+use super::leftover::clear_gone_cameras;
 use crate::config::{self, Surroundings};
-use crate::data::CameraId;
+use crate::data::{CameraId, StateReason};
 use crate::graph::Graph;
 use crate::publish::home_assistant;
+use crate::store::Store;
 
 impl Running {
     pub(super) fn reload(&mut self, path: &Path, graph: &Graph) {
@@ -27,15 +29,12 @@ impl Running {
         for text in &problems {
             tracing::error!("{text}");
         }
-        if let Err(error) = config::keep_last_good(&loaded) {
-            problems.push(format!(
-                "the configuration could not be kept as the last good one ({error})"
-            ));
-        }
-        let new = loaded.config;
-        let old = std::mem::replace(&mut self.config, new);
-        if old.fixed_at_start() != self.config.fixed_at_start() {
-            problems.push("mqtt, state, models, inference and http take effect at a restart".into());
+        let old = std::mem::replace(&mut self.config, loaded.config);
+        let waits = old.fixed_at_start() != self.config.fixed_at_start();
+        if waits {
+            let text = "what changed in site.name, box, mqtt, state, models, fusion, inference and http takes effect at a restart";
+            tracing::warn!("{text}");
+            problems.push(text.into());
             self.config.keep_what_is_fixed(&old);
         }
         if let Some(camera) = self.config.cameras.iter().find(|c| c.emotion && !self.emotion) {
@@ -43,6 +42,9 @@ impl Running {
             let text = format!("camera {id}: emotion takes effect at a restart: no camera had it at the start");
             tracing::warn!("{text}");
             problems.push(text);
+        } else if !waits && let Err(why) = config::keep_last_good(&loaded.texts, &self.config.store.dir) {
+            // Only now: what waits for a restart is no good one yet.
+            problems.push(why);
         }
         let running: Vec<CameraId> = self.cameras.keys().cloned().collect();
         for id in running {
@@ -52,12 +54,11 @@ impl Running {
                 .iter()
                 .find(|c| c.ingest.id == id)
                 .map(config::CameraConfig::fingerprint);
-            if wanted.as_ref() != self.cameras.get(&id).map(|c| &c.fingerprint) {
+            // An account may have been mended on the camera's side.
+            let locked_out = self.reason(&id) == Some(StateReason::AuthFailed);
+            if locked_out || wanted.as_ref() != self.cameras.get(&id).map(|c| &c.fingerprint) {
                 tracing::info!(camera = %id, "stops for a reload");
                 self.stop(&id);
-                if wanted.is_none() && !self.config.disabled.contains_key(&id) {
-                    self.clear(&id, &old);
-                }
             }
         }
         for camera in self.config.cameras.clone() {
@@ -71,13 +72,33 @@ impl Running {
         for (camera, why) in self.config.disabled.clone() {
             self.tell_disabled(&camera, &why);
         }
+        self.forget_gone(&old);
         self.problems(problems);
+    }
+
+    /// What is retained of cameras and kinds that are not there any more goes.
+    fn forget_gone(&self, old: &config::Config) {
+        let known = |id: &CameraId| {
+            self.config.cameras.iter().any(|c| c.ingest.id == *id) || self.config.disabled.contains_key(id)
+        };
+        let told = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        let gone: Vec<CameraId> = told.keys().filter(|id| !known(id)).cloned().collect();
+        drop(told);
+        gone.iter().for_each(|id| self.clear(id, old));
+        let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
+        watched.retain(|id, _| self.cameras.contains_key(id));
+        drop(watched);
+        match Store::open(&self.config.store) {
+            Ok(store) => clear_gone_cameras(&store, &self.config, &self.topics, &self.publisher),
+            Err(error) => tracing::warn!(%error, "what is retained of cameras that are gone stays until a restart"),
+        }
     }
 
     /// A removed camera's retained topics go.
     fn clear(&self, id: &CameraId, old: &config::Config) {
         // First: its last windows are still on their way, and nothing of them may be retained after this.
         self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+        self.board.watched.write().unwrap_or_else(|e| e.into_inner()).remove(id);
         self.tell_no_emotion(id);
         let was = old.cameras.iter().find(|c| c.ingest.id == *id);
         for policy in was.iter().flat_map(|c| &c.policy.kinds) {
@@ -90,7 +111,11 @@ impl Running {
             let device = home_assistant::topic(&self.topics, id.as_str());
             self.publisher.retain(device, Vec::new());
         }
-        self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+    }
+
+    fn reason(&self, id: &CameraId) -> Option<StateReason> {
+        let cameras = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        cameras.get(id)?.reason
     }
 
     fn problems(&self, problems: Vec<String>) {

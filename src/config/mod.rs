@@ -81,6 +81,8 @@ impl CameraConfig {
 impl Config {
     /// Takes over what [`Self::fixed_at_start`] is about from the configuration that runs.
     pub fn keep_what_is_fixed(&mut self, running: &Self) {
+        self.site = running.site.clone();
+        self.box_name = running.box_name.clone();
         self.mqtt = running.mqtt.clone();
         self.store = running.store.clone();
         self.models = running.models.clone();
@@ -174,7 +176,7 @@ pub enum Secrets {
     Needed,
     /// To see whether it is there. systemd hands its credentials to the service alone: elsewhere these are not looked for.
     Checked,
-    /// For nothing: one that cannot be read is no fault.
+    /// For nothing: neither a secret nor a recording that cannot be read is a fault, as neither broker nor camera is asked.
     Unused,
 }
 
@@ -247,15 +249,20 @@ pub fn load_texts(texts: Vec<(PathBuf, String)>, around: &Surroundings) -> Resul
     })
 }
 
-/// Keeps the texts of a configuration that runs, so that a wrong one later does not stop the box.
+/// Keeps the texts of a configuration that runs, so that a wrong one later does not stop the box. `dir` is its `state.dir`.
 ///
 /// # Errors
-/// `state.dir` cannot be written.
-pub fn keep_last_good(loaded: &Loaded) -> std::io::Result<()> {
+/// A sentence: it cannot be written there.
+pub fn keep_last_good(texts: &[(PathBuf, String)], dir: &Path) -> Result<(), String> {
+    write_last_good(texts, dir)
+        .map_err(|error| format!("the configuration could not be kept as the last good one ({error})"))
+}
+
+fn write_last_good(texts: &[(PathBuf, String)], dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let json = serde_json::to_vec(&loaded.texts)?;
-    let path = last_good_path(&loaded.config.store.dir);
-    std::fs::create_dir_all(&loaded.config.store.dir)?;
+    let json = serde_json::to_vec(texts)?;
+    let path = last_good_path(dir);
+    std::fs::create_dir_all(dir)?;
     // Whole or not at all: a full disk or a power cut leaves the one before.
     let half = path.with_extension("part");
     let mut file = std::fs::OpenOptions::new()

@@ -166,7 +166,7 @@ pub struct CameraDefaults {
     pub analysis_px: Option<u32>,
     /// `tcp` or `udp`. Default: `tcp`.
     pub transport: Option<String>,
-    /// `auto` (hardware where it works) or a decoder element's name. Default: `auto`.
+    /// `auto` (hardware where it works) or one of `nvh264dec`, `nvh265dec`, `nvjpegdec`, `vah264dec`, `vah265dec`, `v4l2h264dec`, `v4l2h265dec`, `avdec_h264`, `avdec_h265`, `openh264dec`, `jpegdec`. Recordings are always decoded by `auto`. Default: `auto`.
     pub decoder: Option<String>,
     /// Seconds without a picture after which the camera is rebuilt. Default: 10.
     pub stall_s: Option<f32>,
@@ -340,11 +340,12 @@ pub struct Rule {
     pub decay_days: Option<f32>,
     /// `anomaly`: alerts a day that the threshold aims at. Default: 2.
     pub per_day: Option<f32>,
-    /// Seconds without evidence after which the alert ends.
+    /// Seconds without evidence after which the alert ends. Default: by kind, see behaviours.md.
     pub hold_s: Option<f32>,
-    /// Seconds after an end before the next alert of the same kind and zone.
+    /// Seconds after an end before the next alert of the same kind and zone (of a line also track and way, of a thing the same thing).
+    /// Default: by kind, see behaviours.md.
     pub cooldown_s: Option<f32>,
-    /// `info`, `warning` or `critical`.
+    /// `info`, `warning` or `critical`. Default: by kind, see behaviours.md.
     pub severity: Option<String>,
     /// Seconds after an end before the same tracks alone open the next alert of the same kind and zone. Default: 60 for
     /// intrusion and loitering, 0 for the others.

@@ -12,7 +12,7 @@ use super::judge::Judge;
 use super::print::Printed;
 use super::raw::RawSecret;
 use super::url::url;
-use super::{Config, Diagnostic, Loaded, Surroundings};
+use super::{Config, Diagnostic, Loaded, Secrets, Surroundings};
 use crate::data::{CameraId, Redactor};
 use crate::nn::{DeviceChoice, FusionMethod, ModelOptions};
 use crate::publish::{MqttOptions, MqttVersion};
@@ -231,10 +231,16 @@ fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
     }
     let scheme = if tls { "mqtts" } else { "mqtt" };
     judge.note(&place, format!("{scheme}://{host}:{port}"));
-    let files = [("ca", &raw.ca), ("cert", &raw.cert), ("key", &raw.key)];
-    for (key, value) in files.into_iter().chain([("username", &username)]) {
-        if let Some(value) = value {
-            judge.note(&[Key("mqtt"), Key(key)], value.clone());
+    if let Some(username) = &username {
+        judge.note(&[Key("mqtt"), Key("username")], username.clone());
+    }
+    for (key, file) in [("ca", &raw.ca), ("cert", &raw.cert), ("key", &raw.key)] {
+        let Some(file) = file else { continue };
+        judge.note(&[Key("mqtt"), Key(key)], file.clone());
+        if judge.around.secrets != Secrets::Unused
+            && let Err(error) = std::fs::File::open(file)
+        {
+            judge.error(&[Key("mqtt"), Key(key)], format!("{file} cannot be read ({error})"));
         }
     }
     let keep_alive_s = judge.whole(&[Key("mqtt"), Key("keep_alive_s")], raw.keep_alive_s, 5, 65_535, 20);

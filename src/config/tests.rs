@@ -226,9 +226,9 @@ url = "mqtts://10.0.0.9:8884"
 version = "3.1.1"
 username = "w"
 password = { env = "SECRET" }
-ca = "/ca.pem"
-cert = "/cert.pem"
-key = "/key.pem"
+ca = "/dev/null"
+cert = "/dev/null"
+key = "/dev/null"
 keep_alive_s = 30
 home_assistant = false
 commands = true

@@ -8,7 +8,7 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 pub use snapshot::{jpeg, write_snapshot};
 
@@ -29,6 +29,26 @@ pub struct StoreOptions {
 pub struct StoreError {
     path: PathBuf,
     why: String,
+    /// The file is not, or no longer, a database.
+    damaged: bool,
+}
+
+impl StoreError {
+    fn plain(path: &Path, why: impl ToString) -> Self {
+        Self {
+            path: path.to_owned(),
+            why: why.to_string(),
+            damaged: false,
+        }
+    }
+
+    fn of_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        Self {
+            damaged: matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)),
+            ..Self::plain(path, error)
+        }
+    }
 }
 
 /// One message of an alert's life, as it is stored and sent.
@@ -89,24 +109,20 @@ impl Store {
     /// # Errors
     /// The folder cannot be written, or the file is no store of ours.
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
-        let path = options.dir.join("watchfire.db");
-        let fail = |why: String| StoreError {
-            path: path.clone(),
-            why,
-        };
-        std::fs::create_dir_all(&options.dir).map_err(|e| fail(e.to_string()))?;
-        let db = Connection::open(&path).map_err(|e| fail(e.to_string()))?;
-        let version: i64 = db
-            .query_row("PRAGMA user_version", [], |r| r.get(0))
-            .map_err(|e| fail(e.to_string()))?;
+        let path = path_in(&options.dir);
+        let fail = |e: rusqlite::Error| StoreError::of_sqlite(&path, &e);
+        std::fs::create_dir_all(&options.dir).map_err(|e| StoreError::plain(&path, e))?;
+        let db = Connection::open(&path).map_err(fail)?;
+        let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(fail)?;
         if version > VERSION {
-            return Err(fail(format!("version {version} was written by a newer Watchfire")));
+            let why = format!("version {version} was written by a newer Watchfire");
+            return Err(StoreError::plain(&path, why));
         }
         // FULL: a commit survives a power cut too, and alerts are rare.
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
             // A store that is complete is opened without a write: a full disk is no reason not to start.
             .and_then(|()| db.execute_batch(if version < VERSION { SCHEMA } else { "" }))
-            .map_err(|e| fail(e.to_string()))?;
+            .map_err(fail)?;
         Ok(Self {
             db,
             options: options.clone(),
@@ -119,29 +135,35 @@ impl Store {
     /// # Errors
     /// As [`Self::open`]; there is none.
     pub fn open_existing(options: &StoreOptions) -> Result<Self, StoreError> {
-        let path = options.dir.join("watchfire.db");
+        let path = path_in(&options.dir);
         match path.try_exists() {
             Ok(true) => Self::open(options),
-            Ok(false) => Err(StoreError {
-                path,
-                why: "there is none: no daemon with this configuration has run here yet".into(),
-            }),
-            Err(error) => Err(StoreError {
-                path,
-                why: error.to_string(),
-            }),
+            Ok(false) => Err(StoreError::plain(
+                &path,
+                "there is none: no daemon with this configuration has run here yet",
+            )),
+            Err(error) => Err(StoreError::plain(&path, error)),
         }
     }
 
-    /// As [`Self::open`]; where the disk is full the oldest snapshots make room for it, and what was done is told.
+    /// As [`Self::open`], whatever the disk is like: where it is full the oldest snapshots make room, and a store that is damaged is put
+    /// aside for a new one. What was done is told. `now_utc_ms` names what is put aside.
     ///
     /// # Errors
     /// As [`Self::open`]; there was no snapshot left to remove.
-    pub fn open_with_room(options: &StoreOptions) -> Result<(Self, Option<String>), StoreError> {
-        let error = match Self::open(options) {
+    pub fn open_at_start(options: &StoreOptions, now_utc_ms: i64) -> Result<(Self, Option<String>), StoreError> {
+        let error = match Self::open(options).and_then(Self::checked) {
             Ok(store) => return Ok((store, None)),
             Err(error) => error,
         };
+        if error.damaged {
+            let aside = put_aside(&path_in(&options.dir), now_utc_ms).map_err(|e| StoreError::plain(&error.path, e))?;
+            let told = format!(
+                "{error}: it was put aside as {}, and what waited there for the broker is lost",
+                aside.display()
+            );
+            return Self::open(options).map(|store| (store, Some(told)));
+        }
         if !snapshot::is_full(&options.dir) {
             return Err(error);
         }
@@ -153,11 +175,23 @@ impl Store {
         Self::open(options).map(|store| (store, Some(told)))
     }
 
-    fn fail(&self, error: rusqlite::Error) -> StoreError {
-        StoreError {
-            path: self.options.dir.join("watchfire.db"),
-            why: error.to_string(),
+    /// Reads it through: damage is found now, and not at the first alert.
+    fn checked(self) -> Result<Self, StoreError> {
+        let check = self
+            .db
+            .query_row("PRAGMA quick_check(1)", [], |r| r.get::<_, String>(0));
+        match check {
+            Ok(word) if word == "ok" => Ok(self),
+            Ok(what) => Err(StoreError {
+                damaged: true,
+                ..StoreError::plain(&path_in(&self.options.dir), what)
+            }),
+            Err(error) => Err(self.fail(error)),
         }
+    }
+
+    fn fail(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::of_sqlite(&path_in(&self.options.dir), &error)
     }
 
     /// Events and outbox in one transaction. Returns how many waiting messages were evicted to keep the outbox bounded.
@@ -375,6 +409,24 @@ impl Store {
     pub fn dir(&self) -> &Path {
         &self.options.dir
     }
+}
+
+fn path_in(dir: &Path) -> PathBuf {
+    dir.join("watchfire.db")
+}
+
+/// Renames a store with its log. Returns its new name.
+fn put_aside(path: &Path, now_utc_ms: i64) -> std::io::Result<PathBuf> {
+    let name = |of: &str, end: &str| path.with_file_name(format!("{of}{end}"));
+    let aside = format!("watchfire.db.damaged-{}", now_utc_ms / 1000);
+    for end in ["-wal", "-shm"] {
+        match std::fs::rename(name("watchfire.db", end), name(&aside, end)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::rename(path, name(&aside, ""))?;
+    Ok(name(&aside, ""))
 }
 
 #[cfg(test)]

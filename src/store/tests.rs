@@ -143,3 +143,34 @@ fn a_store_that_is_complete_is_opened_without_a_write() {
     drop(again);
     assert_eq!(std::fs::read(dir.path().join("watchfire.db")).unwrap(), before);
 }
+
+#[test]
+fn a_damaged_store_is_put_aside_and_a_sound_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 100);
+    let many: Vec<Message> = (0..2000).map(|i| message(&format!("alert {i}"), "start")).collect();
+    s.commit(&many, 1000).unwrap();
+    let options = s.options.clone();
+    drop(s);
+    let (s, told) = Store::open_at_start(&options, 5_000).unwrap();
+    assert_eq!((told, payloads(&s).len()), (None, 100));
+    drop(s);
+    let path = dir.path().join("watchfire.db");
+    let whole = std::fs::read(&path).unwrap();
+    // Some pages of the middle are gone; then it is no database at all.
+    let mut torn = whole.clone();
+    let middle = torn.len() / 2;
+    torn[middle..middle + 20_000].fill(0x5a);
+    for (damaged, at_ms) in [
+        (torn, 6_000),
+        (b"no database, but long enough to look like one".repeat(200), 7_000),
+    ] {
+        std::fs::write(&path, &damaged).unwrap();
+        let (mut s, told) = Store::open_at_start(&options, at_ms).unwrap();
+        let told = told.expect("it says so");
+        let aside = dir.path().join(format!("watchfire.db.damaged-{}", at_ms / 1000));
+        assert!(told.contains(&*aside.to_string_lossy()), "{told}");
+        assert!(aside.exists() && payloads(&s).is_empty());
+        s.commit(&[message("new", "start")], 8_000).unwrap();
+    }
+}

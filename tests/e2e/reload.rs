@@ -66,6 +66,18 @@ fn a_reload_touches_only_the_cameras_that_changed() {
     house.wait("b's state is cleared", 60, |t, p| {
         (t.ends_with("camera/b/status") && p.is_empty()).then_some(())
     });
+
+    // c is switched off first, and taken out when it runs no more.
+    house.configure(&(camera("a", "") + &camera("c", "enabled = false\n")));
+    house.daemon().signal(Signal::SIGHUP);
+    house.wait("c is off", 60, |t, p| {
+        (t.ends_with("camera/c/status") && String::from_utf8_lossy(p).contains("disabled")).then_some(())
+    });
+    house.configure(&camera("a", ""));
+    house.daemon().signal(Signal::SIGHUP);
+    house.wait("c's state is cleared", 60, |t, p| {
+        (t.ends_with("camera/c/status") && p.is_empty()).then_some(())
+    });
 }
 
 #[test]
