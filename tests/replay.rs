@@ -115,11 +115,66 @@ fn a_camera_that_does_not_work_is_named_with_what_is_wrong() {
     let text = "[site]\nname = \"t\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[[camera]]\nid = \"yard\"\n\
                 url = \"rtsp://127.0.0.1/1\"\nanalysis_fps = 200.0\n";
     std::fs::write(&config, text).unwrap();
-    let output = replay(&[Path::new("a.mp4"), Path::new("--config"), &config]);
+    let replay = |config: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        command
+            .args(["replay", "a.mp4", "--config"])
+            .arg(config)
+            .output()
+            .unwrap()
+    };
+    let output = replay(&config);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains("no such camera that works") && said.contains("200 is out of range"),
         "{said}"
     );
+    // No other takes its place unasked.
+    std::fs::write(
+        &config,
+        format!("{text}[[camera]]\nid = \"gate\"\nurl = \"rtsp://127.0.0.1/2\"\n"),
+    )
+    .unwrap();
+    let output = replay(&config);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && said.contains("name one with --camera"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_recording_is_written_over_by_a_slip() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = |name: &str| dir.path().join(name);
+    let [a, b, c, nowhere] = ["a.mp4", "b.mp4", "c.mp4", "none/c.mp4"].map(film);
+    for path in [&a, &b] {
+        std::fs::write(path, b"evidence").unwrap();
+    }
+    let again = dir
+        .path()
+        .join("../")
+        .join(dir.path().file_name().unwrap())
+        .join("a.mp4");
+    let cases: [(&[&Path], &str); 5] = [
+        (&[&a, Path::new("--events"), &a], "the recording that is read"),
+        (&[&a, Path::new("--explain"), &again], "the recording that is read"),
+        // `--annotate *.mp4`
+        (&[Path::new("--annotate"), &a, &b], "there already"),
+        (
+            &[&a, Path::new("--annotate"), &c, Path::new("--explain"), &c],
+            "two things",
+        ),
+        (&[&a, Path::new("--annotate"), &nowhere], "no such folder"),
+    ];
+    for (args, why) in cases {
+        let output = replay(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    for path in [&a, &b] {
+        assert_eq!(std::fs::read(path).unwrap(), b"evidence");
+    }
 }

@@ -17,12 +17,16 @@ mod probe;
 mod recordings;
 mod replay;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::data::Kind;
+use crate::error::panic_words;
 
 /// Watches camera streams with their sound, and publishes alerts over MQTT.
 #[derive(Parser)]
@@ -71,6 +75,13 @@ enum Command {
     Explain(explain::Args),
 }
 
+/// A kind of alert on the command line.
+fn kind(word: &str) -> Result<Kind, String> {
+    let known: Vec<&str> = Kind::ALL.iter().map(|k| k.as_str()).collect();
+    word.parse()
+        .map_err(|()| format!("known kinds are {}", known.join(", ")))
+}
+
 /// Parses the command line and does what it says. Exit status: 0 well, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -78,7 +89,20 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, Command::Run { .. }) {
         end_with_the_reader();
     }
-    let result = match cli.command {
+    let result = catch_unwind(AssertUnwindSafe(|| done(cli.command)));
+    let result = result.unwrap_or_else(|panic| match panic_words(&*panic) {
+        // Told already. Whatever was started has been ended on the way here.
+        words if words.contains(UNWRITABLE) => Ok(ExitCode::FAILURE),
+        _ => resume_unwind(panic),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("watchfire: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn done(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Run { config } => crate::app::run(&config).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
         Command::Init => init::run(),
@@ -91,17 +115,26 @@ pub fn main() -> ExitCode {
         Command::Models(args) => models::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Explain(args) => explain::run(&args),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("watchfire: {error:#}");
-        ExitCode::FAILURE
-    })
+    }
 }
 
-/// `watchfire events | head` ends quietly once head has enough, as other tools do; Rust would panic.
+/// What Rust says in the panic of a `println!` that cannot be written.
+const UNWRITABLE: &str = "failed printing to stdout";
+
+/// `watchfire events | head` ends quietly once head has enough, as other tools do; Rust would panic. So it does still where
+/// GStreamer has the signal ignored again, and where the disk is full: then a sentence says so.
 fn end_with_the_reader() {
     let always = Arc::new(AtomicBool::new(true));
     let _ = signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always);
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic_words(panic.payload());
+        if !words.contains(UNWRITABLE) {
+            others(panic);
+        } else if !words.contains("Broken pipe") {
+            eprintln!("watchfire: {words}");
+        }
+    }));
 }
 
 /// Where the models are when nobody says: installed, else in the working folder.

@@ -28,8 +28,8 @@ enum Command {
         #[arg(long, default_value = "auto")]
         device: DeviceChoice,
         /// Threads on the CPU; 0 takes every core.
-        #[arg(long, default_value_t = 1)]
-        threads: usize,
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=1024))]
+        threads: u16,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -74,7 +74,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             device,
             threads,
             json,
-        } => each(&args.dir, |folder| list(folder, *device, *threads, None, *json))?,
+        } => each(&args.dir, |folder| {
+            list(folder, *device, usize::from(*threads), None, *json)
+        })?,
         Command::List {
             config: Some(path),
             json,

@@ -40,7 +40,7 @@ pub(super) fn run(
     out: &Path,
     fresh: bool,
 ) -> anyhow::Result<bool> {
-    let start_utc_ns = start.as_nanosecond() as i64;
+    let start_utc_ns = super::replay::utc_ns(start)?;
     // One spelling for each: however a folder is named, its files are the same.
     if let Some(path) = paths.iter().find(|p| p.to_str().is_none()) {
         bail!("{}: its name is not UTF-8, and a report is text", path.display());
@@ -82,7 +82,7 @@ pub(super) fn run(
     }
     drop(todo);
     // What is no longer there is no longer told.
-    report.files.retain(|f| files.contains(&f.file));
+    report.files.retain(|f| files.binary_search(&f.file).is_ok());
     for (path, why) in missing {
         eprintln!("watchfire: {why}");
         report.add(FileReport::unreadable(path, why));

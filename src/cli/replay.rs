@@ -1,11 +1,11 @@
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::recordings::Recordings;
+use super::recordings::{Recordings, is_recording};
 use super::{gating, moderate};
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
@@ -16,7 +16,6 @@ use crate::config::{self, CameraConfig, Secrets, Surroundings, default_behaviour
 use crate::data::{CameraId, Kind, Point, Snapshots};
 use crate::ingest::{CameraOptions, Source};
 use crate::nn::{DeviceChoice, ModelOptions};
-use crate::policy::PolicyOptions;
 use crate::publish::payload::AlertPayload;
 use crate::stages::{AudioGain, Gating, NoiseReduction};
 
@@ -33,8 +32,8 @@ pub struct Args {
     #[arg(long)]
     camera: Option<String>,
     /// The kinds that may alert, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    kinds: Option<Vec<String>>,
+    #[arg(long, value_delimiter = ',', value_parser = super::kind)]
+    kinds: Option<Vec<Kind>>,
     /// One JSON alert a line; stdout by default.
     #[arg(long)]
     events: Option<PathBuf>,
@@ -55,11 +54,14 @@ pub struct Args {
     /// whether their alerts are the same. Exit status 1 where they are not.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
     gating: bool,
+    /// Writes over recordings that are there where --events, --annotate or --explain name them.
+    #[arg(long)]
+    overwrite: bool,
     /// The time of a file's first frame.
     #[arg(long, default_value = "1970-01-01T00:00:00Z")]
     start: jiff::Timestamp,
     /// Folder of the models, without --config.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "config")]
     models: Option<PathBuf>,
 }
 
@@ -73,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (_, why) in &unreadable {
         eprintln!("watchfire: {why}");
     }
-    let start_utc_ns = args.start.as_nanosecond() as i64;
+    let start_utc_ns = utc_ns(args.start)?;
     let well = if args.gating {
         gating::run(&setup, start_utc_ns, &files)?
     } else {
@@ -86,13 +88,44 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Nanoseconds since 1970.
+pub(super) fn utc_ns(start: jiff::Timestamp) -> anyhow::Result<i64> {
+    i64::try_from(start.as_nanosecond()).with_context(|| format!("--start {start} is not between 1677 and 2262"))
+}
+
+/// A recording is evidence: none is written over by a slip, such as a `*.mp4` behind --annotate.
+fn outputs_harm_nothing(args: &Args, files: &[PathBuf]) -> anyhow::Result<()> {
+    let outputs = [&args.events, &args.annotate, &args.explain];
+    let outputs: Vec<&PathBuf> = outputs.into_iter().flatten().collect();
+    let same = |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    for (i, output) in outputs.iter().enumerate() {
+        let shown = output.display();
+        let folder = output.parent().filter(|p| !p.as_os_str().is_empty());
+        ensure!(folder.is_none_or(Path::is_dir), "{shown}: there is no such folder");
+        ensure!(
+            !files.iter().any(|f| same(f, output)),
+            "{shown} is the recording that is read: name another file"
+        );
+        ensure!(
+            !outputs[..i].iter().any(|o| same(o, output)),
+            "{shown} is named for two things"
+        );
+        ensure!(
+            args.overwrite || !output.exists() || !is_recording(output),
+            "{shown} is there already: name another file, or add --overwrite"
+        );
+    }
+    Ok(())
+}
+
 /// One file after another; false when one could not be read to its end.
 fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
     let single = files.len() == 1 || (args.annotate.is_none() && args.explain.is_none());
     ensure!(single, "--annotate and --explain take one file");
+    outputs_harm_nothing(args, files)?;
     let player = Player::start(setup.camera, &setup.models)?;
     let mut out: Box<dyn Write> = match &args.events {
-        Some(path) => Box::new(BufWriter::new(
+        Some(path) => Box::new(LineWriter::new(
             File::create(path).with_context(|| path.display().to_string())?,
         )),
         None => Box::new(std::io::stdout()),
@@ -102,16 +135,21 @@ fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyh
     for file in files {
         let mut annotator = args.annotate.as_ref().map(|path| Annotator::new(path, player.camera()));
         let mut trace = args.explain.as_ref().map(|path| (path, Trace::new(player.camera())));
-        let played = player.play(file, start_utc_ns, |verdict| {
-            for alert in &verdict.alerts {
-                let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
-                payload.source = Some(file.display().to_string());
-                writeln!(out, "{}", serde_json::to_string(&payload)?)?;
-            }
-            if let Some((_, trace)) = &mut trace {
-                trace.take(verdict);
-            }
-            annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
+        // GStreamer takes names as text.
+        let named = file.to_str().map(|_| ());
+        let named = named.with_context(|| format!("{}: its name is not UTF-8", file.display()));
+        let played = named.and_then(|()| {
+            player.play(file, start_utc_ns, |verdict| {
+                for alert in &verdict.alerts {
+                    let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
+                    payload.source = Some(file.display().to_string());
+                    writeln!(out, "{}", serde_json::to_string(&payload)?)?;
+                }
+                if let Some((_, trace)) = &mut trace {
+                    trace.take(verdict);
+                }
+                annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
+            })
         });
         let finished = annotator.map_or(Ok(()), Annotator::finish);
         let plotted = trace.map_or(Ok(()), |(path, trace)| {
@@ -144,12 +182,7 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
         None => default(args),
     };
     let kinds = match &args.kinds {
-        Some(words) => {
-            let kinds = words
-                .iter()
-                .map(|w| w.parse::<Kind>().map_err(|()| anyhow!("unknown kind `{w}`")));
-            Some(kinds.collect::<anyhow::Result<Vec<Kind>>>()?)
-        }
+        Some(kinds) => Some(kinds.clone()),
         None if args.report.is_some() && args.config.is_none() => Some(moderate::kinds(&setup.models)?),
         None => None,
     };
@@ -164,11 +197,12 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
             setup.camera.emotion = true;
             setup.camera.ingest.native = true;
         }
-        let timezone = setup.camera.policy.timezone.clone();
-        setup.camera.policy = PolicyOptions {
-            timezone,
-            ..default_policy(&kinds)
-        };
+        // What the camera's rules say of a kind stands.
+        let own = std::mem::take(&mut setup.camera.policy.kinds);
+        let is_known = |kind: Kind| own.iter().any(|p| p.kind == kind && p.zone.is_none());
+        let new = default_policy(&kinds).kinds.into_iter().filter(|p| !is_known(p.kind));
+        let kept = own.iter().filter(|p| kinds.contains(&p.kind)).cloned();
+        setup.camera.policy.kinds = kept.chain(new).collect();
         setup.camera.behaviour.take_kinds(default_behaviour(&kinds));
     }
     Ok(setup)
@@ -176,11 +210,19 @@ fn setup(args: &Args) -> anyhow::Result<Setup> {
 
 fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     let loaded = config::load(path, &Surroundings::for_secrets(Secrets::Unused)).map_err(|e| anyhow!("{}", e[0]))?;
+    for told in loaded.warnings.iter().chain(&loaded.camera_errors) {
+        eprintln!("watchfire: {told}");
+    }
     let config = loaded.config;
+    // Its first camera may be one of those.
+    let all_work = loaded.camera_errors.is_empty() && config.disabled.is_empty();
+    ensure!(
+        all_work || args.camera.is_some() || config.cameras.is_empty(),
+        "not every camera of the configuration works: name one with --camera"
+    );
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
     let Some(camera) = config.cameras.iter().find(wanted) else {
-        let why: Vec<String> = loaded.camera_errors.iter().map(|e| format!("\n{e}")).collect();
-        bail!("the configuration has no such camera that works{}", why.concat());
+        bail!("the configuration has no such camera that works");
     };
     Ok(Setup {
         camera: camera.clone(),

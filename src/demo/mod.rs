@@ -29,6 +29,9 @@ const EXPECTED: [(&str, &str); 3] = [
     ("garden", "siren"),
 ];
 
+/// The first line of a configuration that a demo may replace.
+const WRITTEN: &str = "# Written by `watchfire demo`.";
+
 pub struct Options {
     /// `mqtt://host:port` of a broker that is there already.
     pub broker: Option<String>,
@@ -49,6 +52,7 @@ pub struct Options {
 /// Something could not be started, or the daemon ended.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let interrupted = interrupts()?;
+    is_free(&options.dir)?;
     println!("Making the cameras' clips (the first time takes a moment) …");
     let [square, garden] = media::prepare(&options.footage, &options.dir)?;
     let mount = |name: &str, path| Mount {
@@ -101,6 +105,18 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Whether a configuration and a state there are those of a demo.
+fn is_free(dir: &Path) -> anyhow::Result<()> {
+    let config = std::fs::read_to_string(dir.join("watchfire.toml"));
+    let own = config.as_ref().is_ok_and(|text| text.starts_with(WRITTEN));
+    anyhow::ensure!(
+        own || (config.is_err() && !dir.join("state").exists()),
+        "{} holds a configuration or a state that no demo made: name another --dir",
+        dir.display()
+    );
+    Ok(())
+}
+
 /// Ctrl-C and SIGTERM as messages, so that the daemon is always ended with us.
 fn interrupts() -> anyhow::Result<crossbeam_channel::Receiver<()>> {
     let (wish, received) = crossbeam_channel::bounded(1);
@@ -128,7 +144,7 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 
 fn configuration(cameras: &SimServer, broker: &str, http: &SocketAddr, state: &Path, models: &Path) -> String {
     format!(
-        r#"# Written by `watchfire demo`.
+        r#"{WRITTEN}
 [site]
 name = "demo"
 [box]
