@@ -66,11 +66,6 @@ pub(super) fn run(
     let mut missing: Vec<(PathBuf, String)> = unreadable.into_iter().map(told).collect();
     let (mut waiting, mut known) = (0, 0);
     for file in &files {
-        if file.to_str().is_none() {
-            let shown = PathBuf::from(file.to_string_lossy().into_owned());
-            missing.push((shown.clone(), format!("{}: its name is not UTF-8", shown.display())));
-            continue;
-        }
         match FileReport::new(file) {
             Ok(entry) if report.has(&entry) => known += 1,
             Ok(entry) => {

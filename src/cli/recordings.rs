@@ -12,7 +12,7 @@ const ENDINGS: [&str; 19] = [
 pub(super) struct Recordings {
     /// Files as they are named, and what lies in folders, in the order of names.
     pub files: Vec<PathBuf>,
-    /// Folders that hold nothing or cannot be read, and why; they keep nobody from the rest.
+    /// What cannot be read, and folders that hold nothing, and why; they keep nobody from the rest.
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
@@ -25,7 +25,7 @@ impl Recordings {
             if path.is_dir() {
                 found.search(path);
             } else {
-                found.files.push(path.clone());
+                found.take(path.clone());
             }
         }
         if found.files.is_empty() {
@@ -55,10 +55,20 @@ impl Recordings {
             let known = entry.and_then(|e| Ok((e.path(), e.file_type()?.is_dir())));
             match known {
                 Ok((path, true)) => self.walk(&path),
-                Ok((path, false)) if is_recording(&path) => self.files.push(path),
+                Ok((path, false)) if is_recording(&path) => self.take(path),
                 Ok(_) => {}
                 Err(error) => self.cannot_read(folder, &error),
             }
+        }
+    }
+
+    /// GStreamer takes names as text, and a report tells them so.
+    fn take(&mut self, path: PathBuf) {
+        if path.to_str().is_some() {
+            self.files.push(path);
+        } else {
+            let why = format!("{}: its name is not UTF-8", path.display());
+            self.unreadable.push((path, why));
         }
     }
 

@@ -135,21 +135,16 @@ fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyh
     for file in files {
         let mut annotator = args.annotate.as_ref().map(|path| Annotator::new(path, player.camera()));
         let mut trace = args.explain.as_ref().map(|path| (path, Trace::new(player.camera())));
-        // GStreamer takes names as text.
-        let named = file.to_str().map(|_| ());
-        let named = named.with_context(|| format!("{}: its name is not UTF-8", file.display()));
-        let played = named.and_then(|()| {
-            player.play(file, start_utc_ns, |verdict| {
-                for alert in &verdict.alerts {
-                    let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
-                    payload.source = Some(file.display().to_string());
-                    writeln!(out, "{}", serde_json::to_string(&payload)?)?;
-                }
-                if let Some((_, trace)) = &mut trace {
-                    trace.take(verdict);
-                }
-                annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
-            })
+        let played = player.play(file, start_utc_ns, |verdict| {
+            for alert in &verdict.alerts {
+                let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
+                payload.source = Some(file.display().to_string());
+                writeln!(out, "{}", serde_json::to_string(&payload)?)?;
+            }
+            if let Some((_, trace)) = &mut trace {
+                trace.take(verdict);
+            }
+            annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
         });
         let finished = annotator.map_or(Ok(()), Annotator::finish);
         let plotted = trace.map_or(Ok(()), |(path, trace)| {
