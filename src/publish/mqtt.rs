@@ -4,6 +4,7 @@ mod client;
 mod fit;
 mod loss;
 mod outbox;
+mod refusals;
 mod tls;
 mod worker;
 

@@ -1,11 +1,11 @@
 //! Which messages of the outbox are next: in order, and those of a topic that the broker refuses wait without holding up
 //! the others.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-/// A topic that the broker refused is tried again after so long.
-pub(super) const REFUSED_WAIT: Duration = Duration::from_secs(10);
+use super::refusals::Refusals;
+use crate::store::Store;
 
 /// Where one connection stands in the outbox.
 #[derive(Default)]
@@ -14,8 +14,7 @@ pub(super) struct Cursor {
     last_row: i64,
     /// Rows that were handed out and not answered yet, with their topics.
     under_way: BTreeMap<i64, String>,
-    /// Topics that the broker refuses, until it takes one again, and when they are offered again: None once they are.
-    refused: HashMap<String, Option<Instant>>,
+    refused: Refusals,
     /// The first row that was passed over for them.
     held: Option<i64>,
 }
@@ -27,7 +26,7 @@ impl Cursor {
 
     /// Whether this row is to be handed out now; one that is not is passed over.
     pub fn offers(&mut self, row: i64, topic: &str) -> bool {
-        let held = self.refused.get(topic).is_some_and(Option::is_some);
+        let held = self.refused.waits(topic);
         if held {
             self.hold(row);
         }
@@ -50,8 +49,8 @@ impl Cursor {
     /// The broker has this row. Its topic is not refused any more, unless one of before is still to be tried again.
     pub fn taken(&mut self, row: i64) {
         let topic = self.under_way.remove(&row).unwrap_or_default();
-        if self.refused.get(&topic).is_some_and(Option::is_none) {
-            self.refused.remove(&topic);
+        if !self.refused.waits(&topic) {
+            self.refused.over(&topic);
         }
     }
 
@@ -59,15 +58,13 @@ impl Cursor {
     pub fn refused(&mut self, row: i64, now: Instant) -> Option<String> {
         let topic = self.under_way.remove(&row)?;
         self.hold(row);
-        self.refused.insert(topic.clone(), Some(now + REFUSED_WAIT));
+        self.refused.refuse(topic.clone(), now);
         Some(topic)
     }
 
     /// Lets those be offered again that have waited long enough.
     pub fn try_again(&mut self, now: Instant) {
-        let due = |until: &&mut Option<Instant>| until.is_some_and(|until| until <= now);
-        let offered_again = self.refused.values_mut().filter(due).map(Option::take).count();
-        if offered_again > 0
+        if !self.refused.due(now).is_empty()
             && let Some(row) = self.held.take()
         {
             self.last_row = self.last_row.min(row - 1);
@@ -77,8 +74,7 @@ impl Cursor {
     /// Nothing else waits: a topic that was offered again, and of which nothing is under way, has been taken out of the store.
     pub fn all_offered(&mut self) {
         let under_way = &self.under_way;
-        self.refused
-            .retain(|topic, until| until.is_some() || under_way.values().any(|t| t == topic));
+        self.refused.settle(|topic| under_way.values().any(|t| t == topic));
     }
 
     pub fn none_refused(&self) -> bool {
@@ -90,8 +86,35 @@ impl Cursor {
     }
 }
 
+/// Rows that the broker has, and that the disk would not remove: they are not sent again.
+#[derive(Default)]
+pub(super) struct Kept(BTreeSet<i64>);
+
+impl Kept {
+    pub fn remove(&mut self, store: &Store, row: i64) {
+        if let Err(error) = store.acknowledge(row) {
+            tracing::error!("{error}");
+            self.0.insert(row);
+        }
+    }
+
+    pub fn try_again(&mut self, store: &Store) {
+        while let Some(row) = self.0.pop_first() {
+            if store.acknowledge(row).is_err() {
+                self.0.insert(row);
+                return;
+            }
+        }
+    }
+
+    pub fn holds(&self, row: i64) -> bool {
+        self.0.contains(&row)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::refusals::REFUSED_WAIT;
     use super::*;
 
     /// Hands out what the outbox holds from the cursor on.

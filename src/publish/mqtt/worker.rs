@@ -1,6 +1,6 @@
 //! The loop: one connection after another, the outbox in order, the retained truth at every connect.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::client::{Client, Happened, Outward};
 use super::fit::{fits, slimmed};
 use super::loss::Loss;
-use super::outbox::{Cursor, REFUSED_WAIT};
+use super::outbox::{Cursor, Kept};
+use super::refusals::Refusals;
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
 use crate::publish::{MqttOptions, Topics, home_assistant};
@@ -46,11 +47,10 @@ pub(super) struct Worker {
     retained: BTreeMap<String, Vec<u8>>,
     /// Retained topics whose present truth this connection has not sent yet.
     untold: VecDeque<String>,
-    /// Retained topics that the broker refuses, and when they are told again: None once they are.
-    refused: BTreeMap<String, Option<Instant>>,
+    /// Retained topics.
+    refused: Refusals,
     outbox: Cursor,
-    /// Rows that the broker has, and that the disk would not remove: they are not sent again.
-    kept: BTreeSet<i64>,
+    kept: Kept,
     /// QoS 1 publishes handed to the client, in order.
     sent: VecDeque<About>,
     /// By packet id.
@@ -87,9 +87,9 @@ impl Worker {
             state,
             retained: BTreeMap::new(),
             untold: VecDeque::new(),
-            refused: BTreeMap::new(),
+            refused: Refusals::default(),
             outbox: Cursor::default(),
-            kept: BTreeSet::new(),
+            kept: Kept::default(),
             sent: VecDeque::new(),
             in_flight: HashMap::new(),
             max_bytes: None,
@@ -211,12 +211,7 @@ impl Worker {
                             None => Over::Lost(Loss::plain("the broker does not answer any more".into())),
                         };
                     }
-                    while let Some(row) = self.kept.pop_first() {
-                        if self.store.acknowledge(row).is_err() {
-                            self.kept.insert(row);
-                            break;
-                        }
-                    }
+                    self.kept.try_again(&self.store);
                     self.fill(&client);
                 }
             }
@@ -265,7 +260,7 @@ impl Worker {
             Happened::Acknowledged(id) => {
                 match self.in_flight.remove(&id) {
                     Some(About::Alert(row)) => {
-                        self.remove(row);
+                        self.kept.remove(&self.store, row);
                         self.outbox.taken(row);
                         self.state.acknowledged.fetch_add(1, Relaxed);
                         if self.outbox.none_refused() {
@@ -273,7 +268,7 @@ impl Worker {
                         }
                     }
                     Some(About::Truth { topic, cleared }) => {
-                        self.refused.remove(&topic);
+                        self.refused.over(&topic);
                         if cleared && self.retained.get(&topic).is_none_or(|now| now.is_empty()) {
                             warn(self.store.forget_retained(&topic));
                         }
@@ -286,10 +281,9 @@ impl Worker {
                 match self.in_flight.remove(&id) {
                     Some(About::Alert(row)) => self.refused(row, &reason),
                     Some(About::Truth { topic, .. }) => {
-                        if !self.refused.contains_key(&topic) {
+                        if self.refused.refuse(topic.clone(), Instant::now()) {
                             tracing::warn!("MQTT: the broker refuses {topic}: {reason}");
                         }
-                        self.refused.insert(topic, Some(Instant::now() + REFUSED_WAIT));
                     }
                     Some(About::Passing) | None => tracing::warn!("MQTT: the broker refuses a snapshot: {reason}"),
                 }
@@ -337,13 +331,10 @@ impl Worker {
             return;
         }
         let now = Instant::now();
-        for (topic, at) in self.refused.iter_mut().filter(|(_, at)| at.is_some_and(|at| at <= now)) {
-            *at = None;
-            // That the box is available is told by nobody but a new connection.
-            if self.retained.contains_key(topic) && !self.untold.contains(topic) {
-                self.untold.push_back(topic.clone());
-            }
-        }
+        // That the box is available is told by nobody but a new connection.
+        let due = self.refused.due(now).into_iter();
+        let due: Vec<String> = due.filter(|topic| self.retained.contains_key(topic)).collect();
+        due.into_iter().for_each(|topic| self.tell_soon(topic));
         while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
             let payload = self.retained.get(topic).cloned().unwrap_or_default();
             if !self.tell(client, topic.clone(), payload) {
@@ -373,7 +364,7 @@ impl Worker {
             if self.room() == 0 {
                 return false;
             }
-            if self.kept.contains(&message.row) {
+            if self.kept.holds(message.row) {
                 self.outbox.pass_over(message.row);
                 continue;
             }
@@ -382,7 +373,7 @@ impl Worker {
             }
             if !self.takes(&message.topic, message.payload.as_bytes()) {
                 let Some(slim) = slimmed(&message.topic, &message.payload, self.max_bytes) else {
-                    self.remove(message.row);
+                    self.kept.remove(&self.store, message.row);
                     self.outbox.pass_over(message.row);
                     continue;
                 };
@@ -404,14 +395,6 @@ impl Worker {
             self.state.published.fetch_add(1, Relaxed);
         }
         true
-    }
-
-    /// The outbox is done with it.
-    fn remove(&mut self, row: i64) {
-        if let Err(error) = self.store.acknowledge(row) {
-            tracing::error!("{error}");
-            self.kept.insert(row);
-        }
     }
 
     /// Whether the broker takes a message of that size; one that it does not take is told.
