@@ -121,6 +121,9 @@ impl Running {
             self.config.redactor.clone(),
             sink,
         )?;
+        let mut ingest = self.board.ingest.write().unwrap_or_else(|e| e.into_inner());
+        ingest.insert(id.clone(), camera.counters().clone());
+        drop(ingest);
         let fingerprint = config.fingerprint();
         self.cameras.insert(
             id,
@@ -156,6 +159,7 @@ impl Running {
         if let Some(running) = self.cameras.remove(id) {
             let _ = running.camera.stop().join();
             running.exit.over(EndReason::Reload);
+            self.board.ingest.write().unwrap_or_else(|e| e.into_inner()).remove(id);
             // It may have other masks when it is started again.
             self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
         }

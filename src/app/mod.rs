@@ -8,6 +8,7 @@ pub mod log;
 mod models;
 pub mod moderation;
 mod orders;
+mod pages;
 pub mod player;
 pub mod plot;
 mod record;
@@ -28,8 +29,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Loaded, Surroundings};
 use crate::console;
-use crate::data::{CameraId, CameraState, CameraStatus, Kind};
-use crate::graph::{Graph, GraphOptions, Metrics, Models, Text};
+use crate::data::{CameraId, CameraStatus, Kind};
+use crate::graph::{Graph, GraphOptions, Metrics, Models};
+use crate::ingest::CameraCounters;
 use crate::publish::payload::BoxStatusPayload;
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
@@ -37,6 +39,7 @@ use crate::store::Store;
 use camera::Running;
 use leftover::{clear_gone_cameras, ends_of_what_a_crash_left_open};
 pub use models::{LoadedModels, Wanted, fill_thresholds};
+use pages::answers;
 use record::Recorder;
 pub use vocabulary::Vocabulary;
 
@@ -54,6 +57,8 @@ pub(crate) struct Board {
     pub evicted: std::sync::atomic::AtomicU64,
     /// Alerts that waited for the broker when the store was looked at last.
     pub outbox: std::sync::atomic::AtomicU64,
+    /// What running cameras' streams did, since each was started.
+    pub ingest: RwLock<BTreeMap<CameraId, Arc<CameraCounters>>>,
     /// Kinds that cameras alert on: of no other is anything retained.
     pub watched: RwLock<BTreeMap<CameraId, BTreeSet<Kind>>>,
     /// Cameras that have opted into emotion.
@@ -269,107 +274,6 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
             Wish::Order(order) => running.obey(order, graph),
             Wish::None => {}
         }
-    }
-}
-
-fn answers(board: &Arc<Board>, graph: &Graph, clock: &Arc<dyn Clock>, publisher: &Publisher) -> console::Answers {
-    let (metrics_board, page_clock, health_publisher) = (board.clone(), clock.clone(), publisher.clone());
-    let publisher = publisher.clone();
-    let (health, clock, health_board) = (graph.health().clone(), clock.clone(), board.clone());
-    console::Answers {
-        metrics: Arc::new(move || {
-            let mut text = Text::default();
-            metrics_board
-                .metrics
-                .read()
-                .unwrap_or_else(|e| e.into_inner())
-                .write(&mut text);
-            text.family(
-                "thread_cpu_seconds_total",
-                "counter",
-                "CPU time of the threads that run now, by name: of stages, and of models' arithmetic by their task.",
-            );
-            for (thread, seconds) in cpu::by_thread() {
-                text.sample("thread_cpu_seconds_total", &[("thread", &thread)], seconds);
-            }
-            let now_ns = page_clock.monotonic_ns();
-            text.family(
-                "vision_age_seconds",
-                "gauge",
-                "Since the camera's last picture that was looked at in full, or since its start where there was none.",
-            );
-            let cameras = metrics_board.cameras.read().unwrap_or_else(|e| e.into_inner());
-            let metrics = metrics_board.metrics.read().unwrap_or_else(|e| e.into_inner());
-            for (id, camera) in &metrics.cameras {
-                // Of one that never gave a picture it is that of its start.
-                let last_ns = camera.last_ok_ns.load(Relaxed);
-                // Of a camera that was removed or is switched off nobody wants to know.
-                let runs = cameras.get(id).is_some_and(|c| c.state != CameraState::Disabled);
-                if runs && last_ns > 0 {
-                    let age_s = now_ns.saturating_sub(last_ns) as f64 / 1e9;
-                    text.sample("vision_age_seconds", &[("camera", id.as_str())], age_s);
-                }
-            }
-            text.family(
-                "outbox",
-                "gauge",
-                "Alert messages that wait for the broker, half a minute old at most.",
-            );
-            text.sample("outbox", &[], metrics_board.outbox.load(Relaxed) as f64);
-            let state = publisher.state();
-            text.family("mqtt_connected", "gauge", "1 while the broker is connected.");
-            text.sample(
-                "mqtt_connected",
-                &[],
-                f64::from(u8::from(state.connected.load(Relaxed))),
-            );
-            text.family(
-                "mqtt_alerts_acknowledged_total",
-                "counter",
-                "Alert messages that the broker has taken.",
-            );
-            text.sample(
-                "mqtt_alerts_acknowledged_total",
-                &[],
-                state.acknowledged.load(Relaxed) as f64,
-            );
-            text.family(
-                "mqtt_connects_total",
-                "counter",
-                "Connections to the broker that were made.",
-            );
-            text.sample("mqtt_connects_total", &[], state.connects.load(Relaxed) as f64);
-            text.family(
-                "mqtt_logins_refused_total",
-                "counter",
-                "Times that the broker did not take user and password.",
-            );
-            text.sample("mqtt_logins_refused_total", &[], state.refused.load(Relaxed) as f64);
-            text.family(
-                "mqtt_alerts_refused_total",
-                "counter",
-                "Alert messages that the broker did not take; they wait and are offered again.",
-            );
-            text.sample(
-                "mqtt_alerts_refused_total",
-                &[],
-                state.alerts_refused.load(Relaxed) as f64,
-            );
-            text.family(
-                "mqtt_too_large_total",
-                "counter",
-                "Messages larger than the broker takes: left out, or sent without tracks and evidence.",
-            );
-            text.sample("mqtt_too_large_total", &[], state.too_large.load(Relaxed) as f64);
-            text.finish()
-        }),
-        health: Arc::new(move || {
-            let stuck = health.stuck(clock.monotonic_ns(), HANGS_AFTER);
-            let mut problems = health_board.problems.read().unwrap_or_else(|e| e.into_inner()).clone();
-            problems.extend(health_publisher.state().trouble().map(|why| format!("MQTT: {why}")));
-            let body = serde_json::json!({"ok": stuck.is_empty(), "stuck": stuck, "problems": problems});
-            (stuck.is_empty(), body.to_string() + "\n")
-        }),
     }
 }
 

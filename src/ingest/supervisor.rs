@@ -24,7 +24,7 @@ use crate::window::Windower;
 #[derive(Default)]
 pub struct CameraCounters {
     pub frames: AtomicU64,
-    /// Access units and frames left out because the camera lagged.
+    /// Access units and frames left out because the camera lagged, or that came too late.
     pub dropped: Arc<AtomicU64>,
     pub rebuilds: AtomicU64,
     pub lag_ms: AtomicU64,
@@ -275,7 +275,11 @@ impl Supervisor {
             session.shed();
         }
         let offset_ns = self.utc_offset_ns();
+        let late = self.windower.late_frames();
         let windows = self.windower.push_frame(frame, stamp.arrived_ns, offset_ns);
+        self.counters
+            .dropped
+            .fetch_add(self.windower.late_frames() - late, Relaxed);
         self.hand_out(windows);
     }
 

@@ -87,7 +87,11 @@ impl Publisher {
             .map_err(|e| e.to_string())?;
         let thread = std::thread::Builder::new()
             .name("wf-mqtt".into())
-            .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, worker.run()))
+            .spawn(move || {
+                tokio::task::LocalSet::new().block_on(&runtime, worker.run());
+                // A name that is still being looked up holds up no stop.
+                runtime.shutdown_background();
+            })
             .map_err(|e| e.to_string())?;
         let publisher = Self {
             commands,

@@ -49,6 +49,9 @@ fn of_sixteen_cameras_none_starves() {
         }
     }
     assert_eq!(worst.len(), 16, "{worst:?}");
+    let page = house.get("/metrics");
+    let frames = page.lines().filter(|l| l.starts_with("watchfire_camera_frames_total{"));
+    assert_eq!(frames.filter(|l| !l.ends_with(" 0")).count(), 16, "{page}");
     assert!(
         worst.values().all(|age| *age <= 5.0),
         "seconds since the last look: {worst:?}"
