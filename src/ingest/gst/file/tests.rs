@@ -91,6 +91,17 @@ fn compressed_sound_behind_far_more_picture_than_waits_anywhere_is_given_too() {
 }
 
 #[test]
+fn a_file_that_fails_without_an_end_does_not_hang_its_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("late.mkv");
+    // By the time the sound comes the reader has given up waiting for its format.
+    make_late(&path, "width=320,height=240", "! lamemp3enc ! mpegaudioparse");
+    if let Ok(order) = order(&path) {
+        assert_eq!(count(&order, Media::Video), 200);
+    }
+}
+
+#[test]
 fn mp3_beside_a_picture_is_heard() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mp3.mkv");
