@@ -37,57 +37,49 @@ pub(super) fn answers(
                 text.sample("thread_cpu_seconds_total", &[("thread", &thread)], seconds);
             }
             write_cameras(&mut text, &metrics_board, page_clock.monotonic_ns());
-            text.family(
+            text.single(
                 "outbox",
                 "gauge",
                 "Alert messages that wait for the broker, half a minute old at most.",
+                metrics_board.outbox.load(Relaxed) as f64,
             );
-            text.sample("outbox", &[], metrics_board.outbox.load(Relaxed) as f64);
             let state = publisher.state();
-            text.family("mqtt_connected", "gauge", "1 while the broker is connected.");
-            text.sample(
+            text.single(
                 "mqtt_connected",
-                &[],
+                "gauge",
+                "1 while the broker is connected.",
                 f64::from(u8::from(state.connected.load(Relaxed))),
             );
-            text.family(
+            text.single(
                 "mqtt_alerts_acknowledged_total",
                 "counter",
                 "Alert messages that the broker has taken.",
-            );
-            text.sample(
-                "mqtt_alerts_acknowledged_total",
-                &[],
                 state.acknowledged.load(Relaxed) as f64,
             );
-            text.family(
+            text.single(
                 "mqtt_connects_total",
                 "counter",
                 "Connections to the broker that were made.",
+                state.connects.load(Relaxed) as f64,
             );
-            text.sample("mqtt_connects_total", &[], state.connects.load(Relaxed) as f64);
-            text.family(
+            text.single(
                 "mqtt_logins_refused_total",
                 "counter",
                 "Times that the broker did not take user and password.",
+                state.refused.load(Relaxed) as f64,
             );
-            text.sample("mqtt_logins_refused_total", &[], state.refused.load(Relaxed) as f64);
-            text.family(
+            text.single(
                 "mqtt_alerts_refused_total",
                 "counter",
                 "Alert messages that the broker did not take; they wait and are offered again.",
-            );
-            text.sample(
-                "mqtt_alerts_refused_total",
-                &[],
                 state.alerts_refused.load(Relaxed) as f64,
             );
-            text.family(
+            text.single(
                 "mqtt_too_large_total",
                 "counter",
                 "Messages larger than the broker takes: left out, or sent without tracks and evidence.",
+                state.too_large.load(Relaxed) as f64,
             );
-            text.sample("mqtt_too_large_total", &[], state.too_large.load(Relaxed) as f64);
             text.finish()
         }),
         health: Arc::new(move || {

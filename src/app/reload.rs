@@ -84,10 +84,11 @@ impl Running {
         let told = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
         let gone: Vec<CameraId> = told.keys().filter(|id| !known(id)).cloned().collect();
         drop(told);
-        gone.iter().for_each(|id| self.clear(id, old));
+        // First: last windows are still on their way, and nothing of them may be retained after this.
         let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
         watched.retain(|id, _| self.cameras.contains_key(id));
         drop(watched);
+        gone.iter().for_each(|id| self.clear(id, old));
         match Store::open(&self.config.store) {
             Ok(store) => clear_gone_cameras(&store, &self.config, &self.topics, &self.publisher),
             Err(error) => tracing::warn!(%error, "what is retained of cameras that are gone stays until a restart"),
@@ -96,9 +97,7 @@ impl Running {
 
     /// A removed camera's retained topics go.
     fn clear(&self, id: &CameraId, old: &config::Config) {
-        // First: its last windows are still on their way, and nothing of them may be retained after this.
         self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
-        self.board.watched.write().unwrap_or_else(|e| e.into_inner()).remove(id);
         self.tell_no_emotion(id);
         let was = old.cameras.iter().find(|c| c.ingest.id == *id);
         for policy in was.iter().flat_map(|c| &c.policy.kinds) {

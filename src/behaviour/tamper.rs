@@ -239,9 +239,9 @@ impl Comparison {
     }
 }
 
-/// The cells that can tell of tampering, without this part of all. A name or a clock that is burned into the picture stays whatever happens to the lens, and
-/// so does the edge of a privacy mask: where the picture has most edges now nothing is asked. Nor is it where it was black and is:
-/// under a mask.
+/// The cells that can tell of tampering, without this part of all. A name or a clock that is burned into the picture stays whatever
+/// happens to the lens, and so does the edge of a privacy mask: where the picture has most edges now nothing is asked. Nor is it
+/// where it was black and is: under a mask.
 fn telling(was: &[LookCell], now: &[LookCell], left_out: f32) -> Vec<usize> {
     let edge = |i: &usize| now[*i].edges[0] + now[*i].edges[1];
     let is_black = |cell: &LookCell| cell.luma.powi(2) + cell.luma_variance < MASKED.powi(2);

@@ -122,7 +122,11 @@ pub(super) fn camera(
     ingest.backoff_cap = Duration::from_secs_f32(retry_max_s.max(retry_s));
     let clocks = [("host", ClockSource::Host), ("camera", ClockSource::Camera)];
     ingest.clock = judge.inherited_word(&at("clock"), [&raw.clock, &defaults.clock], &clocks, ClockSource::Host);
-    let decoders: Vec<(&str, &str)> = ["auto"].iter().chain(VIDEO_DECODERS).map(|d| (*d, *d)).collect();
+    let decoders: Vec<(&str, &str)> = ["auto"]
+        .iter()
+        .chain(VIDEO_DECODERS.into_iter().flatten())
+        .map(|d| (*d, *d))
+        .collect();
     let given = [&raw.decoder, &defaults.decoder];
     ingest.decoder = judge
         .inherited_word(&at("decoder"), given, &decoders, "auto")

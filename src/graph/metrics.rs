@@ -152,6 +152,12 @@ impl Text {
         let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 
+    /// A family of one sample.
+    pub fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
     fn histogram(&mut self, name: &str, label: (&str, &str), h: &Histogram) {
         let mut running = 0;
         for (i, bucket) in h.buckets.iter().enumerate() {

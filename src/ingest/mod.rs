@@ -34,20 +34,13 @@ pub enum ClockSource {
     Camera,
 }
 
-/// Decoders that a camera may ask for.
-pub const VIDEO_DECODERS: &[&str] = &[
-    "nvh264dec",
-    "nvh265dec",
-    "nvjpegdec",
-    "vah264dec",
-    "vah265dec",
-    "v4l2h264dec",
-    "v4l2h265dec",
-    "avdec_h264",
-    "avdec_h265",
-    "openh264dec",
-    "jpegdec",
-];
+/// Decoders of a codec, the best first.
+const H264_DECODERS: &[&str] = &["nvh264dec", "vah264dec", "v4l2h264dec", "avdec_h264", "openh264dec"];
+const H265_DECODERS: &[&str] = &["nvh265dec", "vah265dec", "v4l2h265dec", "avdec_h265"];
+const MJPEG_DECODERS: &[&str] = &["nvjpegdec", "jpegdec"];
+
+/// Those that a camera may ask for.
+pub const VIDEO_DECODERS: [&[&str]; 3] = [H264_DECODERS, H265_DECODERS, MJPEG_DECODERS];
 
 /// Where a stream comes from.
 #[derive(Clone, Debug)]

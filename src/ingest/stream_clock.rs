@@ -133,6 +133,14 @@ mod tests {
         }
     }
 
+    /// With the camera's own time.
+    fn report(s: Stamp, utc_ms: i64) -> Stamp {
+        Stamp {
+            camera_utc_ns: Some(utc_ms * MS as i64),
+            ..s
+        }
+    }
+
     #[test]
     fn times_go_on_over_a_rebuild() {
         let mut clock = StreamClock::default();
@@ -173,10 +181,6 @@ mod tests {
     #[test]
     fn sender_reports_align_sound_with_picture() {
         let mut clock = StreamClock::default();
-        let report = |s: Stamp, utc_ms: i64| Stamp {
-            camera_utc_ns: Some(utc_ms * MS as i64),
-            ..s
-        };
         let picture = clock.video(report(stamp(1000, 2000), 50_000));
         let sound = clock.audio(report(stamp(1150, 2000), 50_000));
         assert_eq!(picture, sound);
@@ -186,10 +190,6 @@ mod tests {
     #[test]
     fn reports_of_two_clocks_leave_the_sound_where_it_is() {
         let mut clock = StreamClock::default();
-        let report = |s: Stamp, utc_ms: i64| Stamp {
-            camera_utc_ns: Some(utc_ms * MS as i64),
-            ..s
-        };
         let picture = clock.video(report(stamp(1000, 2000), 50_000));
         assert_eq!(clock.audio(report(stamp(1000, 2000), 53_000)), picture);
     }

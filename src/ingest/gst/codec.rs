@@ -3,6 +3,8 @@
 use gst::prelude::*;
 use gstreamer as gst;
 
+use crate::ingest::{H264_DECODERS, H265_DECODERS, MJPEG_DECODERS};
+
 /// A stream's chain from RTP to raw.
 pub(super) struct Chain {
     /// The codec's name on the status topic.
@@ -41,19 +43,9 @@ pub(super) fn media(caps: &gst::Caps) -> Media {
         decoders,
     };
     match (kind.as_str(), encoding.as_str()) {
-        ("video", "H264") => Media::Video(chain(
-            "h264",
-            "rtph264depay",
-            "h264parse",
-            &["nvh264dec", "vah264dec", "v4l2h264dec", "avdec_h264", "openh264dec"],
-        )),
-        ("video", "H265") => Media::Video(chain(
-            "h265",
-            "rtph265depay",
-            "h265parse",
-            &["nvh265dec", "vah265dec", "v4l2h265dec", "avdec_h265"],
-        )),
-        ("video", "JPEG") => Media::Video(chain("mjpeg", "rtpjpegdepay", "jpegparse", &["nvjpegdec", "jpegdec"])),
+        ("video", "H264") => Media::Video(chain("h264", "rtph264depay", "h264parse", H264_DECODERS)),
+        ("video", "H265") => Media::Video(chain("h265", "rtph265depay", "h265parse", H265_DECODERS)),
+        ("video", "JPEG") => Media::Video(chain("mjpeg", "rtpjpegdepay", "jpegparse", MJPEG_DECODERS)),
         ("video", other) => Media::UnknownVideo(other.to_owned()),
         ("audio", "MPEG4-GENERIC") => Media::Audio(chain("aac", "rtpmp4gdepay", "aacparse", &["avdec_aac", "faad"])),
         ("audio", "MP4A-LATM") => Media::Audio(chain("aac", "rtpmp4adepay", "aacparse", &["avdec_aac", "faad"])),
