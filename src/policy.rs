@@ -366,7 +366,9 @@ impl AlertLife {
         if !open.told {
             return None;
         }
-        open.alert.ended_utc_ns = Some(open.last_evidence_ns as i64 + utc_offset_ns);
+        // A camera's clock may have become known, or been set back, since it started.
+        let ended_utc_ns = open.last_evidence_ns as i64 + utc_offset_ns;
+        open.alert.ended_utc_ns = Some(ended_utc_ns.max(open.alert.started_utc_ns));
         open.alert.end_reason = Some(reason);
         Some(open.next(Phase::End, now_ns as i64 + utc_offset_ns))
     }
@@ -414,7 +416,7 @@ impl Open {
     fn next(&mut self, phase: Phase, at_utc_ns: i64) -> Alert {
         self.alert.seq += 1;
         self.alert.phase = phase;
-        self.alert.updated_utc_ns = at_utc_ns;
+        self.alert.updated_utc_ns = self.alert.updated_utc_ns.max(at_utc_ns);
         self.alert.clone()
     }
 }

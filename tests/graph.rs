@@ -316,3 +316,29 @@ fn a_stop_names_whoever_still_runs_at_the_deadline() {
         std::thread::yield_now();
     }
 }
+
+/// A camera may give one picture a second while windows are shorter, and a network that stood still sends all at once.
+#[test]
+fn windows_without_a_picture_take_no_place_of_one_that_has() {
+    let bench = bench(&GraphOptions::live());
+    let camera = bench.camera("slow");
+    camera.push(window("slow", 0, 32));
+    bench.calls.recv_timeout(PATIENCE).unwrap();
+    // The detector is at work; what comes meanwhile waits.
+    camera.push(window("slow", 1, 32));
+    for seq in 2..6 {
+        camera.push(Window {
+            frames: vec![],
+            ..window("slow", seq, 32)
+        });
+    }
+    // The gate has passed all of them on.
+    while bench.metrics.edges["hearing"].pushed.load(Relaxed) < 6 {
+        std::thread::yield_now();
+    }
+    bench.go.send(()).unwrap();
+    bench.go.send(()).unwrap();
+    let got: Vec<Status> = (0..6).map(|_| vision(&bench.verdict()).2).collect();
+    assert_eq!(got[..2], [Status::Ok, Status::Ok]);
+    assert!(got[2..].iter().all(|status| *status == Status::Empty), "{got:?}");
+}

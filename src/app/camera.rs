@@ -65,9 +65,6 @@ impl Running {
         for text in self.vocabulary.unknown_to(config) {
             tracing::warn!("{text}");
         }
-        if behaviour.fight.is_some() && self.fight_threshold.is_none() {
-            tracing::warn!(camera = %id, "fight takes effect at a restart: the clip model was not there at the start");
-        }
         let profile = CameraProfile {
             behaviour,
             learned: self.learned(&id),
@@ -77,10 +74,12 @@ impl Running {
             let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
             all.cameras.entry(id.clone()).or_default().clone()
         };
-        // A camera that never comes up ages too.
-        let _ = metrics
-            .last_ok_ns
-            .compare_exchange(0, self.clock.monotonic_ns(), Relaxed, Relaxed);
+        // A camera that never comes up ages too, and one that comes back from being off is not as old as that.
+        let told = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        if told.get(&id).is_none_or(|c| c.state == CameraState::Disabled) {
+            metrics.last_ok_ns.store(self.clock.monotonic_ns(), Relaxed);
+        }
+        drop(told);
         let kinds = config.policy.kinds.iter().map(|p| p.kind).collect();
         let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
         watched.insert(id.clone(), kinds);

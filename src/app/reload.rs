@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::camera::Running;
 use super::leftover::clear_gone_cameras;
-use crate::config::{self, Surroundings};
+use crate::config::{self, CameraConfig, Surroundings};
 use crate::data::{CameraId, StateReason};
 use crate::graph::Graph;
 use crate::publish::home_assistant;
@@ -37,11 +37,15 @@ impl Running {
             problems.push(text.into());
             self.config.keep_what_is_fixed(&old);
         }
-        if let Some(camera) = self.config.cameras.iter().find(|c| c.emotion && !self.emotion) {
-            let id = &camera.ingest.id;
-            let text = format!("camera {id}: emotion takes effect at a restart: no camera had it at the start");
-            tracing::warn!("{text}");
-            problems.push(text);
+        let not_yet: Vec<String> = self
+            .config
+            .cameras
+            .iter()
+            .filter_map(|c| self.asks_for_a_restart(c))
+            .collect();
+        if !not_yet.is_empty() {
+            not_yet.iter().for_each(|text| tracing::warn!("{text}"));
+            problems.extend(not_yet);
         } else if !waits && let Err(why) = config::keep_last_good(&loaded.texts, &self.config.store.dir) {
             // Only now: what waits for a restart is no good one yet.
             problems.push(why);
@@ -74,6 +78,18 @@ impl Running {
         }
         self.forget_gone(&old);
         self.problems(problems);
+    }
+
+    /// A camera may ask for models that were not loaded at the start.
+    fn asks_for_a_restart(&self, camera: &CameraConfig) -> Option<String> {
+        let what = if camera.emotion && !self.emotion {
+            "emotion takes effect at a restart: no camera had it at the start"
+        } else if camera.behaviour.fight.is_some() && self.fight_threshold.is_none() {
+            "fight takes effect at a restart: the clip model was not there at the start"
+        } else {
+            return None;
+        };
+        Some(format!("camera {}: {what}", camera.ingest.id))
     }
 
     /// What is retained of cameras and kinds that are not there any more goes.

@@ -83,6 +83,8 @@ struct Fallen {
     last_ns: u64,
     fall: Descent,
     zone: Option<Arc<str>>,
+    /// Who fell. While that track is not seen, another that is found there stands for it.
+    owner: u64,
     track: AlertTrack,
     /// Frames in a row in which it was up again.
     up_frames: u32,
@@ -163,6 +165,7 @@ impl Fall {
                     last_ns: s.last_ns,
                     fall: s.fall,
                     zone: s.zone.clone(),
+                    owner: *id,
                     track: s.track.clone(),
                     up_frames: 0,
                 });
@@ -222,14 +225,16 @@ impl Fall {
         let (b, now_ns) = (&track.bbox, frame.pts_ns);
         let is_seen = |id: u64| frame.tracks.iter().any(|t| t.id == id && t.seen);
         let may_be = |f: &Fallen| f.track.class == track.class && is_there(&f.track.bbox, b) && !is_seen(f.track.id);
-        let its_own = self.fallen.iter().position(|f| f.track.id == track.id);
+        let is_own = |f: &Fallen| f.owner == track.id || f.track.id == track.id;
+        let its_own = self.fallen.iter().position(is_own);
         let Some(fallen) = its_own
             .or_else(|| self.fallen.iter().position(may_be))
             .and_then(|i| self.fallen.get_mut(i))
         else {
             return false;
         };
-        if fallen.track.id != track.id && now_ns.saturating_sub(fallen.last_ns) < TAKEN_OVER_NS {
+        let is_own = is_own(fallen);
+        if !is_own && now_ns.saturating_sub(fallen.last_ns) < TAKEN_OVER_NS {
             return true;
         }
         let ratio = b.height() / fallen.fall.height;
@@ -240,10 +245,10 @@ impl Fall {
             return true;
         }
         // Somebody who bends over the fallen one is another track.
-        if fallen.track.id == track.id && ratio >= UP - 0.1 {
+        if is_own && ratio >= UP - 0.1 {
             fallen.up_frames += 1;
         }
-        fallen.track.id == track.id
+        is_own
     }
 
     /// A standing box and the lying one after it overlap so little that the tracker may take them for two.

@@ -40,6 +40,8 @@ const SOME_COLOUR: f32 = 8.0;
 const BURNED_IN: f32 = 0.1;
 /// A view is known again without that part where pictures are so much like it.
 const KNOWN_AGAIN: f32 = 0.6;
+/// A view of which less than this part can be compared says nothing: in the dark a lamp alone is no view.
+const LEAST: f32 = 0.1;
 /// Under a privacy mask it is darker than this.
 const MASKED: f32 = 2.0;
 
@@ -230,12 +232,15 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// None where it was black and is.
+    /// None where nearly all of it was black and is.
     fn new(was: &[LookCell], now: &[LookCell], without_text: bool) -> Option<Self> {
         let cells = telling(was, now, if without_text { BURNED_IN } else { 0.0 });
-        let (was, now) = (Look::over(was, &cells), Look::over(now, &cells));
-        let alike = was.edges.iter().zip(&now.edges).map(|(a, b)| a * b).sum();
-        (!cells.is_empty()).then_some(Self { was, now, alike })
+        let all = was.len().min(now.len());
+        (!cells.is_empty() && cells.len() as f32 >= LEAST * all as f32).then(|| {
+            let (was, now) = (Look::over(was, &cells), Look::over(now, &cells));
+            let alike = was.edges.iter().zip(&now.edges).map(|(a, b)| a * b).sum();
+            Self { was, now, alike }
+        })
     }
 }
 
@@ -340,6 +345,36 @@ mod tests {
         assert!((dim.sharpness / plain.sharpness - 0.25).abs() < 0.03);
         assert!(alike(&plain, &dim) > 0.98, "{}", alike(&plain, &dim));
         assert!(plain.colour < 0.01);
+    }
+
+    /// As a street at night without an infrared lamp: all black but for one sign.
+    #[test]
+    fn a_lamp_that_goes_out_in_the_dark_is_no_lens_that_was_covered() {
+        let night = |is_lit: bool, moment: u64| {
+            let cell = |i: usize| match is_lit && i % 48 == 5 {
+                true => LookCell {
+                    luma: 120.0,
+                    luma_variance: 900.0,
+                    laplace_squared: 400.0,
+                    edges: [9.0, 9.0],
+                    colour: 30.0,
+                },
+                false => LookCell {
+                    luma: 1.0,
+                    luma_variance: 0.5,
+                    ..LookCell::default()
+                },
+            };
+            PictureStats {
+                cells: (0..576).map(cell).collect(),
+                hash: moment,
+            }
+        };
+        let mut tamper = Tamper::new(TamperOptions::default());
+        for moment in 0..300 {
+            let told = tamper.look(&night(moment < 100, moment), moment * 500_000_000);
+            assert_eq!(told, None, "after {moment} half seconds");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Recordings {
     }
 }
 
-pub(super) fn is_recording(path: &Path) -> bool {
+fn is_recording(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str());
     ending.is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::recordings::{Recordings, is_recording};
+use super::recordings::Recordings;
 use super::{gating, moderate};
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
@@ -110,12 +110,20 @@ fn outputs_harm_nothing(args: &Args, files: &[PathBuf]) -> anyhow::Result<()> {
             !outputs[..i].iter().any(|o| same(o, output)),
             "{shown} is named for two things"
         );
+        // A film and a plot are never gone on with; of what is there under the name of a list only a list is made anew.
+        let made_anew = Some(*output) == args.events.as_ref() && is_list(output);
         ensure!(
-            args.overwrite || !output.exists() || !is_recording(output),
+            args.overwrite || made_anew || !output.exists(),
             "{shown} is there already: name another file, or add --overwrite"
         );
     }
     Ok(())
+}
+
+/// Whether a file's name is that of a list of events.
+fn is_list(path: &Path) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["json", "jsonl", "ndjson", "txt", "log"].contains(&ending)
 }
 
 /// One file after another; false when one could not be read to its end.
@@ -210,15 +218,20 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     }
     let config = loaded.config;
     // Its first camera may be one of those.
-    let all_work = loaded.camera_errors.is_empty() && config.disabled.is_empty();
     ensure!(
-        all_work || args.camera.is_some() || config.cameras.is_empty(),
+        loaded.camera_errors.is_empty() || args.camera.is_some() || config.cameras.is_empty(),
         "not every camera of the configuration works: name one with --camera"
     );
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
     let Some(camera) = config.cameras.iter().find(wanted) else {
         bail!("the configuration has no such camera that works");
     };
+    if args.camera.is_none() && config.cameras.len() + config.disabled.len() > 1 {
+        eprintln!(
+            "watchfire: played as camera {}; --camera names another",
+            camera.ingest.id
+        );
+    }
     Ok(Setup {
         camera: camera.clone(),
         models: config.models,

@@ -36,8 +36,11 @@ pub enum Pace {
 #[derive(Clone, Debug)]
 pub struct GraphOptions {
     pub pace: Pace,
-    /// Windows in front of a shared stage, per camera.
+    /// Windows in front of a stage that looks at pictures, per camera.
     pub mailbox_depth: usize,
+    /// Windows in front of the gate and of the stage that hears, per camera: both are quick, and what a stalled network sends
+    /// at once must not cost them a shot. No more than `fuse` waits for.
+    pub burst_depth: usize,
     /// Windows that a model stage takes at once.
     pub max_batch: usize,
     /// How long `fuse` waits for a window's branches.
@@ -49,6 +52,7 @@ impl GraphOptions {
         Self {
             pace: Pace::Live,
             mailbox_depth: 2,
+            burst_depth: 6,
             max_batch: 4,
             fuse_deadline: Duration::from_secs(3),
         }
@@ -122,11 +126,15 @@ impl Graph {
         let live = options.pace == Pace::Live;
         let shed_or_wait = if live { Policy::DropOldest } else { Policy::Block };
         let mut edge = |name| EdgeMeter::new(metrics.edges.entry(name).or_default().clone(), clock.clone());
-        let (windows, windows_out) = PostOffice::new(options.mailbox_depth, shed_or_wait, 16, edge("windows"));
+        let (windows, windows_out) = PostOffice::new(options.burst_depth, shed_or_wait, 16, edge("windows"));
         let mut branches = Vec::new();
         let mut branch = |branch: Branch| {
             let metrics = edge(branch.as_str());
-            let (office, out) = PostOffice::new(options.mailbox_depth, shed_or_wait, options.max_batch, metrics);
+            let depth = match branch {
+                Branch::Hearing => options.burst_depth,
+                Branch::Vision | Branch::Action => options.mailbox_depth,
+            };
+            let (office, out) = PostOffice::new(depth, shed_or_wait, options.max_batch, metrics);
             branches.push((branch, office));
             out
         };
@@ -349,6 +357,12 @@ impl FanOut {
             .reports
             .push(FuseInput::Expect(job.clone(), self.clock.monotonic_ns()));
         for (branch, mailbox) in route {
+            // A window without a picture must not take the place of one that has: cameras may give one a second.
+            if *branch != Branch::Hearing && job.window.frames.is_empty() {
+                let empty = Report::bare(job.camera().clone(), job.window.seq, *branch, Status::Empty);
+                let _ = self.reports.push(FuseInput::Report(empty));
+                continue;
+            }
             if let Some(evicted) = mailbox.push(job.clone()) {
                 let shed = Report::bare(evicted.camera().clone(), evicted.window.seq, *branch, Status::Shed);
                 let _ = self.reports.push(FuseInput::Report(shed));

@@ -96,6 +96,9 @@ struct Supervisor {
 /// A clock offset that changed by more is told anew; less is the network's jitter.
 const OFFSET_NEWS_MS: u64 = 1_000;
 
+/// Sound that was there and failed is tried again after so long, with the whole session.
+const SOUND_AGAIN_NS: u64 = 3_600_000_000_000;
+
 /// Why a session is over.
 enum End {
     Stopped,
@@ -220,6 +223,7 @@ impl Supervisor {
         };
         let mut last_frame_ns = self.clock.monotonic_ns();
         let mut streaming = false;
+        let (mut heard, mut deaf_ns) = (false, None);
         loop {
             if self.stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
                 return End::Stopped;
@@ -242,6 +246,7 @@ impl Supervisor {
                         pts_ns: self.stream.audio(stamp),
                         samples,
                     };
+                    heard = true;
                     let offset_ns = self.utc_offset_ns();
                     let windows = self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns);
                     self.hand_out(windows);
@@ -250,11 +255,19 @@ impl Supervisor {
                     }
                 }
                 Some(Event::Connected { audio }) => self.windower.set_has_audio(audio && self.deaf.is_none()),
-                Some(Event::Deaf { detail }) => self.tell_deaf(&detail),
+                Some(Event::Deaf { detail }) => {
+                    deaf_ns = heard.then(|| self.clock.monotonic_ns());
+                    self.tell_deaf(&detail);
+                }
                 Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
                 None => {}
             }
-            let silent_ns = self.clock.monotonic_ns().saturating_sub(last_frame_ns);
+            let now_ns = self.clock.monotonic_ns();
+            if deaf_ns.is_some_and(|since_ns| now_ns.saturating_sub(since_ns) > SOUND_AGAIN_NS) {
+                let detail = "its sound failed an hour ago and is tried again".into();
+                return End::Broken(StateReason::Stalled, detail);
+            }
+            let silent_ns = now_ns.saturating_sub(last_frame_ns);
             if silent_ns > self.options.stall_after.as_nanos() as u64 {
                 let detail = format!(
                     "no picture for {:.1} s with the connection open",

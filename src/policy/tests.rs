@@ -420,3 +420,13 @@ fn what_was_there_before_its_hours_started_with_them() {
     let told: Vec<Alert> = (2..20).flat_map(|t| life.step(&[there(t)], t * S, offset_ns)).collect();
     assert_eq!((told.len(), (told[0].started_utc_ns - offset_ns) / S as i64), (1, 9));
 }
+
+/// A camera's own clock becomes known only after some seconds, and may be set while it streams.
+#[test]
+fn an_alert_never_ends_before_it_started() {
+    let mut life = life();
+    let start = life.step(&[finding(Kind::Intrusion, 10 * S, &[1])], 10 * S, 7_200_000_000_000);
+    let end = life.step(&[], 20 * S, 0);
+    assert_eq!((start.len(), end.len(), end[0].phase), (1, 1, Phase::End));
+    assert!(end[0].ended_utc_ns >= Some(start[0].started_utc_ns) && end[0].updated_utc_ns >= start[0].updated_utc_ns);
+}
