@@ -1,8 +1,14 @@
 //! `watchfire explain`: an alert's account, from the store and from stdin; and the plot beside it.
 
+#[path = "support/wav.rs"]
+mod wav;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use watchfire::demo::media::siren;
+use wav::wav;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -87,7 +93,7 @@ fn a_fight_is_told_with_its_threshold_and_a_mood_with_its_seconds() {
     let rules = "[[camera.rule]]\nkind = \"distress\"\nmin_s = 4\n";
     std::fs::write(&path, text.replace("kinds = [\"gunshot\"]", kinds) + rules).unwrap();
     for (kind, words) in [
-        ("fight", "threshold the model's own (models list) in 2 windows in a row"),
+        ("fight", "threshold 0.50 in 2 windows in a row"),
         (
             "distress",
             "threshold 0.50 for 4 s with picture and sound, 16 s with one of them",
@@ -98,6 +104,48 @@ fn a_fight_is_told_with_its_threshold_and_a_mood_with_its_seconds() {
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(told.contains(words), "{words:?} is missing in\n{told}");
+    }
+}
+
+/// What is asked of presence is not asked of a fall, and the other way round.
+#[test]
+fn each_kind_is_told_with_its_own_conditions() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let kinds = "kinds = [\"gunshot\", \"intrusion\", \"fall\", \"wrong_way\"]";
+    let zone = "[[camera.zone]]\nname = \"lane\"\npolygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\nmin_height = 0.2\n\
+                kinds = [\"intrusion\", \"fall\", \"wrong_way\"]\nway = [[0.2, 0.9], [0.8, 0.9]]\n";
+    std::fs::write(&path, text.replace("kinds = [\"gunshot\"]", kinds) + zone).unwrap();
+    let told = |kind: &str| {
+        let alert = alert(0, "start")
+            .replace("\"kind\":\"gunshot\"", &format!("\"kind\":\"{kind}\""))
+            .replace("\"zone\":null", "\"zone\":\"lane\"");
+        let output = watchfire(&["explain", "--config", &path], &alert);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (kind, asked, not_asked) in [
+        (
+            "intrusion",
+            &["at least 3 frames", "20 to 100 %", "counts from score 0.35"][..],
+            &["way is", "stay_down_s"][..],
+        ),
+        (
+            "fall",
+            &["stay_down_s 10"],
+            &["frames", "% of the picture high", "counts from"],
+        ),
+        (
+            "wrong_way",
+            &["way is from [0.2, 0.9] to [0.8, 0.9]", "20 to 100 %"],
+            &["frames", "counts from"],
+        ),
+    ] {
+        let told = told(kind);
+        let needs = told.split_once("What the configuration asks for now").unwrap().1;
+        assert!(asked.iter().all(|words| needs.contains(words)), "{kind}: {needs}");
+        assert!(not_asked.iter().all(|words| !needs.contains(words)), "{kind}: {needs}");
     }
 }
 
@@ -162,5 +210,38 @@ fn a_stored_alert_is_found_by_its_id_with_its_life() {
         "messages: 3",
     ] {
         assert!(told.contains(words), "{words:?} is missing in\n{told}");
+    }
+}
+
+#[test]
+fn a_plot_has_scores_thresholds_findings_and_alerts_on_one_axis() {
+    let dir = tempfile::tempdir().unwrap();
+    let [film, plot] = ["yard.wav", "yard.svg"].map(|name| dir.path().join(name));
+    let sound = [vec![0.0; 16_000 * 3], siren(4.0), vec![0.0; 16_000 * 8]].concat();
+    std::fs::write(&film, wav(&sound)).unwrap();
+    let models = Path::new(ROOT).join("models");
+    let args: Vec<String> = [&film, Path::new("--explain"), &plot, Path::new("--models"), &models]
+        .iter()
+        .map(|p| p.display().to_string())
+        .collect();
+    let args: Vec<&str> = ["replay", "--kinds", "siren"]
+        .into_iter()
+        .chain(args.iter().map(String::as_str))
+        .collect();
+    let output = watchfire(&args, "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let alerts = String::from_utf8_lossy(&output.stdout).into_owned();
+    let first: serde_json::Value = serde_json::from_str(alerts.lines().next().expect("an alert")).unwrap();
+    let plot = std::fs::read_to_string(&plot).unwrap();
+    for part in [
+        "bold\">audio</text>",
+        "bold\">level</text>",
+        "siren (from 0.50)",
+        "stroke-dasharray",
+        "bold\">findings</text>",
+        "bold\">alerts</text>",
+        first["id"].as_str().unwrap(),
+    ] {
+        assert!(plot.contains(part), "{part:?} is missing in\n{plot}");
     }
 }

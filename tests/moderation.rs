@@ -174,6 +174,27 @@ fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_wh
 }
 
 #[test]
+fn what_ends_and_comes_again_is_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let twice = [siren(4.0), vec![0.0; 16_000 * 11], siren(4.0), vec![0.0; 16_000 * 6]].concat();
+    std::fs::write(dir.path().join("a.wav"), wav(&twice)).unwrap();
+    let report = dir.path().join("report.json");
+    let output = moderate(dir.path(), &report, "siren");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let spans = &read(&report)["files"][0]["verdicts"]["siren"]["spans"];
+    let from_s: Vec<f64> = spans
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["from_s"].as_f64().unwrap())
+        .collect();
+    assert!(
+        from_s.len() == 2 && from_s[0] < 2.0 && (14.0..17.0).contains(&from_s[1]),
+        "{spans}"
+    );
+}
+
+#[test]
 fn what_is_finished_when_it_is_interrupted_is_not_done_again() {
     let (_dir, folder, report) = prepared();
     std::fs::remove_file(folder.join("broken.mp4")).unwrap();

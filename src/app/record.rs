@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Board;
 use crate::clock::Clock;
-use crate::data::{Alert, Branch, CameraId, Emotion, Kind, Phase, Picture, Snapshots, Status};
+use crate::data::{Alert, Branch, CameraId, Emotion, HearingReport, Kind, Phase, Picture, Snapshots, Status};
 use crate::graph::{EdgeOut, Next};
 use crate::publish::payload::{AlertPayload, EmotionPayload, LevelsPayload, rounded, utc};
 use crate::publish::{Publisher, Topics};
@@ -39,7 +39,7 @@ pub(super) struct Recorder {
     open: HashMap<(CameraId, Kind), Vec<String>>,
     /// The pictures of open alerts, by alert.
     snapshots: HashMap<String, String>,
-    levels_ns: HashMap<CameraId, u64>,
+    levels: HashMap<CameraId, Levels>,
     emotion: HashMap<CameraId, (u64, Emotion)>,
     expired_ns: Option<u64>,
     /// The last attempt to commit.
@@ -61,7 +61,7 @@ impl Recorder {
             trouble: None,
             open: HashMap::new(),
             snapshots: HashMap::new(),
-            levels_ns: HashMap::new(),
+            levels: HashMap::new(),
             emotion: HashMap::new(),
             expired_ns: None,
             tried_ns: 0,
@@ -293,30 +293,35 @@ impl Recorder {
     /// Once a second of stream.
     fn levels(&mut self, verdict: &Verdict) {
         let Some(window) = &verdict.window else { return };
-        let told_ns = self.levels_ns.entry(verdict.camera.clone()).or_default();
-        if window.end_ns.saturating_sub(*told_ns) < 1_000_000_000 {
+        let since = self.levels.entry(verdict.camera.clone()).or_default();
+        since.hear(verdict.heard());
+        if window.end_ns.saturating_sub(since.told_ns) < 1_000_000_000 {
             return;
         }
-        *told_ns = window.end_ns;
+        let loudest = std::mem::replace(
+            since,
+            Levels {
+                told_ns: window.end_ns,
+                ..Levels::default()
+            },
+        );
         let mut tracks = BTreeMap::new();
         if let Some(frame) = verdict.seen().and_then(|s| s.frames.last()) {
             for track in &frame.tracks {
                 *tracks.entry(track.class.to_string()).or_insert(0) += 1;
             }
         }
-        let heard = verdict.heard();
-        let mut sounds: Vec<(String, f64)> = heard
-            .and_then(|h| Some(h.labels.iter().zip(&h.patches.last()?.scores)))
-            .into_iter()
-            .flatten()
-            .map(|(label, score)| (label.to_string(), rounded(*score)))
-            .collect();
+        let mut sounds: Vec<(Arc<str>, f32)> = loudest.sounds.into_iter().collect();
         sounds.sort_by(|a, b| b.1.total_cmp(&a.1));
         let seconds = (window.end_ns - window.start_ns) as f64 / 1e9;
         let levels = LevelsPayload {
             at: utc(window.utc_ns(window.end_ns)),
-            dbfs: heard.map(|h| rounded(h.level_dbfs)),
-            sounds: sounds.into_iter().take(5).collect(),
+            dbfs: loudest.dbfs.map(rounded),
+            sounds: sounds
+                .into_iter()
+                .take(5)
+                .map(|(label, score)| (label.to_string(), rounded(score)))
+                .collect(),
             tracks,
             fps: (window.frames.len() as f64 / seconds * 10.0).round() / 10.0,
             latency_ms: self.clock.monotonic_ns().saturating_sub(window.arrived_ns) / 1_000_000,
@@ -327,6 +332,30 @@ impl Recorder {
     }
 }
 
+/// What was heard since the last message of levels: a shot between two messages must not be missed by who chooses a threshold.
+#[derive(Default)]
+struct Levels {
+    told_ns: u64,
+    dbfs: Option<f32>,
+    sounds: BTreeMap<Arc<str>, f32>,
+}
+
+impl Levels {
+    fn hear(&mut self, heard: Option<&HearingReport>) {
+        let Some(heard) = heard else { return };
+        self.dbfs = Some(
+            self.dbfs
+                .map_or(heard.level_dbfs, |louder| louder.max(heard.level_dbfs)),
+        );
+        for patch in &heard.patches {
+            for (label, score) in heard.labels.iter().zip(&patch.scores) {
+                let best = self.sounds.entry(label.clone()).or_default();
+                *best = best.max(*score);
+            }
+        }
+    }
+}
+
 fn utc_offset_ns(clock: &dyn Clock) -> i64 {
     clock.utc_ns() - clock.monotonic_ns() as i64
 }
@@ -334,4 +363,39 @@ fn utc_offset_ns(clock: &dyn Clock) -> i64 {
 /// The newest picture of the verdict's window.
 fn picture_of(verdict: &Verdict) -> Option<&Picture> {
     verdict.window.as_ref()?.frames.last().map(|f| &*f.picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SoundPatch;
+
+    #[test]
+    fn a_shot_between_two_messages_stands_in_the_next() {
+        let heard = |scores: &[&[f32]], level_dbfs| HearingReport {
+            patches: scores
+                .iter()
+                .map(|s| SoundPatch {
+                    start_ns: 0,
+                    end_ns: 0,
+                    scores: s.to_vec(),
+                    level_dbfs,
+                })
+                .collect(),
+            labels: Arc::from(["gunshot".into(), "siren".into()]),
+            rules: Arc::from([]),
+            level_dbfs,
+            model: "sound@1".into(),
+            speech_emotion: None,
+        };
+        let mut levels = Levels::default();
+        levels.hear(Some(&heard(&[&[0.9, 0.1], &[0.2, 0.3]], -20.0)));
+        levels.hear(Some(&heard(&[&[0.1, 0.2]], -50.0)));
+        levels.hear(None);
+        assert_eq!(levels.dbfs, Some(-20.0));
+        assert_eq!(
+            levels.sounds.into_iter().map(|(_, s)| s).collect::<Vec<_>>(),
+            [0.9, 0.3]
+        );
+    }
 }

@@ -57,7 +57,9 @@ pub(super) fn run(
     models.threads = 1;
     let mut camera = setup.camera.clone();
     // Whoever reads a report wants every span, and nobody is woken by it.
-    camera.policy.kinds.iter_mut().for_each(|k| k.max_per_hour = 0);
+    for policy in &mut camera.policy.kinds {
+        (policy.max_per_hour, policy.cooldown_s, policy.track_cooldown_s) = (0, 0.0, 0.0);
+    }
     let first = Player::start(camera.clone(), &models)?;
     let mut report = Report::resume(out, Job::new(&first, models.fusion, start, paths), fresh)?;
     let (todo, next) = crossbeam_channel::unbounded();

@@ -328,7 +328,9 @@ pub struct Rule {
     /// for aggression and distress.
     pub min_s: Option<f32>,
     /// `fight`, `aggression`, `distress`: the probability that a window of this camera holds it, before anything is seen or
-    /// heard. Less where it is rare, and more evidence is needed then. Default: 0.1 for fight, 0.05 for the others.
+    /// heard. Less where it is rare, and more evidence is needed then. Default: 0.1 for fight, 0.05 for the others. With the
+    /// learned fusion 0.1 leaves a fight at the prior that it learned (about one half), and other values move that by as much
+    /// as they differ from 0.1 in log-odds.
     pub prior: Option<f32>,
     /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
     pub stay_down_s: Option<f32>,

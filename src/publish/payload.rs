@@ -230,9 +230,9 @@ pub struct BoxStatusPayload {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LevelsPayload {
     pub at: String,
-    /// Loudness, RMS; null without sound.
+    /// Loudness (RMS) of the loudest window since the last message; null without sound.
     pub dbfs: Option<f64>,
-    /// The five likeliest sounds.
+    /// The five likeliest sounds since the last message, with the highest score of each.
     pub sounds: BTreeMap<String, f64>,
     /// Tracks by class.
     pub tracks: BTreeMap<String, u32>,

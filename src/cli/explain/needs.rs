@@ -1,7 +1,10 @@
 //! What the configuration asks for before an alert of this kind, zone and camera fires.
 
+use crate::app::{Vocabulary, fill_thresholds};
+use crate::behaviour::{Anchor, BehaviourOptions, Line, Zone};
 use crate::config::Config;
 use crate::data::Kind;
+use crate::nn::{Manifest, ModelOptions};
 use crate::policy::KindPolicy;
 use crate::publish::payload::AlertPayload;
 
@@ -13,107 +16,150 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
     let Ok(kind) = alert.kind.parse::<Kind>() else {
         return vec![format!("this version knows no kind {}", alert.kind)];
     };
-    let mut out = Vec::new();
-    for zone in camera
-        .behaviour
-        .zones
-        .iter()
-        .filter(|z| Some(&*z.name) == alert.zone.as_deref())
-    {
-        let classes: Vec<&str> = zone.classes.iter().map(|c| &**c).collect();
-        out.push(format!(
-            "zone {}: {} with the box's {:?} inside in at least {} frames, {:.0} to {:.0} % of the picture high",
-            zone.name,
-            if classes.is_empty() {
-                "anything".into()
-            } else {
-                classes.join(" or ")
-            },
-            zone.anchor,
-            zone.min_frames,
-            100.0 * zone.min_height,
-            100.0 * zone.max_height
-        ));
-        for (class, score) in &zone.min_score {
-            out.push(format!("zone {}: a {class} counts from score {score:.2}", zone.name));
-        }
-        match kind {
-            Kind::Loitering => out.push(format!("loiter_s {}", zone.loiter_s)),
-            Kind::Crowd => {
-                out.push(format!("crowd_size {}", zone.crowd_size));
-                if zone.crowd_density > 0.0 {
-                    out.push(format!("crowd_density {}", zone.crowd_density));
-                }
-            }
-            _ => {}
-        }
-    }
-    for line in camera
-        .behaviour
-        .lines
-        .iter()
-        .filter(|l| Some(&*l.name) == alert.zone.as_deref())
-    {
-        let way = line.direction.map_or("both".to_owned(), |d| d.to_string());
-        out.push(format!(
-            "line {}: crossed by the box's {:?}, direction {way}",
-            line.name, line.anchor
-        ));
-    }
-    let word = |threshold: f32| match threshold {
-        0.0 => "the model's own (models list)".to_owned(),
-        own => format!("{own:.2}"),
-    };
-    for rule in camera.behaviour.sounds.iter().filter(|r| r.kind == kind) {
-        let threshold = word(rule.threshold);
-        out.push(format!(
-            "threshold {threshold} in {} patches in a row",
-            rule.min_windows
-        ));
-    }
-    for rule in camera.behaviour.moods.iter().filter(|r| r.kind == kind) {
-        out.push(format!(
-            "threshold {:.2} for {} s with picture and sound, {} s with one of them; a rule over the emotion models",
-            rule.threshold,
-            rule.min_s,
-            rule.alone_s()
-        ));
-    }
-    if let (Kind::Fight, Some(fight)) = (kind, &camera.behaviour.fight) {
-        let threshold = word(fight.threshold);
-        out.push(format!(
-            "threshold {threshold} in {} windows in a row",
-            fight.min_windows
-        ));
-    }
-    let b = &camera.behaviour;
-    out.extend(match kind {
-        Kind::Running => b.running.as_ref().map(plain),
-        Kind::Fall => b.fall.as_ref().map(plain),
-        Kind::LeftOrTaken => b.left.as_ref().map(plain),
-        Kind::Tamper => b.tamper.as_ref().map(plain),
-        Kind::Anomaly => b.anomaly.as_ref().map(plain),
-        _ => None,
-    });
+    let mut behaviour = camera.behaviour.clone();
+    fill(&mut behaviour, &config.models);
+    let here = |name: &str| Some(name) == alert.zone.as_deref();
+    let zones = behaviour.zones.iter().filter(|z| here(&z.name));
+    let mut out: Vec<String> = zones.flat_map(|z| in_zone(z, kind)).collect();
+    out.extend(
+        behaviour
+            .lines
+            .iter()
+            .filter(|l| here(&l.name))
+            .map(|l| over_line(l, kind)),
+    );
+    out.extend(by_rule(&behaviour, kind));
     let own = |p: &&KindPolicy| p.kind == kind && p.zone.as_deref() == alert.zone.as_deref();
     let general = |p: &&KindPolicy| p.kind == kind && p.zone.is_none();
     let policies = &camera.policy.kinds;
     match policies.iter().find(own).or_else(|| policies.iter().find(general)) {
-        Some(p) => {
-            out.push(format!(
-                "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
-                p.hold_s, p.cooldown_s
-            ));
-            out.extend(when(p));
-        }
+        Some(p) => out.extend(of_policy(p)),
         None => out.push(format!("camera {} does not alert on {kind}", alert.camera)),
     }
     out
 }
 
-/// When it may alert, when it is critical, and how many an hour are told.
-fn when(policy: &KindPolicy) -> Vec<String> {
-    let mut out = vec![format!("severity {}", policy.severity)];
+/// The models' own thresholds, as far as they are installed.
+fn fill(behaviour: &mut BehaviourOptions, models: &ModelOptions) {
+    let Ok(known) = Vocabulary::read(models) else { return };
+    let read = |name: &String| Manifest::read(&models.dir.join(name)).ok();
+    let fight = read(&models.av_fight).or_else(|| read(&models.action));
+    let fight = fight.and_then(|m| Some(m.label(Kind::Fight.as_str())?.threshold));
+    fill_thresholds(behaviour, &known.detector, &known.sound, fight);
+}
+
+fn in_zone(zone: &Zone, kind: Kind) -> Vec<String> {
+    let name = &zone.name;
+    let classes: Vec<&str> = zone.classes.iter().map(|c| &**c).collect();
+    let who = if classes.is_empty() {
+        "anything".into()
+    } else {
+        classes.join(" or ")
+    };
+    let mut out = vec![format!("zone {name}: {who} with {} inside", word(zone.anchor))];
+    // A person who lies is not as high as one who stands.
+    if kind != Kind::Fall {
+        let (low, high) = (100.0 * zone.min_height, 100.0 * zone.max_height);
+        out.push(format!("zone {name}: {low:.0} to {high:.0} % of the picture high"));
+    }
+    if matches!(kind, Kind::Intrusion | Kind::Loitering | Kind::Crowd) {
+        out.push(format!("zone {name}: inside in at least {} frames", zone.min_frames));
+        for (class, score) in &zone.min_score {
+            out.push(format!("zone {name}: a {class} counts from score {score:.2}"));
+        }
+    }
+    match kind {
+        Kind::Loitering => out.push(format!("loiter_s {}", zone.loiter_s)),
+        Kind::Crowd => {
+            out.push(format!("crowd_size {}", zone.crowd_size));
+            if zone.crowd_density > 0.0 {
+                out.push(format!("crowd_density {}", zone.crowd_density));
+            }
+        }
+        Kind::WrongWay => out.extend(zone.way.map(|(from, to)| {
+            format!(
+                "the allowed way is from [{}, {}] to [{}, {}]",
+                from.x, from.y, to.x, to.y
+            )
+        })),
+        _ => {}
+    }
+    out
+}
+
+fn over_line(line: &Line, kind: Kind) -> String {
+    let (name, anchor) = (&line.name, word(line.anchor));
+    match (kind, line.way, line.direction) {
+        (Kind::WrongWay, Some(way), _) => format!("line {name}: crossed by {anchor}; the allowed way is {way}"),
+        (_, _, Some(way)) => format!("line {name}: crossed by {anchor}, {way}"),
+        (_, _, None) => format!("line {name}: crossed by {anchor}, either way"),
+    }
+}
+
+fn word(anchor: Anchor) -> &'static str {
+    match anchor {
+        Anchor::Bottom => "the middle of the box's bottom",
+        Anchor::Centre => "the box's centre",
+    }
+}
+
+/// What needs neither zone nor line.
+fn by_rule(b: &BehaviourOptions, kind: Kind) -> Vec<String> {
+    let model = |threshold: f32| match threshold {
+        0.0 => "the model's own".to_owned(),
+        known => format!("{known:.2}"),
+    };
+    let sounds = b.sounds.iter().filter(|r| r.kind == kind).map(|r| {
+        let (threshold, n) = (model(r.threshold), r.min_windows);
+        format!("threshold {threshold} in {n} patches in a row")
+    });
+    let moods = b.moods.iter().filter(|r| r.kind == kind).map(|r| {
+        let (threshold, both, alone) = (r.threshold, r.min_s, r.alone_s());
+        format!(
+            "threshold {threshold:.2} for {both} s with picture and sound, {alone} s with one of them; a rule over the emotion models"
+        )
+    });
+    let one = match kind {
+        Kind::Fight => b.fight.as_ref().map(|f| {
+            let (threshold, n) = (model(f.threshold), f.min_windows);
+            format!("threshold {threshold} in {n} windows in a row")
+        }),
+        Kind::Running => b.running.as_ref().map(|r| {
+            let (speed, lasts) = (r.speed, r.min_s);
+            format!("speed {speed} body heights a second for min_s {lasts}")
+        }),
+        Kind::Fall => b
+            .fall
+            .as_ref()
+            .map(|f| format!("stay_down_s {}: then it is critical", f.stay_down_s)),
+        Kind::LeftOrTaken => b
+            .left
+            .as_ref()
+            .map(|l| format!("min_s {}: it stays for so long", l.min_s)),
+        Kind::Tamper => b.tamper.as_ref().map(|t| {
+            format!(
+                "min_s {}: it lasts for so long; frozen_s {} for a picture that stands",
+                t.min_s, t.frozen_s
+            )
+        }),
+        Kind::Anomaly => b.anomaly.as_ref().map(|a| {
+            let (warm_up, days, n) = (a.warm_up_h, a.decay_days, a.per_day);
+            format!("warm_up_h {warm_up}, then as surprising as comes per_day {n} times a day; decay_days {days}")
+        }),
+        _ => None,
+    };
+    sounds.chain(moods).chain(one).collect()
+}
+
+/// When it may alert, when it is critical, and how many are told.
+fn of_policy(policy: &KindPolicy) -> Vec<String> {
+    let mut out = vec![
+        format!(
+            "hold_s {}: it ends when nothing was found for so long; cooldown_s {}: no new one for so long after that",
+            policy.hold_s, policy.cooldown_s
+        ),
+        format!("severity {}", policy.severity),
+    ];
     for (word, hours) in [("active", &policy.active), ("critical_at", &policy.critical_at)] {
         if !hours.is_empty() {
             out.push(format!("{word} {}", hours.texts().join(", ")));
@@ -125,15 +171,14 @@ fn when(policy: &KindPolicy) -> Vec<String> {
             policy.critical_after_s
         ));
     }
+    if policy.track_cooldown_s > 0.0 {
+        out.push(format!(
+            "track_cooldown_s {}: no new one by the same tracks alone for so long",
+            policy.track_cooldown_s
+        ));
+    }
     if policy.max_per_hour > 0 {
         out.push(format!("max_per_hour {}: more are told as one", policy.max_per_hour));
     }
     out
-}
-
-/// A rule's options as `key: value, …`, as they stand in the configuration.
-fn plain(options: &impl std::fmt::Debug) -> String {
-    let text = format!("{options:?}");
-    let inside = text.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}'));
-    inside.map_or_else(|| text.clone(), |(inside, _)| inside.trim().to_owned())
 }

@@ -157,7 +157,7 @@ fn people(a: &AlertPayload) -> String {
 
 fn meaning(reason: &str) -> String {
     match reason {
-        "cleared" => "nothing more was found for hold_s (cleared)".into(),
+        "cleared" => "nothing more was found for hold_s, or the hours of `active` ended (cleared)".into(),
         "camera_lost" => "the camera was lost (camera_lost)".into(),
         "reload" => "the camera's rules were changed (reload)".into(),
         "restart" => "Watchfire had stopped without ending it (restart)".into(),
