@@ -210,3 +210,52 @@ fn sounds_with_labels_of_ones_own_are_heard_by_their_names() {
     );
     assert_eq!(told["metrics"]["accuracy"], 1.0, "{told}");
 }
+
+/// The manifest of docs/models.md, with a network of other channels and another number of labels.
+#[test]
+fn a_sound_network_of_other_channels_and_labels_is_loaded_measured_and_accepted_for_a_camera() {
+    let docs = std::fs::read_to_string(Path::new(ROOT).join("docs/models.md")).unwrap();
+    let (_, from) = docs.split_once("```toml\nname = \"forest\"").unwrap();
+    let printed = format!("name = \"NAME\"{}", from.split_once("```").unwrap().0);
+    let label = |name: &str| format!("[[label]]\nname = \"{name}\"\nthreshold = 0.5\n");
+    let manifest = printed
+        .replace("sha256 = \"…\"", "sha256 = \"SHA256\"")
+        .replace("[16, 32, 64, 96, 128]", "[8, 12, 16]");
+    let manifest = manifest.replace("[0, 1, 2, 3]", "[0, 1]") + &label("siren") + &label("owl");
+    let dir = tempfile::tempdir().unwrap();
+    folder(dir.path(), "forest", &manifest, &weights("mel_cnn_seeded"));
+    let output = models(dir.path(), &["list", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        told["labels"],
+        serde_json::json!(["chainsaw", "background", "siren", "owl"])
+    );
+    assert!(models(dir.path(), &["verify"]).status.success());
+    let sounds = dir.path().join("sounds");
+    std::fs::create_dir(&sounds).unwrap();
+    std::fs::write(sounds.join("a.wav"), wav(&[0.1; 32_000])).unwrap();
+    std::fs::write(sounds.join("labels.csv"), "file,label\na.wav,owl\n").unwrap();
+    let output = models(dir.path(), &["eval", "forest", sounds.to_str().unwrap(), "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["n"], &told["per_class"]["owl"]["items"]),
+        (&1.into(), &1.0.into()),
+        "{told}"
+    );
+
+    folder(dir.path(), "yard", YARD, &weights("yolox_tiny_seeded"));
+    let config = dir.path().join("watchfire.toml");
+    let text = format!(
+        "[site]\nname = \"s\"\n[models]\ndir = {:?}\ndetector = \"yard\"\nsound = \"forest\"\n[state]\ndir = {:?}\n[[camera]]\nid = \"c\"\n\
+         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"siren\", \"gunshot\"]\ndetect = [\"forklift\"]\n",
+        dir.path(),
+        dir.path().join("state")
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    let output = check.args(["check", "--config"]).arg(&config).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    // It hears sirens, and says that it knows no shot.
+    assert!(said.contains("gunshot") && !said.contains("siren,"), "{said}");
+}

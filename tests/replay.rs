@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 
 use watchfire::app::player::Player;
 use watchfire::config::{Surroundings, load_texts};
+use watchfire::data::Picture;
+use watchfire::ingest::gst::record::Mp4Writer;
+use watchfire::ingest::gst::{Datum, MediaReader};
 use watchfire::stages::Verdict;
 use wav::wav;
 
@@ -106,6 +109,61 @@ fn a_gated_camera_tells_the_same_alerts_and_what_that_saves() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(said.contains("1 of 1 the same"), "{said}");
+    assert!(gated(&said) == 0, "somebody is always there: {said}");
+}
+
+/// An empty square for a while, then people: the detector must have slept, and be awake in time.
+#[test]
+fn a_gated_camera_that_slept_tells_the_same_alerts() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("square.mp4");
+    let mut people = Vec::new();
+    let mut reader = MediaReader::open(&footage(), 5.0, 640).unwrap();
+    while let (true, Some(datum)) = (people.len() < 200, reader.next_datum().unwrap()) {
+        if let Datum::Frame(picture, _) = datum {
+            people.push(picture);
+        }
+    }
+    let empty = median(&people.iter().step_by(10).collect::<Vec<_>>());
+    let writer = Mp4Writer::create(&film, empty.width, empty.height, 5, false).unwrap();
+    let pictures = std::iter::repeat_n(&empty, 100).chain(&people[..40]);
+    for (i, picture) in pictures.enumerate() {
+        writer.picture(picture, i as u64 * 200_000_000).unwrap();
+    }
+    writer.finish().unwrap();
+    let output = replay(&[
+        &film,
+        Path::new("--kinds"),
+        Path::new("intrusion"),
+        Path::new("--gating"),
+    ]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(gated(&said) >= 20 && said.contains("1 of 1 the same"), "{said}");
+}
+
+/// Windows in which the detector slept, of the last line.
+fn gated(said: &str) -> u32 {
+    let words: Vec<&str> = said.lines().next_back().unwrap().split_whitespace().collect();
+    let at = words.iter().position(|w| w.ends_with('%')).unwrap();
+    words[at + 1].parse().unwrap()
+}
+
+/// What is there most of the time, pixel by pixel: the place without those who walk through it.
+fn median(pictures: &[&Picture]) -> Picture {
+    let rgb = (0..pictures[0].rgb.len()).map(|i| {
+        let mut values: Vec<u8> = pictures.iter().map(|p| p.rgb[i]).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    });
+    Picture {
+        rgb: rgb.collect(),
+        ..*pictures[0]
+    }
 }
 
 #[test]
@@ -148,8 +206,8 @@ fn a_camera_that_does_not_work_is_named_with_what_is_wrong() {
 fn no_recording_is_written_over_by_a_slip() {
     let dir = tempfile::tempdir().unwrap();
     let film = |name: &str| dir.path().join(name);
-    let [a, b, c, nowhere] = ["a.mp4", "b.mp4", "c.mp4", "none/c.mp4"].map(film);
-    for path in [&a, &b] {
+    let [a, b, c, nowhere, dav, toml] = ["a.mp4", "b.mp4", "c.mp4", "none/c.mp4", "d.dav", "w.toml"].map(film);
+    for path in [&a, &b, &dav, &toml] {
         std::fs::write(path, b"evidence").unwrap();
     }
     let again = dir
@@ -157,11 +215,14 @@ fn no_recording_is_written_over_by_a_slip() {
         .join("../")
         .join(dir.path().file_name().unwrap())
         .join("a.mp4");
-    let cases: [(&[&Path], &str); 5] = [
+    let cases: [(&[&Path], &str); 7] = [
         (&[&a, Path::new("--events"), &a], "the recording that is read"),
         (&[&a, Path::new("--explain"), &again], "the recording that is read"),
         // `--annotate *.mp4`
         (&[Path::new("--annotate"), &a, &b], "there already"),
+        // Whatever a recorder calls its films.
+        (&[Path::new("--annotate"), &dav, &b], "there already"),
+        (&[Path::new("--events"), &toml, &b], "there already"),
         (
             &[&a, Path::new("--annotate"), &c, Path::new("--explain"), &c],
             "two things",
@@ -174,7 +235,7 @@ fn no_recording_is_written_over_by_a_slip() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(why), "{said}");
     }
-    for path in [&a, &b] {
+    for path in [&a, &b, &dav, &toml] {
         assert_eq!(std::fs::read(path).unwrap(), b"evidence");
     }
 }

@@ -9,9 +9,6 @@ use crate::app::player::Player;
 use crate::data::{Branch, Phase, Status};
 use crate::stages::Gating;
 
-/// Alerts of one kind and zone are the same when they start at most so far apart: a window.
-const SAME_NS: i64 = 500_000_000;
-
 /// One recording, played one way.
 #[derive(Default)]
 struct Played {
@@ -34,7 +31,10 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
         "{:40} {:>7} {:>19} {:>19} {:>6} {:>14}  alerts",
         "", "seconds", "CPU-s, awake", "CPU-s, motion", "saved", "windows gated"
     );
-    let (mut well, mut all) = (true, [0.0, 0.0]);
+    // Alerts of one kind and zone are the same when they start at most a window apart.
+    let window_ns = u64::from(setup.camera.ingest.window.window_ms) * 1_000_000;
+    let (mut well, mut all) = (true, [Played::default(), Played::default()]);
+    let mut all_same = 0;
     for file in files {
         let awake = play(setup, Gating::Never, file, start_utc_ns);
         let motion = play(setup, Gating::Motion, file, start_utc_ns);
@@ -46,20 +46,10 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
                 continue;
             }
         };
+        let (only_awake, only_motion) = differences(&awake.alerts, &motion.alerts, window_ns);
+        let same = awake.alerts.len() - only_awake.len();
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let (only_awake, only_motion) = differences(&awake.alerts, &motion.alerts);
-        let costs = [total(&awake), total(&motion)];
-        all = [all[0] + costs[0], all[1] + costs[1]];
-        println!(
-            "{name:40} {:7.1} {:>19} {:>19} {:5.0}% {:>14}  {} of {} the same",
-            awake.seconds,
-            parts(&awake),
-            parts(&motion),
-            saved(costs),
-            format!("{} of {}", motion.gated, motion.windows),
-            awake.alerts.len() - only_awake.len(),
-            awake.alerts.len()
-        );
+        println!("{}", row(&name, &awake, &motion, same));
         for (whose, alerts) in [("everything awake", only_awake), ("motion", only_motion)] {
             for (what, start_ns) in alerts {
                 well = false;
@@ -67,16 +57,48 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
                 println!("{:40} only with {whose}: {what} at {at_s:.1} s", "");
             }
         }
+        all_same += same;
+        for (sum, one) in all.iter_mut().zip([awake, motion]) {
+            sum.add(one);
+        }
     }
-    println!(
-        "{:40} {:7} {:19.1} {:19.1} {:5.0}%",
-        "all",
-        "",
-        all[0],
-        all[1],
-        saved(all)
-    );
+    println!("{}", row("all", &all[0], &all[1], all_same));
     Ok(well)
+}
+
+fn row(name: &str, awake: &Played, motion: &Played, same: usize) -> String {
+    let gated = format!("{} of {}", motion.gated, motion.windows);
+    let saved = 100.0 * (1.0 - motion.total() / awake.total().max(f64::MIN_POSITIVE));
+    format!(
+        "{name:40} {:7.1} {:>19} {:>19} {saved:5.0}% {gated:>14}  {same} of {} the same",
+        awake.seconds,
+        awake.parts(),
+        motion.parts(),
+        awake.alerts.len()
+    )
+}
+
+impl Played {
+    fn add(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.windows += other.windows;
+        self.gated += other.gated;
+        self.alerts.extend(other.alerts);
+        for (thread, spent) in other.cpu_s {
+            *self.cpu_s.entry(thread).or_default() += spent;
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.cpu_s.values().sum()
+    }
+
+    /// In all, and of it the detector's and the clip model's.
+    fn parts(&self) -> String {
+        let of = |thread| self.cpu_s.get(thread).copied().unwrap_or_default();
+        let (detector, clips) = (of("vision") + of("detector"), of("action"));
+        format!("{:.1} ({detector:.1}, {clips:.1})", self.total())
+    }
 }
 
 fn play(setup: &Setup, gating: Gating, file: &Path, start_utc_ns: i64) -> anyhow::Result<Played> {
@@ -111,29 +133,14 @@ fn play(setup: &Setup, gating: Gating, file: &Path, start_utc_ns: i64) -> anyhow
     Ok(played)
 }
 
-fn total(played: &Played) -> f64 {
-    played.cpu_s.values().sum()
-}
-
-/// In all, and of it the detector's and the clip model's.
-fn parts(played: &Played) -> String {
-    let of = |thread| played.cpu_s.get(thread).copied().unwrap_or_default();
-    let (detector, clips) = (of("vision") + of("detector"), of("action"));
-    format!("{:.1} ({detector:.1}, {clips:.1})", total(played))
-}
-
-fn saved([awake, motion]: [f64; 2]) -> f64 {
-    100.0 * (1.0 - motion / awake.max(f64::MIN_POSITIVE))
-}
-
 type Starts = Vec<(String, i64)>;
 
 /// What one list has and the other has not, each alert counted once.
-fn differences(awake: &Starts, motion: &Starts) -> (Starts, Starts) {
+fn differences(awake: &Starts, motion: &Starts, window_ns: u64) -> (Starts, Starts) {
     let mut only_motion = motion.clone();
     let mut only_awake = Vec::new();
     for alert in awake {
-        let same = |other: &(String, i64)| other.0 == alert.0 && other.1.abs_diff(alert.1) <= SAME_NS.unsigned_abs();
+        let same = |other: &(String, i64)| other.0 == alert.0 && other.1.abs_diff(alert.1) <= window_ns;
         match only_motion.iter().position(same) {
             Some(at) => drop(only_motion.remove(at)),
             None => only_awake.push(alert.clone()),
@@ -154,7 +161,7 @@ mod tests {
         };
         let awake = starts(&[("intrusion yard", 1_000), ("intrusion yard", 1_200), ("fall ", 3_000)]);
         let motion = starts(&[("intrusion yard", 1_500), ("intrusion gate", 1_200), ("fall ", 3_501)]);
-        let (only_awake, only_motion) = differences(&awake, &motion);
+        let (only_awake, only_motion) = differences(&awake, &motion, 500_000_000);
         assert_eq!(only_awake, starts(&[("intrusion yard", 1_200), ("fall ", 3_000)]));
         assert_eq!(only_motion, starts(&[("intrusion gate", 1_200), ("fall ", 3_501)]));
     }

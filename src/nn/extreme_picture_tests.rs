@@ -126,3 +126,21 @@ fn a_clip_of_white_noise_or_of_changing_sizes_is_answered() {
         assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{scores:?}");
     }
 }
+
+/// How windows come together in a stage's batch is chance.
+#[test]
+fn pictures_asked_together_are_answered_as_each_by_itself() {
+    let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 0).unwrap();
+    let pictures: Vec<Picture> = (1..4).map(|seed| noise(320, 200, seed)).collect();
+    let all: Vec<&Picture> = pictures.iter().collect();
+    // So low a threshold lets noise be something.
+    let together = detector.detect(&all, 0.001).unwrap();
+    assert!(together.iter().any(|found| !found.is_empty()));
+    for (picture, together) in pictures.iter().zip(together) {
+        let own = detector.detect(&[picture], 0.001).unwrap().remove(0);
+        assert_eq!(own.len(), together.len());
+        for (a, b) in own.iter().zip(&together) {
+            assert!(a.class == b.class && (a.score - b.score).abs() < 1e-4 && a.bbox.iou(&b.bbox) > 0.99);
+        }
+    }
+}

@@ -106,3 +106,22 @@ fn a_voice_model_gives_probabilities_for_whatever_it_is_read() {
         .map(|(a, b)| (a - b).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-4, "{short:?} {long:?}");
 }
+
+/// How windows come together in a stage's batch is chance.
+#[test]
+fn what_is_asked_together_is_answered_as_by_itself() {
+    let model = SoundModel::load(&shipped("sound"), DeviceChoice::Cpu, 1).unwrap();
+    let all = extremes(model.manifest().input.patch_samples);
+    let patches: Vec<&[f32]> = all.iter().map(|(_, samples)| samples.as_slice()).collect();
+    let together = model.classify(&patches).unwrap();
+    for ((name, samples), (scores, embedding)) in all.iter().zip(together) {
+        let (own_scores, own_embedding) = model.classify(&[samples]).unwrap().remove(0);
+        let both = scores
+            .iter()
+            .zip(&own_scores)
+            .chain(embedding.iter().zip(own_embedding.iter()));
+        for (a, b) in both {
+            assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{name}: {a}, by itself {b}");
+        }
+    }
+}
