@@ -11,6 +11,8 @@ use crate::geometry::distance;
 const SETTLED_NS: u64 = 20_000_000_000;
 /// A box trembles by less than this part of its height.
 const TREMBLE: f32 = 0.25;
+/// Who has stood for so long and then goes leaves the place free: the next one there is somebody new.
+const STOOD_NS: u64 = 5_000_000_000;
 /// A place is remembered for so long after it was last seen taken.
 const MEMORY_NS: u64 = 600_000_000_000;
 /// A track that was not seen for so long is forgotten, and with it who stood there.
@@ -41,6 +43,8 @@ struct Stand {
 struct Place {
     bbox: BBox,
     seen_ns: u64,
+    /// The last track there.
+    by: u64,
     /// Who stands there came on foot.
     walked_in: bool,
 }
@@ -49,6 +53,7 @@ impl Stillness {
     /// `aspect`: the picture's width over its height.
     pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
         let apart = |a: Point, b: Point| distance(a, b, aspect);
+        let mut left = Vec::new();
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
             let places = &self.places;
@@ -65,16 +70,21 @@ impl Stillness {
             });
             stand.seen_ns = frame.pts_ns;
             if apart(stand.at, at) > TREMBLE * height {
+                if frame.pts_ns - stand.since_ns >= STOOD_NS {
+                    left.push(track.id);
+                }
                 (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
                 stand.walked |= &*track.class == PERSON && apart(stand.from, at) >= WALKED * height;
             } else if frame.pts_ns - stand.since_ns >= SETTLED_NS {
-                remember(&mut self.places, track.bbox, stand.walked, frame.pts_ns);
+                remember(&mut self.places, track, stand.walked, frame.pts_ns);
             }
+            let taken = self.places.iter_mut().filter(|p| p.bbox.iou(&track.bbox) > 0.5);
+            taken.for_each(|p| p.by = track.id);
         }
         self.tracks
             .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS);
         self.places
-            .retain(|p| frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS);
+            .retain(|p| frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS && !left.contains(&p.by));
     }
 
     /// Whether the track is a part of the place: it sits where something has stood for long, and has not moved there
@@ -95,12 +105,13 @@ fn is_known_there(places: &[Place], track: &Track, now_ns: u64) -> bool {
     &*track.class == PERSON && places.iter().any(fits)
 }
 
-fn remember(places: &mut Vec<Place>, bbox: BBox, walked_in: bool, now_ns: u64) {
-    match places.iter_mut().find(|p| p.bbox.iou(&bbox) > 0.6) {
+fn remember(places: &mut Vec<Place>, track: &Track, walked_in: bool, now_ns: u64) {
+    match places.iter_mut().find(|p| p.bbox.iou(&track.bbox) > 0.6) {
         Some(place) => (place.seen_ns, place.walked_in) = (now_ns, walked_in),
         None => places.push(Place {
-            bbox,
+            bbox: track.bbox,
             seen_ns: now_ns,
+            by: track.id,
             walked_in,
         }),
     }
