@@ -47,7 +47,8 @@ def seen(pictures):
 
 
 def windows(frames, file_fps=FILE_FPS):
-    """Lists of frame numbers: FRAMES of a stream of RATE_HZ each, half a second apart; a shorter clip is one window."""
+    """Lists of frame numbers: FRAMES of a stream of RATE_HZ each, 0.4 s (a quarter of FRAMES) apart, as `models eval` looks;
+    the daemon looks every half second. A shorter clip is one window."""
     kept = np.arange(0, len(frames), file_fps / RATE_HZ).astype(int)
     starts = range(0, max(len(kept) - FRAMES, 0) + 1, FRAMES // 4)
     return [spread(kept[start: start + FRAMES]) for start in starts]

@@ -131,7 +131,7 @@ def main():
         curve = lambda half: [(t, *thresholds.at_threshold(*half, t)) for t in np.arange(0.05, 0.96, 0.05)]
         panels = {name: ([curve(own[name]), curve(other[name])], f["shipped"]) for name, f in figures["halves"].items()}
         text = draw("objects found", "false boxes a picture", 2, panels,
-                    "of the held-out pictures, solid: one half, dashed: the other")
+                    "of the held-out pictures, solid: test half, dashed: validation half")
         Path(args.plot).write_text(text)
     if args.out:
         Path(args.out).write_text(json.dumps(figures, indent=1))

@@ -2,6 +2,8 @@
 
 Writes DIR/checkpoint.pt every few minutes and at the end, with DIR/weights.safetensors (f16) and DIR/log.jsonl. The
 rate falls with the CPU time used along a cosine; the last `--calm` share of it is single pictures of 416 pixels.
+--resume DIR/checkpoint.pt, with the other options as they were, goes on where that run stopped, towards its --minutes;
+--resume weights.safetensors starts a new schedule from shipped weights.
 """
 import argparse
 import copy
@@ -55,9 +57,11 @@ class Batches(torch.utils.data.IterableDataset):
             yield tuple(map(torch.from_numpy, (x, np.concatenate(rows), answers)))
 
 
-def load_state(path):
-    state = load_file(path) if path.endswith(".safetensors") else torch.load(path)["model"]
-    return {k: v.float() for k, v in state.items() if not k.endswith("num_batches_tracked")}
+def shipped(model, path):
+    """Puts shipped weights into the network."""
+    missing, extra = model.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
+    if extra or any(not k.endswith("num_batches_tracked") for k in missing):
+        raise SystemExit(f"{path} is no checkpoint of this network")
 
 
 def rate(done, step, top):
@@ -65,11 +69,13 @@ def rate(done, step, top):
     return top * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1, done))))
 
 
-def save(out, model, steps):
-    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    torch.save(dict(model=state, steps=steps), out / "checkpoint.new")
+def save(out, things, **progress):
+    """`things` by name, and how far the run is; the averaged weights as f16 too."""
+    states = {name: thing.state_dict() for name, thing in things.items()}
+    torch.save(states | progress, out / "checkpoint.new")
     (out / "checkpoint.new").rename(out / "checkpoint.pt")  # whole or not at all
-    save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
+    weights = {k: v.half().contiguous() for k, v in states["average"].items() if not k.endswith("num_batches_tracked")}
+    save_file(weights, out / "weights.safetensors")
 
 
 def brief(figures):
@@ -98,23 +104,29 @@ def main():
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     items = packs.load(args.data, args.cache)
-    model = YOLOX(len(CLASSES))
-    if args.resume:
-        missing, extra = model.load_state_dict(load_state(args.resume), strict=False)
-        if extra or any(not k.endswith("num_batches_tracked") for k in missing):
-            raise SystemExit(f"{args.resume} is no checkpoint of this network")
+    model, state = YOLOX(len(CLASSES)), {}
+    if args.resume and args.resume.endswith(".safetensors"):
+        shipped(model, args.resume)
+    elif args.resume:
+        state = torch.load(args.resume)
     model = model.to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).eval()
     params = list(model.parameters())
     optimiser = torch.optim.AdamW([dict(params=[p for p in params if p.ndim > 1], weight_decay=0.05),
                                    dict(params=[p for p in params if p.ndim <= 1], weight_decay=0)])
+    things = dict(model=model, average=average, optimiser=optimiser)
+    for name in things if state else ():
+        things[name].load_state_dict(state[name])
+    before, step = state.get("seconds", 0.0), state.get("step", 0)
+    scratch = state.get("scratch", not args.resume)  # began from random weights
+    total = args.minutes * 60
     calm = torch.zeros(1, dtype=torch.int32).share_memory_()
-    calm[0] = args.calm >= 1
+    calm[0] = before / total >= 1 - args.calm
     drawn = [p for p in items if not p["val"]] + packs.clips(args.data, args.cache, items)
-    stream = Batches(drawn, args.batch, args.seed, calm, Path(args.data) / "reference/yolox_nano.onnx")
+    stream = Batches(drawn, args.batch, args.seed + step, calm, Path(args.data) / "reference/yolox_nano.onnx")
     batches = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
-    start, step, total, saved, said = time.process_time(), 0, args.minutes * 60, 0.0, 0.0
-    while (spent := (time.process_time() - start) / args.threads) < total:
+    start, saved, said = time.process_time(), before, before
+    while (spent := before + (time.process_time() - start) / args.threads) < total:
         calm[0] = spent / total >= 1 - args.calm
         for group in optimiser.param_groups:
             group["lr"] = rate(spent / total, step, args.rate)
@@ -130,7 +142,7 @@ def main():
         torch.nn.utils.clip_grad_norm_(params, 10.0)
         optimiser.step()
         step += 1
-        decay = min(args.average, 1 - 1 / (1 + step / 10)) if not args.resume else args.average
+        decay = min(args.average, 1 - 1 / (1 + step / 10)) if scratch else args.average
         with torch.no_grad():
             for a, b in zip(average.state_dict().values(), model.state_dict().values()):
                 a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
@@ -140,8 +152,8 @@ def main():
             print(json.dumps(line), flush=True)
         if spent - saved > args.save_every * 60:
             saved = spent
-            save(out, average, step)
-    save(out, average, step)
+            save(out, things, seconds=spent, step=step, scratch=scratch)
+    save(out, things, seconds=spent, step=step, scratch=scratch)
     figures = measure(looked(average, [p for p in items if p["val"]]), resamples=0)
     line = dict(minutes=args.minutes, steps=step, pictures=step * args.batch, **brief(figures))
     with open(out / "log.jsonl", "a") as f:

@@ -2,6 +2,8 @@
 
 Writes OUT/checkpoint.pt every few minutes and at the end, with OUT/weights.safetensors (f16) and a line of
 OUT/log.jsonl. The rate falls with the CPU time used along a cosine. Filters are updated by Muon, the rest by AdamW.
+--resume OUT/checkpoint.pt, with the other options as they were, goes on where that run stopped, towards its --minutes;
+--resume weights.safetensors starts a new schedule from shipped weights.
 """
 import argparse
 import copy
@@ -31,10 +33,6 @@ def rate(done, step):
     return min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1, done))))
 
 
-def load_state(path):
-    return load_file(path) if str(path).endswith(".safetensors") else torch.load(path)["model"]
-
-
 def brief(model, held):
     parts = [compared(detect(model.eval(), p["img"]), p) for p in held]
     f = figures(parts, threshold_of(parts), 0)
@@ -48,15 +46,17 @@ def main():
     parser.add_argument("--minutes", type=float, default=45, help="of CPU")
     parser.add_argument("--resume", help="a checkpoint.pt, or shipped weights.safetensors")
     parser.add_argument("--channels", type=int, nargs=3, default=CHANNELS, help="of a network from scratch")
-    parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.08, resumed 0.02")
+    parser.add_argument("--rate", type=float, help="share of a filter's norm moved in a step: 0.08, shipped weights 0.02")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights, a step")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=224, help="of a crop, pixels")
     parser.add_argument("--save-every", type=float, default=8, help="minutes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    state = torch.load(args.resume) if args.resume and not args.resume.endswith(".safetensors") else {}
+    scratch = state.get("scratch", not args.resume)  # began from random weights
     if args.rate is None:  # at 0.08 a trained network begins by unlearning
-        args.rate = 0.02 if args.resume else 0.08
+        args.rate = 0.08 if scratch else 0.02
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -64,22 +64,28 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     items = face_pictures.load(args.data, args.cache)
     held = [p for p in items if p["val"]]
-    crops = Crops([p for p in items if not p["val"]], random.Random(args.seed))
-    model = face_fpn.of(load_state(args.resume)) if args.resume else FaceFpn(args.channels)
+    before, step = state.get("seconds", 0.0), state.get("step", 0)
+    crops = Crops([p for p in items if not p["val"]], random.Random(args.seed + step))
+    weights = state.get("model") or (load_file(args.resume) if args.resume else None)
+    model = face_fpn.of(weights) if weights else FaceFpn(args.channels)
     model = model.to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).eval()
     filters = [p for name, p in model.named_parameters() if p.ndim == 4 and not name.startswith("preds")]
     rest = [p for name, p in model.named_parameters() if p.ndim != 4 or name.startswith("preds")]
     optimisers = [(Muon(filters, args.rate), args.rate), (torch.optim.AdamW(rest, weight_decay=1e-4), 2e-3)]
+    things = dict(model=model, average=average, muon=optimisers[0][0], adamw=optimisers[1][0])
+    for name in things if state else ():
+        things[name].load_state_dict(state[name])
     at = cells(args.size, args.size)
-    start, step, total, saved, said = time.process_time(), 0, args.minutes * 60, 0.0, 0.0
+    start, total, saved, said = time.process_time() - before, args.minutes * 60, before, before
     mean = {}
 
-    def save():
-        state = {k: v for k, v in average.state_dict().items() if not k.endswith("num_batches_tracked")}
-        torch.save(dict(model=state, steps=step), out / "checkpoint.new")
+    def save(spent):
+        states = {name: thing.state_dict() for name, thing in things.items()}
+        torch.save(dict(states, seconds=spent, step=step, scratch=scratch), out / "checkpoint.new")
         (out / "checkpoint.new").rename(out / "checkpoint.pt")  # whole or not at all
-        save_file({k: v.half().contiguous() for k, v in state.items()}, out / "weights.safetensors")
+        kept = {k: v for k, v in states["average"].items() if not k.endswith("num_batches_tracked")}
+        save_file({k: v.half().contiguous() for k, v in kept.items()}, out / "weights.safetensors")
 
     while (spent := time.process_time() - start) < total:
         for optimiser, top in optimisers:
@@ -97,7 +103,7 @@ def main():
             optimiser.step()
         step += 1
         mean = {k: mean.get(k, v) * 0.98 + v * 0.02 for k, v in parts.items()}
-        decay = min(args.average, 1 - 1 / (1 + step / 10)) if not args.resume else args.average
+        decay = min(args.average, 1 - 1 / (1 + step / 10)) if scratch else args.average
         with torch.no_grad():
             for a, b in zip(average.state_dict().values(), model.state_dict().values()):
                 a.lerp_(b, 1 - decay) if a.dtype.is_floating_point else a.copy_(b)
@@ -107,9 +113,9 @@ def main():
                                   **{k: round(v, 3) for k, v in mean.items()})), flush=True)
         if spent - saved > args.save_every * 60:
             saved = spent
-            save()
+            save(spent)
             print(json.dumps(dict(minutes=round(spent / 60, 1), **brief(average, held))), flush=True)
-    save()
+    save(spent)
     line = dict(minutes=args.minutes, steps=step,
                 crops=step * args.batch, **brief(average, held))
     with open(out / "log.jsonl", "a") as f:

@@ -1,14 +1,16 @@
-"""Figures of face emotion: python evaluate.py --data DATA --cache CACHE --weights FILE [--plot SVG] [--out JSON]
+"""Figures of face emotion: python evaluate.py --data DATA --cache CACHE --weights FILE [--spoiled] [--plot SVG] [--out JSON]
 
 `metrics` count faces whose most frequent vote is one of the eight classes (the first of equals), against that class;
 `majority` only those that the FER+ paper counts, where one class has more than half of the votes.
-ECE: 15 bins of equal width by the highest probability. Intervals: 2,000 resamplings of the faces.
+ECE: 15 bins of equal width by the highest probability. Intervals: 2,000 resamplings of the faces. `--spoiled` adds the
+figures of FER+ valid with each face blurred, covered, turned, compressed or dark, one after another (`SPOILED`).
 """
 import argparse
 import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -17,9 +19,38 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import votes as packs  # noqa: E402
 from face_cnn import LABELS, SIZE, FaceCnn, standardised  # noqa: E402
 from reliability import ece  # noqa: E402
-from spoil import shrunk  # noqa: E402
+from spoil import compressed, shrunk  # noqa: E402
 
 SIDES = (16, 20, 24, 32, 40, 48)
+HALF = SIZE // 2
+
+
+def covered(face, rng, top, left, width):
+    """A rectangle as high as half the face, of some grey."""
+    face = face.copy()
+    face[top: top + HALF, left: left + width] = rng.integers(256)
+    return face
+
+
+def turned(face, degrees):
+    matrix = cv2.getRotationMatrix2D(((SIZE - 1) / 2, (SIZE - 1) / 2), degrees, 1)
+    return cv2.warpAffine(face, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def dark(face, rng, light, noise):
+    return (face * light + noise * rng.standard_normal(face.shape)).round().clip(0, 255).astype(np.uint8)
+
+
+SPOILED = {
+    "as they are": lambda face, rng: face,
+    "blurred, sigma 1": lambda face, rng: cv2.GaussianBlur(face, (0, 0), 1),
+    "blurred, sigma 2": lambda face, rng: cv2.GaussianBlur(face, (0, 0), 2),
+    "a quarter covered": lambda face, rng: covered(face, rng, *rng.integers(0, HALF + 1, 2), HALF),
+    "lower half covered": lambda face, rng: covered(face, rng, HALF, 0, SIZE),
+    "turned by 20 degrees": lambda face, rng: turned(face, rng.choice([-20, 20])),
+    "JPEG of quality 15": lambda face, rng: compressed(face, 15),
+    "0.3 of the light, noise 8": lambda face, rng: dark(face, rng, 0.3, 8),
+}
 
 
 @torch.no_grad()
@@ -58,6 +89,15 @@ def figures(y, votes, resamples=0):
     return out
 
 
+def spoiled(model, faces, votes):
+    """{what was done to every face: figures of the majority}; no training face is in it, and no seed of the training."""
+    out = {}
+    for k, (name, spoil) in enumerate(SPOILED.items()):
+        rng = np.random.default_rng([48, k])
+        out[name] = figures(logits(model, np.stack([spoil(face, rng) for face in faces])), votes, 2000)["majority"]
+    return out
+
+
 def calibrated(model, faces, votes):
     """Divides the head by the temperature of the best log-likelihood of the top votes; gives it."""
     truth = packs.top(votes)
@@ -91,10 +131,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "weights"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--spoiled", action="store_true")
     parser.add_argument("--plot")
     parser.add_argument("--out")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     model = FaceCnn()
     model.load_state_dict({k: v.float() for k, v in load_file(args.weights).items()}, strict=False)
     faces, votes = packs.load(Path(args.data) / "ferplus/valid.npz")
@@ -103,6 +145,8 @@ def main():
     result = dict(parameters=sum(p.numel() for p in model.parameters()),
                   held=figures(logits(model, all_faces[held]), all_votes[held], 2000),
                   valid=figures(logits(model, faces), votes, 2000), by_height={})
+    if args.spoiled:
+        result["spoiled"] = spoiled(model, faces, votes)
     curve = []
     for side in SIDES:
         f = figures(logits(model, np.stack([shrunk(x, side) for x in faces]) if side != SIZE else faces), votes, 1000)

@@ -68,7 +68,7 @@ class Sounds:
     def draw(self, label):
         """(where in `all` or a made-up patch, label, word)"""
         rng, name = self.rng, LABELS[label]
-        if rng.random() < MADE_UP.get(name, 0):
+        if not self.by_label[name] or rng.random() < MADE_UP.get(name, 0):  # `train.py --without`: nothing real is left
             made = self.made_up[name]
             word = self.words.index(name) if name in self.words else -1
             return made[rng.integers(len(made))], label, word

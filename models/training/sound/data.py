@@ -9,20 +9,20 @@ ALIASES = {"gun_shot": "gunshot", "crying_baby": "baby_cry", "dog": "dog_bark", 
 KNOWN = {"gunshot", "explosion", "siren", "baby_cry", "dog_bark", "glass_break"}
 
 
-def load(data, cache):
+def load(data, cache, without=None):
     """A list of dicts: samples (int16), label, word (the pack's own), source, part ('train', 'valid', 'test'), file.
 
     Test: SESA test rows without a twin in train, ESC-10 fold 5, EMO-DB speakers 15 and 16.
     Valid: ESC-10 fold 3, SESA train clips by tens of numbers, EMO-DB speaker 14, every fifth ESC-50 clip of other classes.
-    ESC-50 clips that are ESC-10's own recordings are left out.
+    ESC-50 clips that are ESC-10's own recordings are left out. Every clip of the label `without` is a test clip.
     """
     data, clips = Path(data), []
 
     def add(inside, word, source, part):
         word = ALIASES.get(word, word)
         label = word if word in KNOWN or word == "speech" else "background"
-        clips.append(dict(samples=samples(data, cache, inside), label=label, word=word, source=source, part=part,
-                          file=Path(inside).name))
+        clips.append(dict(samples=samples(data, cache, inside), label=label, word=word, source=source,
+                          part="test" if label == without else part, file=Path(inside).name))
 
     for row in rows(data / "sesa/train"):
         number = int("".join(c for c in Path(row["file"]).stem if c.isdigit()) or 0)

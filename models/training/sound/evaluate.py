@@ -3,7 +3,8 @@
 The weights are calibrated ones (calibrate.py). `--thresholds` chooses the thresholds on the validation clips, so that
 each label gives at most `--alarms` false alarms an hour there, and writes them into models/sound/model.toml; else those
 that stand there hold. Figures are of the test clips. A clip's score is the highest over its patches; a false alarm is a
-run of patches over the threshold in a clip that is something else. `--plot` draws the curves.
+run of patches over the threshold in a clip that is something else. `--plot` draws the curves. `--without LABEL` is for
+weights that train.py made with the same switch: the label's real clips are test clips then, and each one's score is said.
 """
 import argparse
 import json
@@ -163,18 +164,30 @@ def by_label(clips, thresholds):
     return out
 
 
+def left_out(clips, label, thresholds):
+    """A label without real clips in training: figures over all held-out clips, and of each of its own the best score and
+    how many of the others score as high."""
+    k = LABELS.index(label)
+    others = np.array([c["scores"][:, k].max() for c in clips if c["label"] != label])
+    own = {c["file"]: c["scores"][:, k].max() for c in clips if c["label"] == label}
+    return dict(**by_label(clips, thresholds)[label], others=len(others), others_over=int((others >= thresholds[label]).sum()),
+                scores={f: dict(best=round(float(s), 3), others_as_high=int((others >= s).sum())) for f, s in own.items()})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "cache", "weights"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--thresholds", action="store_true", help="choose them, and write them into the manifest")
+    either = parser.add_mutually_exclusive_group()  # the manifest's thresholds are of the shipped weights
+    either.add_argument("--thresholds", action="store_true", help="choose them, and write them into the manifest")
+    either.add_argument("--without", choices=ALARMS, help="the label whose real clips training left out")
     parser.add_argument("--alarms", type=float, default=20.0, help="false alarms an hour allowed on the validation clips")
     parser.add_argument("--plot", help="an SVG of recall and false alarms over the threshold")
     parser.add_argument("--out")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = network(args.weights)
-    clips = packs.load(args.data, args.cache)
+    clips = packs.load(args.data, args.cache, args.without)
     valid, test = (score(model, packs.part(clips, name)) for name in ("valid", "test"))
     if args.thresholds:
         thresholds, text = calibrated(valid, args.alarms), MANIFEST.read_text()
@@ -194,6 +207,8 @@ def main():
         ece={name: [round(calibration_error(part), 4), *interval(part, calibration_error)]
              for name, part in (("validation", valid), ("test", test))},
         clips={part: len(packs.part(clips, part)) for part in ("train", "valid", "test")})
+    if args.without:
+        figures["left_out"] = left_out([*valid, *test], args.without, thresholds)
     print(json.dumps(figures, indent=1))
     if args.out:
         Path(args.out).write_text(json.dumps(figures, indent=1))

@@ -3,7 +3,8 @@
 The rate falls with the CPU time used, and --minutes are of it. Writes DIR/checkpoint.pt every two minutes, and at the end
 DIR/weights.safetensors (f16) and DIR/trained.json. --resume DIR/checkpoint.pt goes on where that run stopped, towards its
 --minutes; --resume weights.safetensors starts a new schedule from shipped weights. Calibration, thresholds and figures
-are calibrate.py's and evaluate.py's.
+are calibrate.py's and evaluate.py's. --without LABEL trains on made-up sounds of that label only; evaluate.py takes the
+same switch and measures on the real clips.
 """
 import argparse
 import json
@@ -16,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import data as packs
-from batches import Sounds
+from batches import MADE_UP, Sounds
 from model import CHANNELS, MelCnn
 
 BATCH, RATE = 64, 3e-3
@@ -31,6 +32,7 @@ def parsed():
     parser.add_argument("--resume", help="a checkpoint, or shipped weights.safetensors")
     parser.add_argument("--head", type=float, default=1.0, help="times the head's weights, when the pooling is another now")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", choices=sorted({*MADE_UP} - {"background"}), help="a label whose real clips are kept out")
     return parser.parse_args()
 
 
@@ -38,7 +40,9 @@ def main():
     args = parsed()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
-    clips = packs.load(args.data, args.cache)
+    if args.without and (args.resume or "").endswith(".safetensors"):
+        raise SystemExit("--without is for training from scratch: shipped weights know the clips that it keeps out")
+    clips = packs.load(args.data, args.cache, args.without)
     sounds = Sounds(packs.part(clips, "train"), args.cache, args.seed)
     model, out = MelCnn().to(memory_format=torch.channels_last), Path(args.out)
     words = torch.nn.Linear(CHANNELS[-1], len(sounds.words))  # ESC's 50 words, learned beside and thrown away
@@ -92,7 +96,8 @@ def main():
     best = average.module.eval()
     save_file({k: v.half().contiguous() for k, v in best.state_dict().items() if "num_batches" not in k},
               out / "weights.safetensors")
-    (out / "trained.json").write_text(json.dumps(dict(minutes=args.minutes, steps=step, patches=step * BATCH)))
+    (out / "trained.json").write_text(json.dumps(dict(minutes=args.minutes, steps=step, patches=step * BATCH,
+                                                     without=args.without)))
 
 
 if __name__ == "__main__":
