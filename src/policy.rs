@@ -416,7 +416,7 @@ impl Open {
     fn next(&mut self, phase: Phase, at_utc_ns: i64) -> Alert {
         self.alert.seq += 1;
         self.alert.phase = phase;
-        self.alert.updated_utc_ns = self.alert.updated_utc_ns.max(at_utc_ns);
+        self.alert.updated_utc_ns = at_utc_ns;
         self.alert.clone()
     }
 }

@@ -325,16 +325,18 @@ fn windows_without_a_picture_take_no_place_of_one_that_has() {
     camera.push(window("slow", 0, 32));
     bench.calls.recv_timeout(PATIENCE).unwrap();
     // The detector is at work; what comes meanwhile waits.
-    camera.push(window("slow", 1, 32));
-    for seq in 2..6 {
-        camera.push(Window {
-            frames: vec![],
-            ..window("slow", seq, 32)
-        });
-    }
-    // The gate has passed all of them on.
-    while bench.metrics.edges["hearing"].pushed.load(Relaxed) < 6 {
-        std::thread::yield_now();
+    for seq in 1..6 {
+        let mut next = window("slow", seq, 32);
+        if seq > 1 {
+            next.frames.clear();
+        }
+        camera.push(next);
+        // Through the gate, before the next one comes.
+        let until = Instant::now() + PATIENCE;
+        while bench.metrics.edges["hearing"].pushed.load(Relaxed) <= seq {
+            assert!(Instant::now() < until, "window {seq} stays before the gate");
+            std::thread::yield_now();
+        }
     }
     bench.go.send(()).unwrap();
     bench.go.send(()).unwrap();

@@ -41,7 +41,7 @@ impl Running {
             .config
             .cameras
             .iter()
-            .filter_map(|c| self.asks_for_a_restart(c))
+            .flat_map(|c| self.asks_for_a_restart(c))
             .collect();
         if !not_yet.is_empty() {
             not_yet.iter().for_each(|text| tracing::warn!("{text}"));
@@ -81,15 +81,14 @@ impl Running {
     }
 
     /// A camera may ask for models that were not loaded at the start.
-    fn asks_for_a_restart(&self, camera: &CameraConfig) -> Option<String> {
-        let what = if camera.emotion && !self.emotion {
-            "emotion takes effect at a restart: no camera had it at the start"
-        } else if camera.behaviour.fight.is_some() && self.fight_threshold.is_none() {
-            "fight takes effect at a restart: the clip model was not there at the start"
-        } else {
-            return None;
-        };
-        Some(format!("camera {}: {what}", camera.ingest.id))
+    fn asks_for_a_restart(&self, camera: &CameraConfig) -> Vec<String> {
+        let emotion = (camera.emotion && !self.emotion)
+            .then_some("emotion takes effect at a restart: no camera had it at the start");
+        let fight = (camera.behaviour.fight.is_some() && self.fight_threshold.is_none())
+            .then_some("fight takes effect at a restart: the clip model was not there at the start");
+        let told = emotion.into_iter().chain(fight);
+        told.map(|what| format!("camera {}: {what}", camera.ingest.id))
+            .collect()
     }
 
     /// What is retained of cameras and kinds that are not there any more goes.

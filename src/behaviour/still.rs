@@ -11,8 +11,8 @@ use crate::geometry::distance;
 const SETTLED_NS: u64 = 20_000_000_000;
 /// A box trembles by less than this part of its height.
 const TREMBLE: f32 = 0.25;
-/// Who has stood for so long and then goes leaves the place free: the next one there is somebody new.
-const STOOD_NS: u64 = 5_000_000_000;
+/// Whose box meets the place where it stood by less than this has gone, and the place is free: the next one there is somebody new.
+const GONE: f32 = 0.2;
 /// A place is remembered for so long after it was last seen taken.
 const MEMORY_NS: u64 = 600_000_000_000;
 /// A track that was not seen for so long is forgotten, and with it who stood there.
@@ -43,7 +43,7 @@ struct Stand {
 struct Place {
     bbox: BBox,
     seen_ns: u64,
-    /// The last track there.
+    /// Who stands there.
     by: u64,
     /// Who stands there came on foot.
     walked_in: bool,
@@ -53,10 +53,9 @@ impl Stillness {
     /// `aspect`: the picture's width over its height.
     pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
         let apart = |a: Point, b: Point| distance(a, b, aspect);
-        let mut left = Vec::new();
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
-            let places = &self.places;
+            let places = &mut self.places;
             let stand = self.tracks.entry(track.id).or_insert_with(|| {
                 let walked = is_known_there(places, track, frame.pts_ns);
                 Stand {
@@ -70,21 +69,19 @@ impl Stillness {
             });
             stand.seen_ns = frame.pts_ns;
             if apart(stand.at, at) > TREMBLE * height {
-                if frame.pts_ns - stand.since_ns >= STOOD_NS {
-                    left.push(track.id);
-                }
                 (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
                 stand.walked |= &*track.class == PERSON && apart(stand.from, at) >= WALKED * height;
             } else if frame.pts_ns - stand.since_ns >= SETTLED_NS {
                 remember(&mut self.places, track, stand.walked, frame.pts_ns);
             }
-            let taken = self.places.iter_mut().filter(|p| p.bbox.iou(&track.bbox) > 0.5);
-            taken.for_each(|p| p.by = track.id);
         }
         self.tracks
             .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS);
-        self.places
-            .retain(|p| frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS && !left.contains(&p.by));
+        let seen = |id: u64| frame.tracks.iter().find(|t| t.seen && t.id == id);
+        self.places.retain(|p| {
+            let has_gone = seen(p.by).is_some_and(|t| p.bbox.iou(&t.bbox) < GONE);
+            frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS && !has_gone
+        });
     }
 
     /// Whether the track is a part of the place: it sits where something has stood for long, and has not moved there
@@ -99,15 +96,17 @@ impl Stillness {
     }
 }
 
-/// Whether a track that is new here is the somebody who stood here a moment ago, and had come on foot.
-fn is_known_there(places: &[Place], track: &Track, now_ns: u64) -> bool {
-    let fits = |p: &Place| p.walked_in && now_ns.saturating_sub(p.seen_ns) < FORGET_NS && p.bbox.iou(&track.bbox) > 0.5;
-    &*track.class == PERSON && places.iter().any(fits)
+/// Whether a track that is new here is the somebody who stood here a moment ago, and had come on foot; it stands there from now on.
+fn is_known_there(places: &mut [Place], track: &Track, now_ns: u64) -> bool {
+    let fits =
+        |p: &&mut Place| p.walked_in && now_ns.saturating_sub(p.seen_ns) < FORGET_NS && p.bbox.iou(&track.bbox) > 0.5;
+    let place = places.iter_mut().find(fits).filter(|_| &*track.class == PERSON);
+    place.map(|p| p.by = track.id).is_some()
 }
 
 fn remember(places: &mut Vec<Place>, track: &Track, walked_in: bool, now_ns: u64) {
     match places.iter_mut().find(|p| p.bbox.iou(&track.bbox) > 0.6) {
-        Some(place) => (place.seen_ns, place.walked_in) = (now_ns, walked_in),
+        Some(place) => (place.seen_ns, place.by, place.walked_in) = (now_ns, track.id, walked_in),
         None => places.push(Place {
             bbox: track.bbox,
             seen_ns: now_ns,

@@ -54,7 +54,8 @@ pub struct Args {
     /// whether their alerts are the same. Exit status 1 where they are not.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
     gating: bool,
-    /// Writes over recordings that are there where --events, --annotate or --explain name them.
+    /// Writes over files that are there where --events, --annotate or --explain name them; without it only lists of events and plots are
+    /// made anew.
     #[arg(long)]
     overwrite: bool,
     /// The time of a file's first frame.
@@ -93,7 +94,7 @@ pub(super) fn utc_ns(start: jiff::Timestamp) -> anyhow::Result<i64> {
     i64::try_from(start.as_nanosecond()).with_context(|| format!("--start {start} is not between 1677 and 2262"))
 }
 
-/// A recording is evidence: none is written over by a slip, such as a `*.mp4` behind --annotate.
+/// A recording is evidence: none is written over by a slip, such as a `*.mp4` behind --annotate, whatever its name ends with.
 fn outputs_harm_nothing(args: &Args, files: &[PathBuf]) -> anyhow::Result<()> {
     let outputs = [&args.events, &args.annotate, &args.explain];
     let outputs: Vec<&PathBuf> = outputs.into_iter().flatten().collect();
@@ -110,20 +111,20 @@ fn outputs_harm_nothing(args: &Args, files: &[PathBuf]) -> anyhow::Result<()> {
             !outputs[..i].iter().any(|o| same(o, output)),
             "{shown} is named for two things"
         );
-        // A film and a plot are never gone on with; of what is there under the name of a list only a list is made anew.
-        let made_anew = Some(*output) == args.events.as_ref() && is_list(output);
+        let is_for = |option: &Option<PathBuf>| option.as_ref() == Some(*output);
+        let made_anew = (is_for(&args.events) && ends_with(output, &["json", "jsonl", "ndjson", "txt", "log"]))
+            || (is_for(&args.explain) && ends_with(output, &["svg"]));
         ensure!(
-            args.overwrite || made_anew || !output.exists(),
+            args.overwrite || made_anew || !output.is_file(),
             "{shown} is there already: name another file, or add --overwrite"
         );
     }
     Ok(())
 }
 
-/// Whether a file's name is that of a list of events.
-fn is_list(path: &Path) -> bool {
+fn ends_with(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    ["json", "jsonl", "ndjson", "txt", "log"].contains(&ending)
+    endings.iter().any(|e| ending.eq_ignore_ascii_case(e))
 }
 
 /// One file after another; false when one could not be read to its end.

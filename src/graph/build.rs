@@ -39,7 +39,7 @@ pub struct GraphOptions {
     /// Windows in front of a stage that looks at pictures, per camera.
     pub mailbox_depth: usize,
     /// Windows in front of the gate and of the stage that hears, per camera: both are quick, and what a stalled network sends
-    /// at once must not cost them a shot. No more than `fuse` waits for.
+    /// at once must not cost them a shot. Well under what `fuse` waits for: what waits longer there is computed for nobody.
     pub burst_depth: usize,
     /// Windows that a model stage takes at once.
     pub max_batch: usize,
@@ -52,7 +52,7 @@ impl GraphOptions {
         Self {
             pace: Pace::Live,
             mailbox_depth: 2,
-            burst_depth: 6,
+            burst_depth: 4,
             max_batch: 4,
             fuse_deadline: Duration::from_secs(3),
         }

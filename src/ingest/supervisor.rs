@@ -91,6 +91,8 @@ struct Supervisor {
     watched: bool,
     /// Why this session has no sound though the camera has.
     deaf: Option<String>,
+    /// Its sound could be used once.
+    heard: bool,
 }
 
 /// A clock offset that changed by more is told anew; less is the network's jitter.
@@ -138,6 +140,7 @@ impl Supervisor {
             },
             watched: false,
             deaf: None,
+            heard: false,
             options,
             clock,
             redactor,
@@ -223,7 +226,7 @@ impl Supervisor {
         };
         let mut last_frame_ns = self.clock.monotonic_ns();
         let mut streaming = false;
-        let (mut heard, mut deaf_ns) = (false, None);
+        let mut deaf_ns = None;
         loop {
             if self.stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
                 return End::Stopped;
@@ -246,7 +249,7 @@ impl Supervisor {
                         pts_ns: self.stream.audio(stamp),
                         samples,
                     };
-                    heard = true;
+                    self.heard = true;
                     let offset_ns = self.utc_offset_ns();
                     let windows = self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns);
                     self.hand_out(windows);
@@ -256,7 +259,7 @@ impl Supervisor {
                 }
                 Some(Event::Connected { audio }) => self.windower.set_has_audio(audio && self.deaf.is_none()),
                 Some(Event::Deaf { detail }) => {
-                    deaf_ns = heard.then(|| self.clock.monotonic_ns());
+                    deaf_ns = self.heard.then(|| self.clock.monotonic_ns());
                     self.tell_deaf(&detail);
                 }
                 Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
