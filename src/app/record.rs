@@ -93,8 +93,8 @@ impl Recorder {
             self.snapshot(&verdict, &mut alert);
             self.note_open(&alert);
             tracing::info!(
-                camera = %alert.camera, kind = %alert.kind, phase = %alert.phase, id = %alert.id, zone = ?alert.zone,
-                score = alert.score, "alert"
+                camera = %alert.camera, kind = %alert.kind, phase = %alert.phase, zone = alert.zone.as_deref(),
+                score = rounded(alert.score), id = %alert.id, "alert"
             );
             let payload = AlertPayload::new(&alert, self.topics.site(), self.topics.box_name());
             self.pending.push_back(Message {
@@ -393,9 +393,6 @@ mod tests {
         levels.hear(Some(&heard(&[&[0.1, 0.2]], -50.0)));
         levels.hear(None);
         assert_eq!(levels.dbfs, Some(-20.0));
-        assert_eq!(
-            levels.sounds.into_iter().map(|(_, s)| s).collect::<Vec<_>>(),
-            [0.9, 0.3]
-        );
+        assert_eq!(levels.sounds.into_values().collect::<Vec<_>>(), [0.9, 0.3]);
     }
 }

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
 use crate::config::{self, Secrets, Surroundings};
 use crate::data::Kind;
 use crate::publish::payload::AlertPayload;
@@ -14,12 +16,22 @@ pub struct Args {
     camera: Option<String>,
     #[arg(long, value_parser = super::kind)]
     kind: Option<Kind>,
-    /// From this time on, such as 2026-11-24T00:00:00Z.
-    #[arg(long)]
-    since: Option<jiff::Timestamp>,
+    /// From this time on, such as 2026-11-24T00:00:00Z, or from so long ago, such as 90m, 12h or 2d.
+    #[arg(long, value_parser = since)]
+    since: Option<Timestamp>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    let ago = || {
+        let span: Span = text.parse()?;
+        // `-2d` and `2d ago` are in the past too.
+        Timestamp::now().checked_sub(span.to_duration(SpanRelativeTo::days_are_24_hours())?.abs())
+    };
+    let time = text.parse().or_else(|_: jiff::Error| ago());
+    time.map_err(|_| "neither a time such as 2026-11-24T00:00:00Z nor a while such as 90m, 12h or 2d".into())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -58,4 +70,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_or_a_while_ago_is_understood_and_anything_else_named() {
+        assert_eq!(since("1970-01-02T00:00:00Z").unwrap().as_second(), 86_400);
+        for (text, hours) in [("90m", 1.5), ("12h", 12.0), ("2d", 48.0), ("2d ago", 48.0)] {
+            let ago = Timestamp::now().duration_since(since(text).unwrap());
+            assert!((ago.as_secs_f64() / 3600.0 - hours).abs() < 0.01, "{text}: {ago:?}");
+        }
+        for text in ["", "yesterday", "12", "99999999999y"] {
+            assert!(since(text).unwrap_err().contains("neither a time"), "{text}");
+        }
+    }
 }

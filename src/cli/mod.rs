@@ -32,7 +32,7 @@ use crate::error::panic_words;
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Cli {
-    /// How logs look. `auto`: journald under systemd, pretty on a terminal.
+    /// How logs look. `auto`: lines for the journal under systemd, pretty on a terminal.
     #[arg(long, global = true, value_enum, default_value = "auto")]
     log: LogForm,
     #[command(subcommand)]

@@ -24,7 +24,7 @@ use crate::policy::{KindPolicy, PolicyOptions};
 use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::window::WindowOptions;
 
-/// Without `glass_break`: no real clip was left to measure it with.
+/// Without `glass_break`: no real clip was left to measure it with (models/sound/card.md, "Glass").
 const DEFAULT_KINDS: [Kind; 5] = [
     Kind::Intrusion,
     Kind::LineCrossing,
