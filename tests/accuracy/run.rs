@@ -12,6 +12,8 @@ use crate::Place;
 pub struct Alert {
     pub kind: String,
     pub direction: String,
+    /// Of its first evidence.
+    pub label: String,
     pub score: f64,
     pub start_s: f64,
     /// When its first message was made.
@@ -58,6 +60,7 @@ pub fn replay(place: &Place, file: &Path, camera: Option<&str>, kinds: &[String]
         let alert = Alert {
             kind: text("kind"),
             direction: text("direction"),
+            label: message["evidence"][0]["label"].as_str().unwrap_or_default().to_owned(),
             score: message["score"].as_f64().unwrap(),
             start_s: seconds(&text("started_at")),
             told_s: seconds(&text("updated_at")),

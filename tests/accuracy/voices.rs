@@ -47,8 +47,8 @@ pub fn moods(place: &Place) -> String {
         "## Faces and acted voices\n\nPut together, for want of a recording with truth: a man sits on a chair (one picture of a clip of `falls`) with the face of \
          a stranger (FER+ valid, {AGREE} of ten voters at least agree on it, {FACES} faces a row), while one of the two Emo-DB actors that no \
          model was trained on says his or her sentences in one emotion for {TALK_S} s, after {QUIET_S} s of a quiet room. Faces hold still, \
-         and voices are acted: a real scene is harder. Recordings with an alert, and the seconds of talk before what it is about began (it is told 3 s after that, when it has lasted):\n\n\
-         | face | voice | recordings | `aggression` | began after | `distress` | began after |\n|---|---|---|---|---|---|---|\n"
+         and voices are acted: a real scene is harder. Recordings with an alert, and the seconds of talk until it was told:\n\n\
+         | face | voice | recordings | `aggression` | told after | `distress` | told after |\n|---|---|---|---|---|---|---|\n"
     );
     for (face, voice) in PAIRS {
         let mut alerts: Vec<Vec<Alert>> = Vec::new();
@@ -62,7 +62,7 @@ pub fn moods(place: &Place) -> String {
         }
         let _ = write!(out, "| {face} | {voice} | {} |", alerts.len());
         for kind in ["aggression", "distress"] {
-            let first = |of: &Vec<Alert>| of.iter().find(|a| a.kind == kind).map(|a| a.start_s - QUIET_S as f64);
+            let first = |of: &Vec<Alert>| of.iter().find(|a| a.kind == kind).map(|a| a.told_s - QUIET_S as f64);
             let times: Vec<String> = alerts.iter().filter_map(first).map(|s| format!("{s:.1} s")).collect();
             let _ = write!(out, " {} | {} |", times.len(), times.join(", "));
         }
