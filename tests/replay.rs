@@ -96,18 +96,7 @@ fn a_writer_that_fails_ends_the_recording_and_not_the_next_one() {
 
 #[test]
 fn a_gated_camera_tells_the_same_alerts_and_what_that_saves() {
-    let output = replay(&[
-        &footage(),
-        Path::new("--kinds"),
-        Path::new("intrusion,loitering"),
-        Path::new("--gating"),
-    ]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = gating(&footage(), "intrusion,loitering");
     assert!(said.contains("1 of 1 the same"), "{said}");
     assert!(gated(&said) == 0, "somebody is always there: {said}");
 }
@@ -131,19 +120,20 @@ fn a_gated_camera_that_slept_tells_the_same_alerts() {
         writer.picture(picture, i as u64 * 200_000_000).unwrap();
     }
     writer.finish().unwrap();
-    let output = replay(&[
-        &film,
-        Path::new("--kinds"),
-        Path::new("intrusion"),
-        Path::new("--gating"),
-    ]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = gating(&film, "intrusion");
+    assert!(gated(&said) >= 20 && said.contains("1 of 1 the same"), "{said}");
+}
+
+/// What `--gating` says of a recording.
+fn gating(film: &Path, kinds: &str) -> String {
+    let output = replay(&[film, Path::new("--kinds"), Path::new(kinds), Path::new("--gating")]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(gated(&said) >= 20 && said.contains("1 of 1 the same"), "{said}");
+    said
 }
 
 /// Windows in which the detector slept, of the last line.
