@@ -20,8 +20,7 @@ const MARGIN_S: f64 = 0.8;
 
 pub fn savings(place: &Place) -> String {
     let intel = |name: &str| place.data.join("intel").join(name);
-    let footage =
-        std::env::var_os("WATCHFIRE_FOOTAGE").map_or_else(|| place.root.join(".cache/media/vtest.avi"), PathBuf::from);
+    let footage = place.footage();
     let clips = |folder: &str, split: &str| -> Vec<PathBuf> {
         let rows = rows(&place.data.join(folder).join("labels.csv")).into_iter();
         let kept = rows.filter(|r| split.is_empty() || r["split"] == split);

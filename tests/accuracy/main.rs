@@ -24,6 +24,14 @@ pub struct Place {
     pub work: tempfile::TempDir,
 }
 
+impl Place {
+    /// OpenCV's `vtest.avi`, as `make media` fetches it.
+    pub fn footage(&self) -> PathBuf {
+        let named = std::env::var_os("WATCHFIRE_FOOTAGE").map(PathBuf::from);
+        named.unwrap_or_else(|| self.root.join(".cache/media/vtest.avi"))
+    }
+}
+
 /// Plays its recordings and returns its part of the document.
 type Part = fn(&Place) -> String;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use crate::Place;
 use crate::rates::an_hour;
@@ -14,8 +13,7 @@ const NOT_THERE: [&str; 5] = ["running", "fall", "fight", "left_or_taken", "tamp
 
 /// None of them has sound. `wrong_way` needs an allowed way, and `anomaly` days of learning: neither could fire here.
 pub fn recordings(place: &Place) -> String {
-    let footage =
-        std::env::var_os("WATCHFIRE_FOOTAGE").map_or_else(|| place.root.join(".cache/media/vtest.avi"), PathBuf::from);
+    let footage = place.footage();
     let intel = |name: &str| place.data.join("intel").join(name);
     // What leaves or enters the tables and the square for seconds must be found within the recording.
     let camera = format!(

@@ -58,23 +58,11 @@ pub fn alerts(place: &Place) -> String {
     let patient = hear(place, &unheard, "patient", &AT_ONCE.map(rule).concat());
     let mut out = "## Sounds\n\nClips that the sound model was not trained on, each played by itself, with every kind of sound and the default rules (two patches \
         in a row; one for gunshot, explosion, glass_break and scream). `test` had no part in any choice (SESA's test rows without twins, ESC-10 fold 5, two Emo-DB speakers); \
-        `validation` chose the thresholds (the sound card says which clips). **These are chosen events one after another: an ordinary hour holds far fewer.**\n\n\
-        | kind | part | clips with it, alert | clips without it, alert | false ones |\n|---|---|---|---|---|\n"
+        `validation` chose the thresholds (the sound card says which clips). **These are chosen events one after another: an ordinary hour holds far fewer.**\n\n"
         .to_owned();
-    for (kind, words) in KINDS {
-        for (name, part) in [("test", Part::Test), ("validation", Part::Valid)] {
-            let row = row(&unheard, &default, kind, words, part);
-            let _ = writeln!(out, "| {kind} | {name} | {row} |");
-        }
-    }
-    out += "\nThe kinds that alert at once, if they waited for two patches in a row (`min_windows = 2`):\n\n\
-            | kind | part | clips with it, alert | clips without it, alert | false ones |\n|---|---|---|---|---|\n";
-    for (kind, words) in KINDS.into_iter().filter(|(kind, _)| AT_ONCE.contains(kind)) {
-        for (name, part) in [("test", Part::Test), ("validation", Part::Valid)] {
-            let row = row(&unheard, &patient, kind, words, part);
-            let _ = writeln!(out, "| {kind} | {name} | {row} |");
-        }
-    }
+    out += &table(&unheard, &default, |_| true);
+    out += "\nThe kinds that alert at once, if they waited for two patches in a row (`min_windows = 2`):\n\n";
+    out += &table(&unheard, &patient, |kind| AT_ONCE.contains(&kind));
     out += "\nWhat was taken for something else, test and validation together; words that are not here gave no false alert:\n\n\
             | what it was | clips | false alerts, by kind |\n|---|---|---|\n";
     for (word, n, told) in mistaken(&unheard, &default) {
@@ -86,6 +74,19 @@ pub fn alerts(place: &Place) -> String {
 
 fn of(clips: &[Clip], part: Part) -> impl Iterator<Item = &Clip> {
     clips.iter().filter(move |c| c.part == part)
+}
+
+fn table(clips: &[&Clip], heard: &BTreeMap<PathBuf, Heard>, is_in: impl Fn(&str) -> bool) -> String {
+    let mut out =
+        "| kind | part | clips with it, alert | clips without it, alert | false ones |\n|---|---|---|---|---|\n"
+            .to_owned();
+    for (kind, words) in KINDS.into_iter().filter(|(kind, _)| is_in(kind)) {
+        for (name, part) in [("test", Part::Test), ("validation", Part::Valid)] {
+            let row = row(clips, heard, kind, words, part);
+            let _ = writeln!(out, "| {kind} | {name} | {row} |");
+        }
+    }
+    out
 }
 
 fn row(clips: &[&Clip], heard: &BTreeMap<PathBuf, Heard>, kind: &str, words: &[&str], part: Part) -> String {

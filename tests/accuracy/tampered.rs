@@ -1,7 +1,7 @@
 //! Recordings in which something is done to the lens halfway, plain and with a name and a clock burned in.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use watchfire::data::Picture;
 use watchfire::draw;
@@ -108,8 +108,7 @@ pub fn lenses(place: &Place) -> String {
 
 /// The first pictures of each, at [`FPS`] and 640 pixels; a short clip begins again.
 fn recordings(place: &Place) -> Vec<(&'static str, Vec<Picture>)> {
-    let footage =
-        std::env::var_os("WATCHFIRE_FOOTAGE").map_or_else(|| place.root.join(".cache/media/vtest.avi"), PathBuf::from);
+    let footage = place.footage();
     let files = [
         ("square (vtest)", footage),
         (
