@@ -59,8 +59,14 @@ pub fn distance(a: Point, b: Point, aspect: f32) -> f32 {
     ((a.x - b.x) * aspect.min(1.0)).hypot(a.y - b.y)
 }
 
-/// Even-odd rule. A polygon of fewer than three corners holds nothing.
+/// Even-odd rule. A polygon of fewer than three corners holds nothing. The picture's own right and lower edge belong to it: a box that
+/// is cut off there ends on them.
 pub fn inside(polygon: &[Point], p: Point) -> bool {
+    const LAST: f32 = 1.0 - f32::EPSILON;
+    let p = Point {
+        x: p.x.min(LAST),
+        y: p.y.min(LAST),
+    };
     let mut odd = false;
     for (i, a) in polygon.iter().enumerate() {
         let b = polygon[(i + 1) % polygon.len()];
@@ -136,6 +142,15 @@ mod tests {
         assert!(inside(&l, p(0.1, 0.9)) && inside(&l, p(0.9, 0.1)));
         assert!(!inside(&l, p(0.9, 0.9)));
         assert!(!inside(&l[..2], p(0.1, 0.0)));
+    }
+
+    #[test]
+    fn a_box_that_the_picture_cuts_off_ends_inside_it() {
+        let half = [p(0.0, 0.5), p(1.0, 0.5), p(1.0, 1.0), p(0.0, 1.0)];
+        for at in [p(0.5, 1.0), p(1.0, 0.7), p(1.0, 1.0), p(0.0, 1.0), p(0.0, 0.7)] {
+            assert!(inside(&half, at), "{at:?}");
+        }
+        assert!(!inside(&half, p(1.0, 0.4)));
     }
 
     #[test]

@@ -2,110 +2,26 @@
 
 mod budget;
 mod key;
+mod options;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
 use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
 use crate::fusion::explained;
 use budget::Budget;
 use key::{Key, id};
+pub use options::{KindPolicy, PolicyOptions};
 pub use schedule::{NoSchedule, Schedule};
-
-/// How alerts of one kind live.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KindPolicy {
-    pub kind: Kind,
-    /// Only for this zone or line; it goes before one without.
-    pub zone: Option<Arc<str>>,
-    pub severity: Severity,
-    /// The alert ends when its evidence has been gone for so long.
-    pub hold_s: f32,
-    /// No new alert of the same (kind, zone) for so long after an end.
-    pub cooldown_s: f32,
-    /// No new alert of the same (kind, zone) by the same tracks alone for so long after an end.
-    pub track_cooldown_s: f32,
-    /// When it may alert. Empty: always.
-    pub active: Schedule,
-    /// When its alerts are critical. Empty: never.
-    pub critical_at: Schedule,
-    /// Alerts that last longer than this become critical. 0: never.
-    pub critical_after_s: f32,
-    /// Alerts told in an hour, in one zone; what is more becomes one alert that counts it. 0: no limit.
-    pub max_per_hour: u32,
-}
-
-impl KindPolicy {
-    pub fn default_for(kind: Kind) -> Self {
-        let (severity, hold_s, cooldown_s) = match kind {
-            Kind::Intrusion => (Severity::Warning, 5.0, 10.0),
-            Kind::Loitering => (Severity::Warning, 10.0, 60.0),
-            Kind::LineCrossing => (Severity::Info, 2.0, 2.0),
-            Kind::Crowd => (Severity::Warning, 10.0, 60.0),
-            Kind::WrongWay => (Severity::Warning, 3.0, 5.0),
-            Kind::Running => (Severity::Info, 3.0, 20.0),
-            // Somebody who lies there is often not seen for a while.
-            Kind::Fall => (Severity::Warning, 20.0, 10.0),
-            Kind::LeftOrTaken => (Severity::Warning, 10.0, 10.0),
-            Kind::Tamper => (Severity::Critical, 10.0, 60.0),
-            Kind::Anomaly => (Severity::Info, 10.0, 300.0),
-            Kind::Fight => (Severity::Critical, 5.0, 30.0),
-            Kind::Aggression | Kind::Distress => (Severity::Warning, 5.0, 30.0),
-            Kind::Gunshot | Kind::Explosion => (Severity::Critical, 5.0, 10.0),
-            Kind::GlassBreak => (Severity::Critical, 5.0, 10.0),
-            Kind::Siren => (Severity::Info, 5.0, 30.0),
-            Kind::BabyCry | Kind::DogBark => (Severity::Info, 5.0, 30.0),
-            Kind::Scream => (Severity::Warning, 5.0, 10.0),
-        };
-        let presence = matches!(kind, Kind::Intrusion | Kind::Loitering);
-        Self {
-            kind,
-            zone: None,
-            severity,
-            hold_s,
-            cooldown_s,
-            track_cooldown_s: if presence { 60.0 } else { 0.0 },
-            active: Schedule::default(),
-            critical_at: Schedule::default(),
-            critical_after_s: 0.0,
-            // Crossings are counted: every one is told.
-            max_per_hour: if kind == Kind::LineCrossing { 0 } else { 20 },
-        }
-    }
-}
-
-/// The life of one camera's alerts: an entry for every kind that may alert, and for zones of their own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PolicyOptions {
-    pub kinds: Vec<KindPolicy>,
-    /// What schedules are read in.
-    pub timezone: TimeZone,
-}
-
-impl Default for PolicyOptions {
-    fn default() -> Self {
-        Self {
-            kinds: Vec::new(),
-            timezone: TimeZone::UTC,
-        }
-    }
-}
-
-impl PolicyOptions {
-    /// The entry for the zone, or else the kind's.
-    fn of(&self, kind: Kind, zone: Option<&Arc<str>>) -> Option<&KindPolicy> {
-        let fits = |p: &&KindPolicy| p.kind == kind && (p.zone.is_none() || p.zone.as_ref() == zone);
-        self.kinds.iter().filter(fits).max_by_key(|p| p.zone.is_some())
-    }
-}
 
 /// Updates of one alert are at least so far apart.
 const UPDATE_NS: u64 = 2_000_000_000;
-/// Those of one that stands for many: it is there to keep the count of messages down.
-const SUMMARY_UPDATE_NS: u64 = 60_000_000_000;
+/// Those of one that lasts and does not change: the last message says until when it held. And those of one that stands for many: it is
+/// there to keep the count of messages down.
+const STILL_NS: u64 = 60_000_000_000;
+/// Where the stream breaks off again and again, no new one that stands for many begins for so long after the last.
+const SUMMARY_QUIET_NS: u64 = 600_000_000_000;
 
 /// So long it is known when the last alert of a track or thing ended.
 const TRACK_KNOWN_NS: u64 = 3_600_000_000_000;
@@ -185,9 +101,15 @@ impl AlertLife {
             let policy = self.options.of(key.kind, key.zone.as_ref());
             let limit = policy.map_or(0, |p| p.max_per_hour);
             if key.summary {
-                if self.budget.allows(key.kind, key.zone.as_ref(), limit, now_ns) {
+                let is_over =
+                    policy.is_none_or(|p| !p.is_active(now_ns as i64 + utc_offset_ns, &self.options.timezone));
+                if is_over || self.budget.allows(key.kind, key.zone.as_ref(), limit, now_ns) {
                     over.push(key.clone());
-                } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= SUMMARY_UPDATE_NS {
+                } else if !open.told {
+                    if open.alert.severity == Severity::Critical || !is_soon(self.ended_ns.get(key), now_ns) {
+                        out.push(open.start(now_ns, utc_offset_ns));
+                    }
+                } else if now_ns.saturating_sub(open.last_sent_ns) >= open.update_after_ns(STILL_NS) {
                     out.push(open.update(now_ns, utc_offset_ns));
                 }
                 continue;
@@ -197,7 +119,7 @@ impl AlertLife {
                 continue;
             }
             let after_ns = policy.map_or(0, |p| ns(p.critical_after_s));
-            if after_ns > 0 && now_ns.saturating_sub(open.opened_ns) >= after_ns {
+            if after_ns > 0 && open.last_evidence_ns.saturating_sub(open.opened_ns) >= after_ns {
                 open.raise(Severity::Critical);
             }
             if !open.told {
@@ -209,7 +131,7 @@ impl AlertLife {
                 if allowed {
                     over.push(key.summary_of());
                 }
-            } else if open.changed && now_ns.saturating_sub(open.last_sent_ns) >= UPDATE_NS {
+            } else if now_ns.saturating_sub(open.last_sent_ns) >= open.update_after_ns(UPDATE_NS) {
                 out.push(open.update(now_ns, utc_offset_ns));
             }
         }
@@ -219,7 +141,7 @@ impl AlertLife {
         let longest = |of: fn(&KindPolicy) -> f32| ns(self.options.kinds.iter().map(of).fold(0.0, f32::max));
         let (cooldown_ns, track_ns) = (longest(|p| p.cooldown_s), longest(|p| p.track_cooldown_s));
         self.ended_ns
-            .retain(|_, ended| now_ns.saturating_sub(*ended) <= cooldown_ns);
+            .retain(|_, ended| now_ns.saturating_sub(*ended) <= cooldown_ns.max(SUMMARY_QUIET_NS));
         self.track_ended_ns
             .retain(|_, ended| now_ns.saturating_sub(*ended) <= track_ns);
         // One of a zone stays; of tracks and things there is no end.
@@ -230,7 +152,10 @@ impl AlertLife {
 
     /// Ends everything that is open.
     pub fn end_all(&mut self, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Vec<Alert> {
-        let keys: Vec<Key> = self.open.keys().cloned().collect();
+        // One that counts and was not told goes on counting: what it stands for is told when the stream has come back.
+        let goes_on = |key: &Key, open: &Open| reason == EndReason::CameraLost && key.summary && !open.told;
+        let open = self.open.iter().filter(|(key, open)| !goes_on(key, open));
+        let keys: Vec<Key> = open.map(|(key, _)| key.clone()).collect();
         let ended: Vec<Alert> = keys
             .iter()
             .filter_map(|key| self.end(key, reason, now_ns, utc_offset_ns))
@@ -259,7 +184,7 @@ impl AlertLife {
             direction: finding.direction,
             summary: false,
         };
-        if !policy.active.is_empty() && !policy.active.covers(held_utc_ns, zone) {
+        if !policy.is_active(held_utc_ns, zone) {
             self.after_ns.insert(one, finding.newest_ns());
             return Vec::new();
         }
@@ -269,6 +194,11 @@ impl AlertLife {
         let all = one.summary_of();
         if let Some(open) = self.open.get_mut(&one) {
             open.absorb(finding, severity, utc_offset_ns);
+            if !open.told
+                && let Some(open) = self.open.get_mut(&all)
+            {
+                open.absorb(finding, severity, utc_offset_ns);
+            }
             return Vec::new();
         }
         if self.is_quiet(&one, policy, finding) {
@@ -290,9 +220,13 @@ impl AlertLife {
             open.changed = true;
             return Vec::new();
         }
+        let waits = severity < Severity::Critical && is_soon(self.ended_ns.get(&all), now_ns);
         let open = self.open(all, finding, severity, utc_offset_ns);
         open.alert.suppressed = 1;
         open.alert.direction = None;
+        if waits {
+            return Vec::new();
+        }
         vec![open.start(now_ns, utc_offset_ns)]
     }
 
@@ -332,7 +266,7 @@ impl AlertLife {
             last_evidence_ns: finding.newest_ns(),
             last_sent_ns: 0,
             changed: false,
-            tracks: finding.tracks.iter().map(|t| t.id).collect(),
+            tracks: who(finding).collect(),
             told: false,
             began: severity,
         };
@@ -349,14 +283,16 @@ impl AlertLife {
         self.ended_ns
             .get(key)
             .is_some_and(|ended| within(ended, policy.cooldown_s))
-            || (!finding.tracks.is_empty() && finding.tracks.iter().all(|t| known(t.id)))
+            || (!finding.tracks.is_empty() && who(finding).all(known))
     }
 
     /// The alert ended when its evidence did; `updated_at` says when that was judged.
     fn end(&mut self, key: &Key, reason: EndReason, now_ns: u64, utc_offset_ns: i64) -> Option<Alert> {
         let mut open = self.open.remove(key)?;
-        if !key.summary {
+        if !key.summary || reason == EndReason::CameraLost {
             self.ended_ns.insert(key.clone(), open.last_evidence_ns);
+        }
+        if !key.summary {
             self.after_ns.insert(key.clone(), open.last_evidence_ns);
         }
         for id in &open.tracks {
@@ -374,14 +310,37 @@ impl AlertLife {
     }
 }
 
+/// Whether one that stands for many ended so lately that the next one waits.
+fn is_soon(ended_ns: Option<&u64>, now_ns: u64) -> bool {
+    ended_ns.is_some_and(|ended| now_ns.saturating_sub(*ended) < SUMMARY_QUIET_NS)
+}
+
+/// Who takes part. A thing that no track follows has a number of its own.
+fn who(finding: &Finding) -> impl Iterator<Item = u64> {
+    let tracks = finding.tracks.iter().map(|t| t.id);
+    finding
+        .key_track
+        .into_iter()
+        .chain(tracks.filter(|_| finding.key_track.is_none()))
+}
+
 impl Open {
+    /// How long after the last message the next one is due, `changed_ns` where something has changed.
+    fn update_after_ns(&self, changed_ns: u64) -> u64 {
+        match self.changed {
+            true => changed_ns,
+            false if self.last_evidence_ns > self.last_sent_ns => STILL_NS,
+            false => u64::MAX,
+        }
+    }
+
     fn absorb(&mut self, finding: &Finding, severity: Severity, utc_offset_ns: i64) {
         self.last_evidence_ns = self.last_evidence_ns.max(finding.newest_ns());
         let ids = |tracks: &[crate::data::AlertTrack]| tracks.iter().map(|t| t.id).collect::<Vec<_>>();
         let surer = finding.score > self.alert.score + 0.02;
         self.changed |= surer || ids(&finding.tracks) != ids(&self.alert.tracks);
         self.alert.tracks.clone_from(&finding.tracks);
-        self.tracks.extend(finding.tracks.iter().map(|t| t.id));
+        self.tracks.extend(who(finding));
         self.raise(severity);
         // Score and evidence go together: the one explains the other.
         if surer {

@@ -4,7 +4,7 @@
 //! lower edge stays where it was. Who sits down keeps two thirds of it; who ties a shoe or picks something up keeps more
 //! than half; who lies down on a couch takes longer, and the feet leave the floor.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::gait::{Gaits, Step, median};
@@ -44,8 +44,10 @@ const LOST_NS: u64 = 600_000_000;
 const STAYS_AT_EDGE_NS: u64 = 1_000_000_000;
 /// A track that begins so soon after another one was lost, at the same place, goes on from it.
 const LINK_NS: u64 = 1_500_000_000;
-/// Where somebody who fell has not been seen for so long, another track there is theirs.
-const TAKEN_OVER_NS: u64 = 350_000_000;
+/// Where somebody who fell is not seen any more, a new track that lies there in so many frames is theirs.
+const TAKEN_OVER: u32 = 3;
+/// Not if it has come so far, in heights of who fell: who lies does not walk there.
+const WALKED: f32 = 0.5;
 /// Somebody who fell and is not seen any more is remembered for so long.
 const MEMORY_NS: u64 = 60_000_000_000;
 
@@ -64,7 +66,7 @@ struct Sinking {
     last_ns: u64,
     at_edge: bool,
     fall: Descent,
-    zone: Option<Arc<str>>,
+    zones: Vec<Option<Arc<str>>>,
     track: AlertTrack,
 }
 
@@ -82,10 +84,14 @@ struct Fallen {
     since_ns: u64,
     last_ns: u64,
     fall: Descent,
-    zone: Option<Arc<str>>,
+    zones: Vec<Option<Arc<str>>>,
     /// Who fell. While that track is not seen, another that is found there stands for it.
     owner: u64,
     track: AlertTrack,
+    /// Tracks that stood upright since, or walked: whoever that is, they do not lie there.
+    others: BTreeSet<u64>,
+    /// A track that may be theirs, and in how many frames it lay there.
+    claim: (u64, u32),
     /// Frames in a row in which it was up again.
     up_frames: u32,
 }
@@ -109,12 +115,13 @@ impl Fall {
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits) {
         let now_ns = frame.pts_ns;
         for track in frame.tracks.iter().filter(|t| t.seen) {
-            if self.is_lying(track, frame) {
+            if self.is_lying(track, frame, gaits) {
                 continue;
             }
-            let Some(zone) = self.places.of_track(track) else {
+            let zones = self.places.of_track(track);
+            if zones.is_empty() {
                 continue;
-            };
+            }
             self.link(track, frame, gaits);
             let sinks = self.sinking.contains_key(&track.id);
             match self.descent(track, gaits, sinks) {
@@ -124,7 +131,7 @@ impl Fall {
                         last_ns: now_ns,
                         at_edge,
                         fall,
-                        zone: zone.clone(),
+                        zones,
                         track: alert_track(track),
                     });
                     sinking.last_ns = now_ns;
@@ -145,7 +152,11 @@ impl Fall {
         self.settle(now_ns, gaits);
         self.fallen
             .retain(|f| f.up_frames < 3 && now_ns.saturating_sub(f.last_ns) < MEMORY_NS);
-        self.links.retain(|id, _| gaits.steps(*id).next().is_some());
+        let is_known = |id: &u64| gaits.steps(*id).next().is_some();
+        self.links.retain(|id, _| is_known(id));
+        for fallen in &mut self.fallen {
+            fallen.others.retain(is_known);
+        }
     }
 
     /// Whoever is down for long enough has fallen.
@@ -164,9 +175,11 @@ impl Fall {
                     since_ns: s.since_ns,
                     last_ns: s.last_ns,
                     fall: s.fall,
-                    zone: s.zone.clone(),
+                    zones: s.zones.clone(),
                     owner: *id,
                     track: s.track.clone(),
+                    others: BTreeSet::new(),
+                    claim: (*id, 0),
                     up_frames: 0,
                 });
             }
@@ -187,7 +200,9 @@ impl Fall {
             .iter()
             .filter(|f| now_ns.saturating_sub(f.last_ns) < 1_200_000_000)
         {
-            by_zone.entry(fallen.zone.clone()).or_default().push(fallen);
+            for zone in &fallen.zones {
+                by_zone.entry(zone.clone()).or_default().push(fallen);
+            }
         }
         by_zone
             .into_iter()
@@ -221,11 +236,20 @@ impl Fall {
 
     /// Whether the box is that of somebody who fell before, still down; notes when it is up again. The fallen one's track may be
     /// lost and another found there, but not while it is seen: that one is somebody beside the fallen.
-    fn is_lying(&mut self, track: &Track, frame: &TrackedFrame) -> bool {
+    fn is_lying(&mut self, track: &Track, frame: &TrackedFrame, gaits: &Gaits) -> bool {
         let (b, now_ns) = (&track.bbox, frame.pts_ns);
         let is_seen = |id: u64| frame.tracks.iter().any(|t| t.id == id && t.seen);
-        let may_be = |f: &Fallen| f.track.class == track.class && is_there(&f.track.bbox, b) && !is_seen(f.track.id);
         let is_own = |f: &Fallen| f.owner == track.id || f.track.id == track.id;
+        for fallen in self.fallen.iter_mut().filter(|f| !is_own(f)) {
+            let stands = b.height() >= (UP - 0.1) * fallen.fall.height;
+            if stands || way(gaits.steps(track.id)) >= WALKED * fallen.fall.height {
+                fallen.others.insert(track.id);
+            }
+        }
+        let may_be = |f: &Fallen| {
+            let there = f.track.class == track.class && is_there(&f.track.bbox, b);
+            there && !is_seen(f.track.id) && !f.others.contains(&track.id) && track.born_ns > f.since_ns
+        };
         let its_own = self.fallen.iter().position(is_own);
         let Some(fallen) = its_own
             .or_else(|| self.fallen.iter().position(may_be))
@@ -234,11 +258,13 @@ impl Fall {
             return false;
         };
         let is_own = is_own(fallen);
-        if !is_own && now_ns.saturating_sub(fallen.last_ns) < TAKEN_OVER_NS {
-            return true;
-        }
         let ratio = b.height() / fallen.fall.height;
         if ratio < 0.65 {
+            let frames = if fallen.claim.0 == track.id { fallen.claim.1 } else { 0 };
+            fallen.claim = (track.id, frames + 1);
+            if !is_own && frames + 1 < TAKEN_OVER {
+                return true;
+            }
             fallen.up_frames = 0;
             fallen.last_ns = now_ns;
             fallen.track = alert_track(track);
@@ -320,6 +346,12 @@ fn rests<'a>(steps: impl DoubleEndedIterator<Item = &'a Step> + Clone) -> bool {
     };
     let before = steps.rev().find(|s| now.at_ns - s.at_ns >= 550_000_000);
     before.is_some_and(|s| (now.top - s.top).abs() < 0.06)
+}
+
+/// How far it has come since it was first seen, or over the last seconds.
+fn way<'a>(mut steps: impl DoubleEndedIterator<Item = &'a Step>) -> f32 {
+    let ends = steps.next().zip(steps.next_back());
+    ends.map_or(0.0, |(first, now)| (now.x - first.x).hypot(now.bottom - first.bottom))
 }
 
 /// Whether two boxes are of the same lying body.

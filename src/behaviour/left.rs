@@ -2,6 +2,8 @@
 //! only that a small part of the picture became another while somebody was there, and has stayed so since (two
 //! backgrounds, one that follows at once and one that waits, after Porikli, 2007).
 
+use std::sync::Arc;
+
 use super::{Zone, by_rule, told_by};
 use crate::cells::{Cells, Colour, distance, follow, without_shift};
 use crate::data::{AlertTrack, BBox, Finding, Kind, TrackedFrame};
@@ -71,9 +73,13 @@ struct Cell {
     background: Colour,
     now: Colour,
     noise: f32,
-    /// Since when it is so, and whether somebody was there then.
+    /// Since when it is so, and whether somebody was there then; and until when it was seen to be as before. Who puts a thing down
+    /// hides a part of it: when that part changed nobody knows.
     since_ns: u64,
     touched: bool,
+    until_ns: u64,
+    /// When it was last seen to be as it is.
+    same_ns: u64,
     /// The object that was told of and that it belongs to.
     told: Option<u64>,
     /// Since when it shows something else again.
@@ -91,6 +97,8 @@ impl Cell {
             noise: 0.0,
             since_ns: at_ns,
             touched: false,
+            until_ns: at_ns,
+            same_ns: at_ns,
             told: None,
             other_ns: None,
             near_ns: None,
@@ -119,11 +127,12 @@ impl Cell {
 
     fn take(&mut self, colour: &Colour, at_ns: u64, dt_s: f32) {
         if !self.is_known() {
+            self.same_ns = at_ns;
             return self.learn(colour);
         }
         let away = distance(colour, &self.now);
         if away <= self.threshold() {
-            self.other_ns = None;
+            (self.other_ns, self.same_ns) = (None, at_ns);
             let part = (dt_s / FOLLOW_S).min(1.0);
             self.noise += (away - self.noise) * part;
             follow(&mut self.now, colour, part);
@@ -131,6 +140,7 @@ impl Cell {
             let other_ns = *self.other_ns.get_or_insert(at_ns);
             if at_ns.saturating_sub(other_ns) >= OTHER_NS {
                 (self.now, self.since_ns, self.other_ns) = (*colour, other_ns, None);
+                (self.until_ns, self.same_ns) = (self.same_ns, at_ns);
                 self.told = None;
                 self.touched = self.near_ns.is_some_and(|near| near + NEAR_NS >= other_ns);
             }
@@ -254,16 +264,20 @@ impl Left {
                 if attended && known.is_none() {
                     continue;
                 }
-                let Some(object) = self.object(&group, at_ns) else {
+                if known.is_none() && !self.came_at_once(&group) {
                     continue;
-                };
+                }
+                let objects = self.object(&group, at_ns);
+                if objects.is_empty() {
+                    continue;
+                }
                 let number = known.unwrap_or(self.told + 1);
                 self.told = self.told.max(number);
                 group.iter().for_each(|i| self.cells[*i].told = Some(number));
-                found.push(Finding {
+                found.extend(objects.into_iter().map(|object| Finding {
                     key_track: Some(number),
                     ..object
-                });
+                }));
             }
         }
         found
@@ -284,15 +298,50 @@ impl Left {
         group
     }
 
-    fn object(&self, group: &[usize], at_ns: u64) -> Option<Finding> {
+    /// One finding for each zone that it lies in.
+    fn object(&self, group: &[usize], at_ns: u64) -> Vec<Finding> {
+        let Some((bbox, since_ns)) = self.extent(group) else {
+            return Vec::new();
+        };
+        let holds = |z: &&Zone| inside(&z.polygon, bbox.bottom());
+        let mut zones: Vec<Option<Arc<str>>> = self.zones.iter().filter(holds).map(|z| Some(z.name.clone())).collect();
+        if self.zones.is_empty() {
+            zones.push(None);
+        }
+        // An object has an edge: it was left if that is stronger now, and taken if it was stronger before.
+        let (mut is, mut was) = (0.0, 0.0);
+        for i in group {
+            for j in neighbours(*i, self.columns, self.cells.len()).filter(|j| !group.contains(j)) {
+                is += distance(&self.cells[*i].now, &self.cells[j].now);
+                was += distance(&self.cells[*i].background, &self.cells[j].background);
+            }
+        }
+        let label = if is >= was { "something left" } else { "something taken" };
+        // No track follows it.
+        let thing = AlertTrack {
+            id: 0,
+            class: "object".into(),
+            score: SCORE,
+            bbox,
+        };
+        let finding = |zone| Finding {
+            zone,
+            tracks: vec![thing.clone()],
+            at_ns: since_ns,
+            ..told_by(Kind::LeftOrTaken, by_rule("left_or_taken", label.into(), SCORE, at_ns))
+        };
+        zones.into_iter().map(finding).collect()
+    }
+
+    /// Where it is and since when; None where it is no thing.
+    fn extent(&self, group: &[usize]) -> Option<(BBox, u64)> {
         let (columns, rows) = (self.columns, self.rows());
         let column = |i: &usize| i % columns;
         let (x1, x2) = (group.iter().map(column).min()?, group.iter().map(column).max()? + 1);
         let (y1, y2) = (group.iter().min()? / columns, group.iter().max()? / columns + 1);
         let small = (x2 - x1) as f32 <= MOST_PART * columns as f32 && (y2 - y1) as f32 <= MOST_PART * rows as f32;
         let fill = group.len() as f32 / ((x2 - x1) * (y2 - y1)) as f32;
-        if group.len() < LEAST_CELLS || !small || fill < LEAST_FILL || !self.came_at_once(group) || self.is_light(group)
-        {
+        if group.len() < LEAST_CELLS || !small || fill < LEAST_FILL || self.is_light(group) {
             return None;
         }
         let bbox = BBox {
@@ -301,31 +350,7 @@ impl Left {
             x2: x2 as f32 / columns as f32,
             y2: y2 as f32 / rows as f32,
         };
-        let zone = self.zones.iter().find(|z| inside(&z.polygon, bbox.bottom()));
-        if zone.is_none() && !self.zones.is_empty() {
-            return None;
-        }
-        // An object has an edge: it was left if that is stronger now, and taken if it was stronger before.
-        let (mut is, mut was) = (0.0, 0.0);
-        for i in group {
-            for j in neighbours(*i, columns, self.cells.len()).filter(|j| !group.contains(j)) {
-                is += distance(&self.cells[*i].now, &self.cells[j].now);
-                was += distance(&self.cells[*i].background, &self.cells[j].background);
-            }
-        }
-        let label = if is >= was { "something left" } else { "something taken" };
-        Some(Finding {
-            zone: zone.map(|z| z.name.clone()),
-            // No track follows it.
-            tracks: vec![AlertTrack {
-                id: 0,
-                class: "object".into(),
-                score: SCORE,
-                bbox,
-            }],
-            at_ns: group.iter().map(|i| self.cells[*i].since_ns).min()?,
-            ..told_by(Kind::LeftOrTaken, by_rule("left_or_taken", label.into(), SCORE, at_ns))
-        })
+        Some((bbox, group.iter().map(|i| self.cells[*i].since_ns).min()?))
     }
 
     /// A thing is there all at once; light and shade grow and wander.
@@ -336,12 +361,12 @@ impl Left {
         let others = around
             .chain(group.iter().copied())
             .filter(|j| self.cells[*j].is_other());
-        let since: Vec<u64> = others.map(|j| self.cells[j].since_ns).collect();
-        since
-            .iter()
-            .max()
-            .zip(since.iter().min())
-            .is_some_and(|(last, first)| last - first <= NEAR_NS)
+        let when: Vec<(u64, u64)> = others
+            .map(|j| (self.cells[j].until_ns, self.cells[j].since_ns))
+            .collect();
+        let (last, first) = (when.iter().map(|w| w.0).max(), when.iter().map(|w| w.1).min());
+        last.zip(first)
+            .is_some_and(|(last, first)| last.saturating_sub(first) <= NEAR_NS)
     }
 
     /// Light and shade leave the pattern of what they fall on.

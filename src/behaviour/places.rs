@@ -22,12 +22,16 @@ impl Places {
         Self { zones }
     }
 
-    /// None: it does not count here. `Some(None)`: it counts, and no zone is named.
-    pub fn of_track(&self, track: &Track) -> Option<Option<Arc<str>>> {
+    /// Every zone that the track is in; one without a name where no zone names the kind. None: it does not count here.
+    pub fn of_track(&self, track: &Track) -> Vec<Option<Arc<str>>> {
         if self.zones.is_empty() {
-            return (&*track.class == "person").then_some(None);
+            return if &*track.class == "person" {
+                vec![None]
+            } else {
+                Vec::new()
+            };
         }
         let holds = |z: &&Zone| z.is_about(track) && inside(&z.polygon, anchor_point(z.anchor, &track.bbox));
-        self.zones.iter().find(holds).map(|z| Some(z.name.clone()))
+        self.zones.iter().filter(holds).map(|z| Some(z.name.clone())).collect()
     }
 }

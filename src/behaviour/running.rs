@@ -41,7 +41,8 @@ struct Runner {
     last_ns: u64,
     /// Highest speed so far.
     best: f32,
-    zone: Option<Arc<str>>,
+    /// Since when in which zone.
+    zones: BTreeMap<Option<Arc<str>>, u64>,
     track: AlertTrack,
 }
 
@@ -60,11 +61,9 @@ impl Running {
 
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
         for track in frame.tracks.iter().filter(|t| t.seen) {
-            let place = self
-                .places
-                .of_track(track)
-                .filter(|_| !is_carried(track, frame, aspect));
-            let (Some(zone), Some(motion)) = (place, gaits.motion(track.id, SPAN_S)) else {
+            let zones = self.places.of_track(track);
+            let counts = !zones.is_empty() && !is_carried(track, frame, aspect);
+            let Some(motion) = gaits.motion(track.id, SPAN_S).filter(|_| counts) else {
                 self.runners.remove(&track.id);
                 continue;
             };
@@ -79,10 +78,14 @@ impl Running {
                 since_ns: frame.pts_ns,
                 last_ns: frame.pts_ns,
                 best: speed,
-                zone: zone.clone(),
+                zones: BTreeMap::new(),
                 track: alert_track(track),
             });
             runner.last_ns = frame.pts_ns;
+            runner.zones.retain(|zone, _| zones.contains(zone));
+            for zone in zones {
+                runner.zones.entry(zone).or_insert(frame.pts_ns);
+            }
             runner.best = runner.best.max(speed);
             runner.track = alert_track(track);
         }
@@ -96,7 +99,9 @@ impl Running {
         let mut by_zone: BTreeMap<Option<Arc<str>>, Vec<&Runner>> = BTreeMap::new();
         for runner in self.runners.values() {
             if runner.last_ns - runner.since_ns >= min_ns && now_ns.saturating_sub(runner.last_ns) < 600_000_000 {
-                by_zone.entry(runner.zone.clone()).or_default().push(runner);
+                for zone in runner.zones.keys() {
+                    by_zone.entry(zone.clone()).or_default().push(runner);
+                }
             }
         }
         by_zone
@@ -111,9 +116,9 @@ impl Running {
         let label = format!("{:.1} body heights a second", best.best);
         let evidence = by_rule("running", label, score, best.last_ns);
         Some(Finding {
+            at_ns: runners.iter().filter_map(|r| r.zones.get(&zone).copied()).min()?,
             zone,
             tracks: runners.iter().map(|r| r.track.clone()).collect(),
-            at_ns: runners.iter().map(|r| r.since_ns).min()?,
             ..told_by(Kind::Running, evidence)
         })
     }

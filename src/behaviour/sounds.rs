@@ -14,11 +14,12 @@ pub(super) struct SoundRules {
     runs: HashMap<Kind, Run>,
 }
 
-/// Patches in a row over the threshold: how many, when they began and were last heard, and the best score of them.
+/// Patches in a row over the threshold: how many, when the first began and when the last began and ended, and the best score of them.
 struct Run {
     patches: u32,
     start_ns: u64,
     last_ns: u64,
+    end_ns: u64,
     best: (f32, u64),
 }
 
@@ -28,6 +29,7 @@ impl Run {
             patches: 0,
             start_ns,
             last_ns: start_ns,
+            end_ns: start_ns,
             best: (0.0, start_ns),
         }
     }
@@ -63,7 +65,7 @@ impl SoundRules {
                     *run = Run::from(patch.start_ns);
                 }
                 run.patches += 1;
-                run.last_ns = patch.start_ns;
+                (run.last_ns, run.end_ns) = (patch.start_ns, patch.end_ns);
                 if score > run.best.0 {
                     run.best = (score, patch.start_ns);
                 }
@@ -89,7 +91,7 @@ fn finding(kind: Kind, run: &Run, heard: &HearingReport) -> Finding {
     };
     Finding {
         at_ns: run.start_ns,
-        last_ns: run.last_ns,
+        last_ns: run.end_ns,
         ..told_by(kind, evidence)
     }
 }

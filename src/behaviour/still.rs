@@ -1,6 +1,6 @@
 //! What stands still: a parked car, or a bush that the detector takes for a person. It opens no new alert, also not
-//! when its box trembles, and not when its track is lost and found again under another id. Somebody who walked to where
-//! they stand is no such thing, under another id neither.
+//! when its box trembles, and not when its track is lost and found again under another id. Who was seen to come to where
+//! they stand is known there under another id too, and a person who came is never a part of the place.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,10 @@ const GONE: f32 = 0.2;
 const MEMORY_NS: u64 = 600_000_000_000;
 /// A track that was not seen for so long is forgotten, and with it who stood there.
 const FORGET_NS: u64 = 60_000_000_000;
-/// Somebody has walked who has come so far, in their own heights: no box trembles by as much.
-const WALKED: f32 = 0.5;
+/// Somebody has come who has moved so far, in their own heights: no box trembles by as much.
+const CAME: f32 = 0.5;
+/// Who has stood for so long was not just passing.
+const STOOD_NS: u64 = 2_000_000_000;
 
 const PERSON: &str = "person";
 
@@ -26,18 +28,22 @@ const PERSON: &str = "person";
 pub(super) struct Stillness {
     tracks: HashMap<u64, Stand>,
     places: Vec<Place>,
+    /// Who had come and stood there when the stream broke off.
+    stood: Vec<Stand>,
 }
 
 struct Stand {
     /// Where it was seen first.
     from: Point,
     at: Point,
+    bbox: BBox,
     since_ns: u64,
     seen_ns: u64,
     /// Whether it has moved about before it stood.
     moved: bool,
-    /// A person who came here on foot.
-    walked: bool,
+    /// Whether it has come here from somewhere else.
+    came: bool,
+    is_person: bool,
 }
 
 struct Place {
@@ -45,39 +51,46 @@ struct Place {
     seen_ns: u64,
     /// Who stands there.
     by: u64,
-    /// Who stands there came on foot.
-    walked_in: bool,
+    /// Who stands there has come.
+    came: bool,
+    is_person: bool,
 }
 
 impl Stillness {
     /// `aspect`: the picture's width over its height.
     pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
         let apart = |a: Point, b: Point| distance(a, b, aspect);
+        let seen = |id: u64| frame.tracks.iter().find(|t| t.seen && t.id == id);
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
-            let places = &mut self.places;
-            let stand = self.tracks.entry(track.id).or_insert_with(|| {
-                let walked = is_known_there(places, track, frame.pts_ns);
-                Stand {
+            if !self.tracks.contains_key(&track.id) {
+                let came = self.is_known_there(track, frame);
+                let stand = Stand {
                     from: at,
                     at,
+                    bbox: track.bbox,
                     since_ns: frame.pts_ns,
                     seen_ns: frame.pts_ns,
-                    moved: walked,
-                    walked,
-                }
-            });
-            stand.seen_ns = frame.pts_ns;
+                    moved: came,
+                    came,
+                    is_person: is_person(track),
+                };
+                self.tracks.insert(track.id, stand);
+            }
+            let Some(stand) = self.tracks.get_mut(&track.id) else {
+                continue;
+            };
+            (stand.bbox, stand.seen_ns) = (track.bbox, frame.pts_ns);
             if apart(stand.at, at) > TREMBLE * height {
                 (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
-                stand.walked |= &*track.class == PERSON && apart(stand.from, at) >= WALKED * height;
+                stand.came |= apart(stand.from, at) >= CAME * height;
             } else if frame.pts_ns - stand.since_ns >= SETTLED_NS {
-                remember(&mut self.places, track, stand.walked, frame.pts_ns);
+                remember(&mut self.places, track, stand.came, frame.pts_ns);
             }
         }
-        self.tracks
-            .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS);
-        let seen = |id: u64| frame.tracks.iter().find(|t| t.seen && t.id == id);
+        let is_fresh = |s: &Stand| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS;
+        self.tracks.retain(|_, s| is_fresh(s));
+        self.stood.retain(is_fresh);
         self.places.retain(|p| {
             let has_gone = seen(p.by).is_some_and(|t| p.bbox.iou(&t.bbox) < GONE);
             frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS && !has_gone
@@ -86,32 +99,76 @@ impl Stillness {
 
     /// Whether the track is a part of the place: it sits where something has stood for long, and has not moved there
     /// under our eyes.
-    pub fn is_settled(&self, id: u64, bbox: &BBox) -> bool {
-        let walked_in = self.tracks.get(&id).is_some_and(|s| s.moved);
-        !walked_in && self.places.iter().any(|p| p.bbox.iou(bbox) > 0.5)
+    pub fn was_there(&self, track: &Track) -> bool {
+        !self.has_moved(track) && self.stands(track).next().is_some()
+    }
+
+    /// Whether it is one by now: a car that drove in and parked is, a person is not.
+    pub fn is_settled(&self, track: &Track) -> bool {
+        let is_parked = || !is_person(track) && self.stands(track).any(|p| p.by == track.id);
+        self.was_there(track) || is_parked()
+    }
+
+    fn has_moved(&self, track: &Track) -> bool {
+        self.tracks.get(&track.id).is_some_and(|s| s.moved)
+    }
+
+    fn stands(&self, track: &Track) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|p| p.bbox.iou(&track.bbox) > 0.5)
+    }
+
+    /// Whether a track that is new here is the one that stood here a moment ago, and had come; it stands there from now on, and whoever
+    /// is new here after it is somebody else.
+    fn is_known_there(&mut self, track: &Track, frame: &TrackedFrame) -> bool {
+        let fits = |bbox: &BBox, was_person: bool, seen_ns: u64| {
+            let lately = frame.pts_ns.saturating_sub(seen_ns) < FORGET_NS;
+            lately && was_person == is_person(track) && bbox.iou(&track.bbox) > 0.5
+        };
+        let here = |p: &Place| fits(&p.bbox, p.is_person, p.seen_ns);
+        if let Some(place) = self.places.iter_mut().find(|p| p.came && here(p)) {
+            place.by = track.id;
+            return true;
+        }
+        if self.places.iter().any(here) {
+            return false;
+        }
+        let stood = |s: &Stand| s.has_come_and_stood() && fits(&s.bbox, s.is_person, s.seen_ns);
+        let is_seen = |id: u64| frame.tracks.iter().any(|t| t.seen && t.id == id);
+        let lost = self.tracks.iter().find(|(id, s)| !is_seen(**id) && stood(s));
+        if let Some(id) = lost.map(|(id, _)| *id) {
+            self.tracks.remove(&id);
+            return true;
+        }
+        let before = self.stood.iter().position(stood);
+        before.map(|at| self.stood.swap_remove(at)).is_some()
     }
 
     pub fn forget_tracks(&mut self) {
-        self.tracks.clear();
+        let stood = self.tracks.drain().map(|(_, stand)| stand);
+        self.stood.extend(stood.filter(Stand::has_come_and_stood));
     }
 }
 
-/// Whether a track that is new here is the somebody who stood here a moment ago, and had come on foot; it stands there from now on.
-fn is_known_there(places: &mut [Place], track: &Track, now_ns: u64) -> bool {
-    let fits =
-        |p: &&mut Place| p.walked_in && now_ns.saturating_sub(p.seen_ns) < FORGET_NS && p.bbox.iou(&track.bbox) > 0.5;
-    let place = places.iter_mut().find(fits).filter(|_| &*track.class == PERSON);
-    place.map(|p| p.by = track.id).is_some()
+impl Stand {
+    /// Not somebody who was passing.
+    fn has_come_and_stood(&self) -> bool {
+        self.came && self.seen_ns - self.since_ns >= STOOD_NS
+    }
 }
 
-fn remember(places: &mut Vec<Place>, track: &Track, walked_in: bool, now_ns: u64) {
+fn is_person(track: &Track) -> bool {
+    &*track.class == PERSON
+}
+
+fn remember(places: &mut Vec<Place>, track: &Track, came: bool, now_ns: u64) {
     match places.iter_mut().find(|p| p.bbox.iou(&track.bbox) > 0.6) {
-        Some(place) => (place.seen_ns, place.by, place.walked_in) = (now_ns, track.id, walked_in),
+        Some(place) => (place.seen_ns, place.by, place.came) = (now_ns, track.id, came),
         None => places.push(Place {
             bbox: track.bbox,
             seen_ns: now_ns,
             by: track.id,
-            walked_in,
+            came,
+            is_person: is_person(track),
         }),
     }
 }

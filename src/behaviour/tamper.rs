@@ -32,6 +32,9 @@ const FOLLOW_S: f32 = 300.0;
 const ACCEPT_S: f32 = 600.0;
 /// Good pictures in a row that end a suspicion.
 const WELL: u32 = 3;
+/// Two views of one place in another light are at least so much alike, and in the same light.
+const ALIKE: f32 = 0.12;
+const ALIKE_IN_SAME_LIGHT: f32 = 0.35;
 /// A night picture in infrared has less colour than this, a picture by day more.
 const NO_COLOUR: f32 = 3.0;
 const SOME_COLOUR: f32 = 8.0;
@@ -208,13 +211,18 @@ impl Normal {
         // Colour comes or goes when a camera changes to its infrared lamp and back.
         let comes_or_goes = (was.colour > SOME_COLOUR && now.colour < NO_COLOUR)
             || (was.colour < NO_COLOUR && now.colour > SOME_COLOUR);
-        if comes_or_goes && contrast > 0.3 {
+        if comes_or_goes && contrast > 0.3 && alike >= ALIKE {
             *self = Self::default();
             return None;
         }
         // A scene in another light has other shadows; only a view that has nothing in common is another one then.
         let same_light = (0.55..1.8).contains(&light);
-        if alike < if same_light { 0.35 } else { 0.12 } && contrast > 0.4 {
+        let least = if same_light && !comes_or_goes {
+            ALIKE_IN_SAME_LIGHT
+        } else {
+            ALIKE
+        };
+        if alike < least && contrast > 0.4 {
             return Some((What::Moved, 1.0 - alike.max(0.0)));
         }
         let detail = sharpness / contrast.powi(2).max(1e-3);

@@ -33,7 +33,9 @@ struct Guest {
     last_ns: u64,
     /// Inside in a frame since the last findings, and for `min_frames` by then.
     counts: bool,
+    /// Part of the place by now, and was before it came into view.
     settled: bool,
+    was_there: bool,
     track: AlertTrack,
     evidence: Option<Evidence>,
 }
@@ -76,6 +78,7 @@ impl ZoneRule {
                 last_ns: now_ns,
                 counts: false,
                 settled: false,
+                was_there: false,
                 track: alert_track(track),
                 evidence: None,
             });
@@ -83,7 +86,7 @@ impl ZoneRule {
             guest.inside_ns += now_ns - guest.last_ns;
             guest.last_ns = now_ns;
             guest.counts |= guest.frames >= self.zone.min_frames;
-            guest.settled = still.is_settled(track.id, &track.bbox);
+            (guest.settled, guest.was_there) = (still.is_settled(track), still.was_there(track));
             if guest.settled {
                 guest.astir_ns = now_ns;
             }
@@ -133,7 +136,7 @@ impl ZoneRule {
                     self.guests
                         .values()
                         .filter(present)
-                        .filter(|g| g.inside_ns >= long_ns && !g.settled)
+                        .filter(|g| g.inside_ns >= long_ns && !g.was_there)
                         .collect()
                 }
                 Kind::Crowd => {

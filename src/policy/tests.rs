@@ -1,3 +1,7 @@
+mod hour_tests;
+
+use jiff::tz::TimeZone;
+
 use super::*;
 
 const S: u64 = 1_000_000_000;
@@ -191,69 +195,6 @@ fn the_same_track_alone_opens_no_second_alert_soon_after_its_first() {
 }
 
 #[test]
-fn beyond_so_many_an_hour_one_alert_counts_the_others_until_the_hour_allows_single_ones() {
-    let mut life = life_with(|p| p.max_per_hour = 2);
-    // One of 2 s every minute, each by another track.
-    let all = live(
-        &mut life,
-        4000,
-        0,
-        |t| if t % 60 < 2 { vec![1 + t / 60] } else { vec![] },
-    );
-    assert_eq!(starts(&all), [0, 60, 120, 3600, 3660, 3720]);
-    let (summary, single): (Vec<&Alert>, Vec<&Alert>) = all.iter().partition(|a| a.suppressed > 0);
-    assert!(single.iter().all(|a| a.phase != Phase::Update) && single.len() == 8);
-    let ids: BTreeSet<&str> = summary.iter().map(|a| a.id.as_str()).collect();
-    assert_eq!(ids.len(), 2, "one alert stands for all of an hour");
-    let of = |phase: Phase| summary.iter().filter(move |a| a.phase == phase);
-    assert_eq!(of(Phase::Start).map(|a| a.suppressed).collect::<Vec<_>>(), [1, 1]);
-    let end = of(Phase::End).next().unwrap();
-    assert_eq!((end.suppressed, end.updated_utc_ns / S as i64), (58, 3600));
-    assert!((50..=58).contains(&of(Phase::Update).filter(|a| a.id == end.id).count()));
-}
-
-#[test]
-fn a_noisy_zone_takes_nothing_from_another() {
-    let mut life = life_with(|p| p.max_per_hour = 1);
-    let mut at = |t: u64, zone: &str| {
-        let mut one = finding(Kind::Intrusion, t * S, &[t]);
-        one.zone = Some(zone.into());
-        let told = life.step(&[one], t * S, 0);
-        life.step(&[], (t + 30) * S, 0);
-        told.iter()
-            .filter(|a| a.phase == Phase::Start)
-            .map(|a| a.suppressed)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(at(0, "lane"), [0]);
-    assert_eq!(at(60, "lane"), [1]);
-    assert!(at(120, "lane").is_empty(), "counted");
-    assert_eq!(at(180, "vault"), [0]);
-}
-
-#[test]
-fn one_that_was_held_back_is_told_when_the_hour_allows_and_it_still_lasts() {
-    let mut life = life_with(|p| p.max_per_hour = 1);
-    let all = live(&mut life, 3700, 0, |t| {
-        if t < 2 {
-            vec![1]
-        } else if t > 100 {
-            vec![2]
-        } else {
-            vec![]
-        }
-    });
-    assert_eq!(
-        starts(&all),
-        [0, 101, 101],
-        "it started when it did, and so did the one that counted it"
-    );
-    let second = all.iter().rfind(|a| a.phase == Phase::Start).unwrap();
-    assert_eq!((second.seq, second.suppressed), (0, 0));
-    assert_eq!(life.open_kinds(), [Kind::Intrusion]);
-}
-
-#[test]
 fn a_higher_severity_alone_leaves_score_and_evidence_as_they_belong_together() {
     let mut life = life_with(|p| p.critical_at = Schedule::parse(&["00:30-02:00"]).unwrap());
     let with = |score: f32, at: u64| Finding {
@@ -288,8 +229,9 @@ fn outside_its_hours_a_kind_opens_nothing_and_what_is_open_ends() {
     let mut life = life_with(|p| p.active = Schedule::parse(&["22:00-22:01"]).unwrap());
     let all = live(&mut life, 200, start_ns, |_| vec![1]);
     let at = |ns: i64| (ns - start_ns) as u64 / S;
-    assert_eq!(all.len(), 2);
-    assert_eq!((at(all[0].started_utc_ns), at(all[1].ended_utc_ns.unwrap())), (60, 119));
+    let (first, last) = (&all[0], all.last().unwrap());
+    assert_eq!((at(first.started_utc_ns), at(last.ended_utc_ns.unwrap())), (60, 119));
+    assert!(all.iter().all(|a| a.id == first.id));
 }
 
 #[test]
@@ -336,31 +278,6 @@ fn what_lasts_too_long_or_falls_into_grave_hours_becomes_critical() {
     // 1970-01-01 01:00 in Berlin is midnight UTC.
     let mut life = life_with(|p| p.critical_at = Schedule::parse(&["00:30-02:00"]).unwrap());
     assert_eq!(live(&mut life, 1, 0, |_| vec![1])[0].severity, Severity::Critical);
-}
-
-#[test]
-fn what_becomes_critical_is_told_whatever_the_hour_has_seen() {
-    let mut life = life_with(|p| p.max_per_hour = 1);
-    let first = life.step(&[finding(Kind::Intrusion, 0, &[1])], 0, 0);
-    assert_eq!(told(&first), [(Phase::Start, 0)]);
-    // It ends, and one more within the hour is only counted.
-    let mut all = Vec::new();
-    for t in 1..40 {
-        let second = Finding {
-            severity: (t >= 30).then_some(Severity::Critical),
-            ..finding(Kind::Intrusion, t * S, &[2])
-        };
-        let findings: Vec<Finding> = (t >= 20).then_some(second).into_iter().collect();
-        all.extend(life.step(&findings, t * S, 0));
-    }
-    let starts: Vec<(u32, Severity)> = all
-        .iter()
-        .filter(|a| a.phase == Phase::Start)
-        .map(|a| (a.suppressed, a.severity))
-        .collect();
-    assert_eq!(starts, [(1, Severity::Warning), (0, Severity::Critical)]);
-    let ends = all.iter().filter(|a| a.phase == Phase::End).count();
-    assert_eq!(ends, 1, "the one that counts is still open");
 }
 
 #[test]
@@ -429,4 +346,46 @@ fn an_alert_never_ends_before_it_started() {
     let end = life.step(&[], 20 * S, 0);
     assert_eq!((start.len(), end.len(), end[0].phase), (1, 1, Phase::End));
     assert!(end[0].ended_utc_ns >= Some(start[0].started_utc_ns));
+}
+
+#[test]
+fn who_has_gone_does_not_last_while_the_alert_is_held() {
+    let mut life = life_with(|p| (p.hold_s, p.critical_after_s) = (20.0, 15.0));
+    let all = live(&mut life, 30, 0, |t| if t < 3 { vec![1] } else { vec![] });
+    assert_eq!(told(&all), [(Phase::Start, 0), (Phase::End, 1)]);
+    assert_eq!(all[1].severity, Severity::Warning);
+}
+
+#[test]
+fn one_that_lasts_unchanged_is_told_of_again_every_minute() {
+    let mut life = life();
+    let at = |all: &[Alert]| all.iter().map(|a| a.updated_utc_ns as u64 / S).collect::<Vec<_>>();
+    assert_eq!(at(&live(&mut life, 150, 0, |_| vec![1])), [0, 60, 120]);
+    // And no more while it is only held.
+    let mut life = life_with(|p| p.hold_s = 300.0);
+    let all = live(&mut life, 250, 0, |t| if t <= 60 { vec![1] } else { vec![] });
+    assert_eq!(at(&all), [0, 60]);
+}
+
+#[test]
+fn two_things_in_one_zone_have_cooldowns_of_their_own() {
+    let mut policy = KindPolicy::default_for(Kind::LeftOrTaken);
+    (policy.hold_s, policy.cooldown_s, policy.track_cooldown_s) = (1.0, 0.0, 300.0);
+    let mut life = AlertLife::new(
+        CameraId::new("yard"),
+        PolicyOptions {
+            kinds: vec![policy],
+            ..PolicyOptions::default()
+        },
+    );
+    // No track follows a thing: all have the track 0, and a number each.
+    let thing = |number: u64, t: u64| Finding {
+        key_track: Some(number),
+        ..finding(Kind::LeftOrTaken, t * S, &[0])
+    };
+    let mut all = life.step(&[thing(1, 0)], 0, 0);
+    all.extend(life.step(&[], 5 * S, 0));
+    all.extend(life.step(&[thing(1, 10)], 10 * S, 0));
+    all.extend(life.step(&[thing(2, 20)], 20 * S, 0));
+    assert_eq!(starts(&all), [0, 20]);
 }

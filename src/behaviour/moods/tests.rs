@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::data::{Affect, BBox, FaceReport, SoundPatch, SpeechEmotion, Track, TrackFace, TrackedFrame, VisionReport};
 
@@ -25,10 +27,14 @@ struct Room {
 
 impl Room {
     fn new(kind: Kind) -> Self {
+        Self::with(MoodRule::default_for(kind))
+    }
+
+    fn with(rule: MoodRule) -> Self {
         let mut room = Self {
-            watch: MoodWatch::new(MoodRule::default_for(kind)),
+            label: if rule.kind == Kind::Aggression { "anger" } else { "fear" },
+            watch: MoodWatch::new(rule),
             mood: Mood::default(),
-            label: if kind == Kind::Aggression { "anger" } else { "fear" },
             now_ns: 0,
         };
         assert!(room.play(3.0, Moment::default()).is_none());
@@ -214,5 +220,37 @@ fn without_a_modality_the_score_never_moves_the_way_it_argued_for() {
         let mut rest = finding.evidence.clone();
         rest.remove(i);
         assert!((pool(finding.prior, &rest) - finding.score) * gone.contribution <= 0.0);
+    }
+}
+
+proptest! {
+    /// Of a finding of either kind, with the camera's own prior: what is added up is what the score says, and without picture or sound
+    /// it is never surer than it was with one that argued for it.
+    #[test]
+    fn taking_a_modality_away_never_raises_what_it_argued_for(
+        is_aggression: bool, prior in 0.01f32..0.9,
+        face in proptest::option::of(0.01f32..0.99), voice in proptest::option::of(0.01f32..0.99),
+        speech in proptest::option::of(-50f32..-5.0), scream: bool,
+    ) {
+        let kind = if is_aggression { Kind::Aggression } else { Kind::Distress };
+        let find = |with_picture: bool, with_sound: bool| {
+            // Whatever is judged is found.
+            let mut room = Room::with(MoodRule { kind, threshold: 0.0, min_s: 0.0, prior });
+            room.window(Moment {
+                face: face.filter(|_| with_picture),
+                voice: voice.filter(|_| with_sound),
+                speech: speech.filter(|_| with_sound),
+                scream: scream && with_sound,
+            })
+        };
+        let Some(whole) = find(true, true) else { return Ok(()) };
+        let sum: f32 = whole.evidence.iter().map(|e| e.contribution).sum();
+        prop_assert!((logit(whole.score) - logit(whole.prior) - sum).abs() < 2e-2, "{whole:?}");
+        for (modality, less) in [(Modality::Video, find(false, true)), (Modality::Audio, find(true, false))] {
+            let own = whole.evidence.iter().filter(|e| e.modality == modality);
+            let for_it: f32 = own.map(|e| e.contribution).sum();
+            let surer = less.is_some_and(|less| less.score > whole.score + 1e-3);
+            prop_assert!(for_it < 1e-3 || !surer, "{modality}: {whole:?}");
+        }
     }
 }
