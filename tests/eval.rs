@@ -179,4 +179,28 @@ fn models_are_listed_and_verified_and_a_damaged_one_is_named_while_the_others_ar
     let (code, told, said) = models(&["verify"]);
     assert_eq!((code, told.as_str()), (Some(1), ""));
     assert!(said.contains("golden.safetensors") && said.contains("sha256"), "{said}");
+
+    // A manifest that cannot be read is a fault, and not a folder of something else.
+    std::fs::remove_file(of("sound", "model.toml")).unwrap();
+    std::os::unix::fs::symlink("nowhere", of("sound", "model.toml")).unwrap();
+    std::fs::create_dir(dir.path().join("notes")).unwrap();
+    let (code, _, said) = models(&["list"]);
+    assert!(code == Some(1) && said.contains("sound/model.toml"), "{said}");
+    assert!(!said.contains("notes"), "{said}");
+
+    // What cannot be had is told once, and what would be ignored is refused.
+    let (code, _, said) = models(&["verify", "--device", "cuda:99"]);
+    assert_eq!((code, said.matches("cuda:99").count()), (Some(1), 1), "{said}");
+    for args in [
+        &["list", "--config", "w.toml", "--device", "cpu"][..],
+        &["list", "--config", "w.toml", "--threads", "2"],
+        &["bench", "--seconds", "nan"],
+    ] {
+        assert_eq!(models(args).0, Some(2), "{args:?}");
+    }
+    let (code, _, said) = models(&["list", "--config", "w.toml"]);
+    assert!(
+        code == Some(1) && said.contains("--dir does not go with --config"),
+        "{said}"
+    );
 }

@@ -49,6 +49,36 @@ fn folder(dir: &Path, name: &str, manifest: &str, weights: &[u8]) -> PathBuf {
     to
 }
 
+/// The shipped sound model, for a camera that wants both.
+fn shipped_sound(dir: &Path) {
+    let sound = dir.join("sound");
+    std::fs::create_dir(&sound).unwrap();
+    for file in ["model.toml", "weights.safetensors"] {
+        std::fs::copy(Path::new(ROOT).join("models/sound").join(file), sound.join(file)).unwrap();
+    }
+}
+
+/// A configuration with the detector `yard` of `models`, these further lines of `[models]`, and one camera.
+fn config(dir: &Path, models: &Path, more: &str, camera: &str) -> PathBuf {
+    let (file, state) = (dir.join("watchfire.toml"), dir.join("state"));
+    let text = format!(
+        "[site]\nname = \"s\"\n[models]\ndir = {models:?}\ndetector = \"yard\"\n{more}[state]\ndir = {state:?}\n\
+         [[camera]]\nid = \"c\"\nurl = \"rtsp://127.0.0.1:1/x\"\n{camera}"
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Exit code and stderr of `watchfire check`.
+fn check(config: &Path) -> (Option<i32>, String) {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    let output = check.args(["check", "--config"]).arg(config).output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
 const YARD: &str = r#"
 name = "NAME"
 version = "0.1.0"
@@ -96,48 +126,52 @@ fn a_detector_with_labels_of_ones_own_is_listed_measured_and_watches_a_camera() 
     assert_eq!(told["per_class"]["forklift"]["objects"], 6.0);
 
     // The daemon's own graph takes it, chosen by its folder's name, for a camera that asks for its labels.
-    let sound = dir.path().join("sound");
-    std::fs::create_dir(&sound).unwrap();
-    for file in ["model.toml", "weights.safetensors"] {
-        std::fs::copy(Path::new(ROOT).join("models/sound").join(file), sound.join(file)).unwrap();
-    }
-    let config = dir.path().join("watchfire.toml");
-    let text = format!(
-        "[site]\nname = \"s\"\n[models]\ndir = {:?}\ndetector = \"yard\"\n[state]\ndir = {:?}\n[[camera]]\nid = \"c\"\n\
-         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"intrusion\"]\ndetect = [\"forklift\"]\n[[camera.zone]]\nname = \"z\"\n\
-         polygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\nkinds = [\"intrusion\"]\nclasses = [\"forklift\"]\n",
-        dir.path(),
-        dir.path().join("state")
-    );
-    std::fs::write(&config, &text).unwrap();
-    let check = |config: &Path| {
-        Command::new(env!("CARGO_BIN_EXE_watchfire"))
-            .args(["check", "--config"])
-            .arg(config)
-            .output()
-            .unwrap()
-    };
-    let wrong = dir.path().join("wrong.toml");
-    std::fs::write(
-        &wrong,
-        text.replace("detect = [\"forklift\"]", "detect = [\"forklfit\"]"),
-    )
-    .unwrap();
-    let said = check(&wrong);
-    let check = check(&config);
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
-    assert!(!String::from_utf8_lossy(&check.stderr).contains("never"));
+    shipped_sound(dir.path());
+    let camera = "kinds = [\"intrusion\"]\ndetect = [\"forklift\"]\n[[camera.zone]]\nname = \"z\"\n\
+                  polygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\nkinds = [\"intrusion\"]\n\
+                  classes = [\"forklift\"]\n";
     // A class that it has not is told.
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let wrong = camera.replace("detect = [\"forklift\"]", "detect = [\"forklfit\"]");
+    let (_, said) = check(&config(dir.path(), dir.path(), "", &wrong));
     assert!(
         said.contains("camera c: yard@0.1.0 never finds a \"forklfit\"; its classes are forklift, pallet, helmet"),
         "{said}"
     );
-    let output = models(dir.path(), &["list", "--json", "--config", config.to_str().unwrap()]);
-    let loaded = String::from_utf8_lossy(&output.stdout)
-        .matches("\"loaded\":true")
-        .count();
-    assert_eq!(loaded, 2, "{}", String::from_utf8_lossy(&output.stdout));
+    let right = config(dir.path(), dir.path(), "", camera);
+    let (code, said) = check(&right);
+    assert!(code == Some(0) && !said.contains("never"), "{said}");
+    // Its `models.dir` names the folder.
+    let mut list = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    let list = list.args(["models", "list", "--json", "--config"]).arg(&right);
+    let output = list.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told.matches("\"loaded\":true").count(), 2, "{output:?}");
+}
+
+#[test]
+fn check_fails_on_a_model_that_would_not_load_and_only_warns_where_no_models_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let yard = folder(dir.path(), "yard", YARD, &weights("yolox_tiny_seeded"));
+    shipped_sound(dir.path());
+    let camera = "kinds = [\"gunshot\"]\ndetect = [\"forklift\"]\n";
+    let (code, said) = check(&config(dir.path(), dir.path(), "", camera));
+    assert_eq!(code, Some(0), "{said}");
+
+    let file = yard.join("weights.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let (code, said) = check(&config(dir.path(), dir.path(), "", camera));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("models.detector = \"yard\"") && said.contains(file.to_str().unwrap()),
+        "{said}"
+    );
+
+    let nowhere = dir.path().join("nowhere");
+    let (code, said) = check(&config(dir.path(), &nowhere, "", camera));
+    assert_eq!(code, Some(0), "{said}");
+    let warning = format!("warning: {}: no models here", nowhere.display());
+    assert!(said.contains(&warning), "{said}");
 }
 
 #[test]
@@ -244,18 +278,9 @@ fn a_sound_network_of_other_channels_and_labels_is_loaded_measured_and_accepted_
     );
 
     folder(dir.path(), "yard", YARD, &weights("yolox_tiny_seeded"));
-    let config = dir.path().join("watchfire.toml");
-    let text = format!(
-        "[site]\nname = \"s\"\n[models]\ndir = {:?}\ndetector = \"yard\"\nsound = \"forest\"\n[state]\ndir = {:?}\n[[camera]]\nid = \"c\"\n\
-         url = \"rtsp://127.0.0.1:1/x\"\nkinds = [\"siren\", \"gunshot\"]\ndetect = [\"forklift\"]\n",
-        dir.path(),
-        dir.path().join("state")
-    );
-    std::fs::write(&config, text).unwrap();
-    let mut check = Command::new(env!("CARGO_BIN_EXE_watchfire"));
-    let output = check.args(["check", "--config"]).arg(&config).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
+    let camera = "kinds = [\"siren\", \"gunshot\"]\ndetect = [\"forklift\"]\n";
+    let (code, said) = check(&config(dir.path(), dir.path(), "sound = \"forest\"\n", camera));
+    assert_eq!(code, Some(0), "{said}");
     // It hears sirens, and says that it knows no shot.
     assert!(
         said.contains("never hears a gunshot") && !said.contains("never hears a siren"),

@@ -10,7 +10,8 @@ use crate::config::CameraConfig;
 use crate::data::Kind;
 use crate::graph::Models;
 use crate::nn::{
-    ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, Manifest, ModelOptions, SoundModel, SpeechEmotion,
+    ActionModel, AvModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, ModelError, ModelOptions,
+    SoundModel, SpeechEmotion,
 };
 use crate::stages::FaceModels;
 
@@ -47,7 +48,8 @@ pub struct Wanted {
 impl Wanted {
     pub fn of(options: &ModelOptions, cameras: &[CameraConfig]) -> Self {
         let folder = |name: &String| options.dir.join(name);
-        let there = |dir: &PathBuf| dir.join("model.toml").exists();
+        // A model.toml that is a link to nowhere is there: the model is meant to be. A folder that is one is not.
+        let there = |dir: &PathBuf| dir.join("model.toml").symlink_metadata().is_ok();
         let fights = cameras.iter().any(|c| c.behaviour.fight.is_some());
         let emotion = cameras.iter().any(|c| c.emotion);
         let action = Some(folder(&options.action)).filter(|dir| fights || there(dir));
@@ -66,6 +68,64 @@ impl Wanted {
         let more = [self.action.as_ref(), self.fusion.as_ref(), self.voice.as_ref()];
         one.chain(more).flatten().chain(self.faces.iter().flatten()).collect()
     }
+
+    /// What keeps [`LoadedModels::load`] from these models, each with the key that chooses it. They are loaded on the CPU: a
+    /// configuration may be checked where its GPU is not.
+    pub fn faults(&self, options: &ModelOptions, cameras: &[CameraConfig]) -> Vec<String> {
+        fn tried<M>(loaded: Result<M, ModelError>) -> anyhow::Result<()> {
+            Ok(loaded.map(drop)?)
+        }
+        let on = DeviceChoice::Cpu;
+        let mut models = vec![
+            (
+                "detector",
+                &options.detector,
+                tried(Detector::load(&self.detector, on, 1)),
+            ),
+            ("sound", &options.sound, tried(SoundModel::load(&self.sound, on, 1))),
+        ];
+        if let Some(dir) = &self.action {
+            models.push(("action", &options.action, tried(ActionModel::load(dir, on, 1))));
+        }
+        if let Some(dir) = &self.fusion {
+            models.push(("av_fight", &options.av_fight, tried(AvModel::load(dir, options.fusion))));
+        }
+        let who = || asked(cameras);
+        if let Some(dir) = &self.voice {
+            let loaded = tried(SpeechEmotion::load(dir, on, 1)).with_context(who);
+            models.push(("speech_emotion", &options.speech_emotion, loaded));
+        }
+        if let Some([face, emotion]) = &self.faces {
+            let loaded = tried(FaceDetector::load(face, on, 1)).with_context(who);
+            models.push(("face", &options.face, loaded));
+            let loaded = tried(FaceEmotion::load(emotion, on, 1)).with_context(who);
+            models.push(("face_emotion", &options.face_emotion, loaded));
+        }
+        let fault = |(key, folder, loaded): (&str, &String, anyhow::Result<()>)| {
+            let why = loaded.err()?;
+            Some(format!("models.{key} = {folder:?}: {why:#}"))
+        };
+        models.into_iter().filter_map(fault).collect()
+    }
+
+    /// Why the learned fusion is left out, where its folder is there: it was trained beside other models.
+    pub fn left_out(&self) -> Option<String> {
+        let head = Manifest::read(self.fusion.as_ref()?).ok()?;
+        let others = [Some(&self.sound), self.action.as_ref()].into_iter().flatten();
+        let others: Vec<Manifest> = others.filter_map(|dir| Manifest::read(dir).ok()).collect();
+        let why = head.expect_beside(&others).err()?;
+        Some(format!("{LEFT_OUT}: {why}"))
+    }
+}
+
+const LEFT_OUT: &str = "the learned fusion is left out, and what is seen and heard of a fight is pooled";
+
+/// Which camera needs the models of faces and voices.
+fn asked(cameras: &[CameraConfig]) -> String {
+    let id = cameras.iter().find(|c| c.emotion).map_or("?", |c| c.ingest.id.as_str());
+    format!(
+        "camera {id} has emotion = true, which needs the models of faces and voices (install them, or set emotion = false)"
+    )
 }
 
 /// Every model that the stages ask.
@@ -90,17 +150,12 @@ impl LoadedModels {
     pub fn load(options: &ModelOptions, cameras: &[CameraConfig]) -> anyhow::Result<Self> {
         let (device, threads) = (options.device, options.threads);
         let wanted = Wanted::of(options, cameras);
-        let asked = || {
-            let id = cameras.iter().find(|c| c.emotion).map_or("?", |c| c.ingest.id.as_str());
-            format!(
-                "camera {id} has emotion = true, which needs the models of faces and voices (install them, or set emotion = false)"
-            )
-        };
-        let voice = |dir: PathBuf| SpeechEmotion::load(&dir, device, threads).with_context(asked);
+        let who = || asked(cameras);
+        let voice = |dir: PathBuf| SpeechEmotion::load(&dir, device, threads).with_context(who);
         let faces = |[face, emotion]: [PathBuf; 2]| {
             anyhow::Ok(FaceModels {
-                detector: FaceDetector::load(&face, device, threads).with_context(asked)?,
-                emotion: FaceEmotion::load(&emotion, device, threads).with_context(asked)?,
+                detector: FaceDetector::load(&face, device, threads).with_context(who)?,
+                emotion: FaceEmotion::load(&emotion, device, threads).with_context(who)?,
             })
         };
         let action = wanted
@@ -113,12 +168,10 @@ impl LoadedModels {
             .map(|dir| AvModel::load(&dir, options.fusion))
             .transpose()?;
         let fusion = fusion.filter(|head| {
-            let fits = |other: &Manifest| head.manifest().expect_beside(other);
-            let fits = fits(sound.manifest()).and(action.as_ref().map_or(Ok(()), |m| fits(m.manifest())));
+            let others = [Some(sound.manifest()), action.as_ref().map(ActionModel::manifest)];
+            let fits = head.manifest().expect_beside(others.into_iter().flatten());
             if let Err(why) = &fits {
-                tracing::warn!(
-                    "the learned fusion is left out, and what is seen and heard of a fight is pooled: {why}"
-                );
+                tracing::warn!("{LEFT_OUT}: {why}");
             }
             fits.is_ok()
         });
@@ -147,6 +200,7 @@ impl LoadedModels {
         Vocabulary {
             detector: self.detector.manifest().clone(),
             sound: self.sound.manifest().clone(),
+            action: self.action.as_ref().map(|m| m.manifest().clone()),
             face_emotion: self.faces.as_ref().map(|m| m.emotion.manifest().clone()),
             speech_emotion: self.voice.as_ref().map(|m| m.manifest().clone()),
         }
@@ -182,7 +236,7 @@ impl From<LoadedModels> for Models {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Surroundings, load};
+    use crate::config::{Config, Surroundings, load};
     use crate::nn::shipped;
 
     /// What a camera `yard` with these lines loads from a folder with these models only.
@@ -195,14 +249,65 @@ mod tests {
     }
 
     fn load_from(dir: &tempfile::TempDir, camera: &str) -> anyhow::Result<LoadedModels> {
+        let config = config(dir, camera);
+        LoadedModels::load(&config.models, &config.cameras)
+    }
+
+    fn config(dir: &tempfile::TempDir, camera: &str) -> Config {
         let (file, at) = (dir.path().join("watchfire.toml"), dir.path().display());
         let text = format!(
             "[site]\nname = \"t\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\n[models]\ndir = \"{at}\"\n[state]\ndir = \"{at}\"\n\
              [[camera]]\nid = \"yard\"\nurl = \"rtsp://127.0.0.1/1\"\nkinds = [\"gunshot\"]\n{camera}"
         );
         std::fs::write(&file, text).unwrap();
-        let config = load(&file, &Surroundings::real()).unwrap().config;
-        LoadedModels::load(&config.models, &config.cameras)
+        load(&file, &Surroundings::real()).unwrap().config
+    }
+
+    #[test]
+    fn every_model_that_would_not_load_is_told_at_once_with_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["detector", "sound", "speech_emotion", "face", "face_emotion"] {
+            std::os::unix::fs::symlink(shipped(name), dir.path().join(name)).unwrap();
+        }
+        let told = |lines: &str, change: fn(&mut ModelOptions)| {
+            let mut config = config(&dir, lines);
+            change(&mut config.models);
+            Wanted::of(&config.models, &config.cameras).faults(&config.models, &config.cameras)
+        };
+        assert!(told("", |_| ()).is_empty());
+        let wrong = told("emotion = true", |models| {
+            models.detector = "nosuch".into();
+            models.sound = "detector".into();
+            models.face = String::new();
+        });
+        for (fault, parts) in wrong.iter().zip([
+            ["models.detector = \"nosuch\"", "nosuch/model.toml"],
+            ["models.sound = \"detector\"", "task \"sound\""],
+            ["models.face = \"\"", "camera yard has emotion = true"],
+        ]) {
+            assert!(parts.iter().all(|part| fault.contains(part)), "{parts:?}: {fault}");
+        }
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        // A link to no folder is no clip model.
+        let (action, manifest) = (dir.path().join("action"), dir.path().join("action/model.toml"));
+        std::os::unix::fs::symlink("nowhere", &action).unwrap();
+        assert!(told("", |_| ()).is_empty());
+        std::fs::remove_file(&action).unwrap();
+        // One that is there is loaded, whoever asks.
+        std::fs::create_dir(&action).unwrap();
+        std::os::unix::fs::symlink("nowhere", &manifest).unwrap();
+        let wrong = told("", |_| ()).join("\n");
+        assert!(
+            wrong.contains("models.action") && wrong.contains("action/model.toml"),
+            "{wrong}"
+        );
+        std::fs::remove_file(&manifest).unwrap();
+        std::fs::copy(shipped("action/model.toml"), &manifest).unwrap();
+        let wrong = told("", |_| ()).join("\n");
+        assert!(
+            wrong.contains("models.action") && wrong.contains("weights.safetensors"),
+            "{wrong}"
+        );
     }
 
     #[test]
@@ -244,7 +349,7 @@ mod tests {
         let why = AvModel::load(&own, None)
             .unwrap()
             .manifest()
-            .expect_beside(models.sound.manifest());
+            .expect_beside([models.sound.manifest()]);
         let why = why.unwrap_err().to_string();
         assert!(
             why.contains("trained beside sound weights of sha256 0") && why.contains("train it again"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::CameraConfig;
 use crate::data::{Alert, Kind, Phase, Severity};
 use crate::fusion::pool;
+use crate::nn::BACKGROUND;
 use crate::stages::Verdict;
 
 /// One modality's scores over time, in seconds from the recording's start.
@@ -147,7 +148,7 @@ impl Trace {
             let at_s = seconds(patch.start_ns);
             let lane = self.lane("audio", SCORES, "score");
             for (label, score) in heard.labels.iter().zip(&patch.scores) {
-                if &**label != "background" {
+                if &**label != BACKGROUND {
                     lane.point(label, at_s, *score);
                 }
             }

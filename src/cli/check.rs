@@ -1,7 +1,8 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::Vocabulary;
+use crate::app::{Vocabulary, Wanted};
 use crate::config::{self, Config, Secrets, Surroundings};
 
 #[derive(clap::Args)]
@@ -20,10 +21,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
         Ok(loaded) => {
+            let (faults, doubts) = models(&loaded.config);
             loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
-            strangers(&loaded.config).iter().for_each(|w| eprintln!("warning: {w}"));
+            doubts.iter().for_each(|w| eprintln!("warning: {w}"));
             loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));
-            let well = loaded.camera_errors.is_empty();
+            faults.iter().for_each(|e| eprintln!("{}: {e}", args.config.display()));
+            let well = loaded.camera_errors.is_empty() && faults.is_empty();
             if args.print {
                 print!("{}", loaded.resolved);
             } else if well {
@@ -34,14 +37,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What the models do not know, where they are installed: a configuration may be written on another machine.
-fn strangers(config: &Config) -> Vec<String> {
-    let Ok(vocabulary) = Vocabulary::read(&config.models) else {
-        return Vec::new();
-    };
-    config
-        .cameras
-        .iter()
-        .flat_map(|camera| vocabulary.unknown_to(camera))
-        .collect()
+/// What keeps the daemon from starting with these models, and what they do not know.
+fn models(config: &Config) -> (Vec<String>, Vec<String>) {
+    let (options, cameras) = (&config.models, &config.cameras);
+    let found = std::fs::metadata(&options.dir);
+    if found.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        // A configuration may be written on another machine.
+        let dir = options.dir.display();
+        return (
+            Vec::new(),
+            vec![format!("{dir}: no models here, so none were looked at")],
+        );
+    }
+    let wanted = Wanted::of(options, cameras);
+    let mut doubts = Vocabulary::unknown(options, cameras);
+    let fights = cameras.iter().any(|c| c.behaviour.fight.is_some());
+    doubts.extend(wanted.left_out().filter(|_| fights));
+    (wanted.faults(options, cameras), doubts)
 }

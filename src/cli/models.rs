@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,23 +13,23 @@ use crate::nn::{Checked, DeviceChoice, describe};
 pub struct Args {
     #[command(subcommand)]
     command: Command,
-    /// Folder of the models.
-    #[arg(long, global = true, default_value_os_t = super::models_dir())]
-    dir: PathBuf,
+    /// Folder of the models. Default: /usr/share/watchfire/models where there is one, else models.
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
     /// Name, task, size, device, milliseconds a call and labels of every model.
     List {
-        /// Lists the models of a configuration, and marks those that it loads with a star.
+        /// Lists the models of a configuration, with its device and threads, and marks those that it loads with a star.
         #[arg(long)]
         config: Option<PathBuf>,
         /// auto, cpu or cuda:N
-        #[arg(long, default_value = "auto")]
+        #[arg(long, default_value = "auto", conflicts_with = "config")]
         device: DeviceChoice,
         /// Threads on the CPU; 0 takes every core.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=1024))]
+        #[arg(long, default_value_t = 1, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(..=1024))]
         threads: u16,
         /// One JSON object a line.
         #[arg(long)]
@@ -58,6 +59,7 @@ enum Command {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.clone().unwrap_or_else(super::models_dir);
     let well = match &args.command {
         Command::Import { source, arch, to } => {
             crate::nn::import(source, arch, to)?;
@@ -67,31 +69,40 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             );
             true
         }
-        Command::Eval(eval) => return super::eval::run(eval, &args.dir),
-        Command::Bench(bench) => return super::models_bench::run(bench, &folders(&args.dir)?),
+        Command::Eval(eval) => return super::eval::run(eval, &dir),
+        Command::Bench(bench) => return super::models_bench::run(bench, &folders(&dir)?),
         Command::List {
             config: None,
             device,
             threads,
             json,
-        } => each(&args.dir, |folder| {
-            list(folder, *device, usize::from(*threads), None, *json)
-        })?,
+        } => {
+            device.ensure_usable()?;
+            each(&dir, |folder| list(folder, *device, usize::from(*threads), None, *json))?
+        }
         Command::List {
             config: Some(path),
             json,
             ..
         } => {
+            ensure!(
+                args.dir.is_none(),
+                "--dir does not go with --config, whose models.dir names the folder"
+            );
             let loaded =
                 config::load(path, &Surroundings::for_secrets(Secrets::Unused)).map_err(|e| anyhow!("{}", e[0]))?;
             let models = loaded.config.models;
+            models.device.ensure_usable()?;
             let wanted = Wanted::of(&models, &loaded.config.cameras);
             let chosen = wanted.folders();
             each(&models.dir, |folder| {
                 list(folder, models.device, models.threads, Some(&chosen), *json)
             })?
         }
-        Command::Verify { device } => each(&args.dir, |folder| verify(folder, *device))?,
+        Command::Verify { device } => {
+            device.ensure_usable()?;
+            each(&dir, |folder| verify(folder, *device))?
+        }
     };
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -100,7 +111,11 @@ fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir)
         .with_context(|| format!("{}: no folder of models here; --dir names another", dir.display()))?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-    folders.retain(|f| f.join("model.toml").exists());
+    // Whatever else keeps a model.toml from being read is told by whoever reads it.
+    folders.retain(|folder| match folder.join("model.toml").symlink_metadata() {
+        Ok(_) => true,
+        Err(e) => !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    });
     folders.sort();
     ensure!(
         !folders.is_empty(),

@@ -9,8 +9,8 @@ use crate::nn::{Checked, DeviceChoice};
 pub struct Args {
     /// Folder names; every model by default.
     models: Vec<String>,
-    /// Seconds a measurement.
-    #[arg(long, default_value_t = 2.0)]
+    /// Seconds a measurement, 0.1 to 3600.
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
     /// One JSON object a line.
     #[arg(long)]
@@ -32,15 +32,10 @@ pub fn run(args: &Args, folders: &[PathBuf]) -> anyhow::Result<ExitCode> {
     for name in &args.models {
         anyhow::ensure!(folders.iter().any(|f| f.ends_with(name)), "there is no model `{name}`");
     }
-    let seconds = if args.seconds.is_finite() {
-        args.seconds.clamp(0.1, 3600.0)
-    } else {
-        1.0
-    };
     let wanted = |f: &&PathBuf| args.models.is_empty() || args.models.iter().any(|m| f.ends_with(m));
     for folder in folders.iter().filter(wanted) {
         for threads in [1, 0] {
-            let line = measure(folder, threads, Duration::from_secs_f64(seconds))?;
+            let line = measure(folder, threads, Duration::from_secs_f64(args.seconds))?;
             if args.json {
                 println!("{}", serde_json::to_string(&line)?);
             } else {
@@ -53,6 +48,11 @@ pub fn run(args: &Args, folders: &[PathBuf]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|s| (0.1..=3600.0).contains(s));
+    value.ok_or_else(|| "a number from 0.1 to 3600 is needed".to_owned())
 }
 
 fn measure(folder: &std::path::Path, threads: usize, time: Duration) -> anyhow::Result<Line> {

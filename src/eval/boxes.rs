@@ -43,6 +43,17 @@ pub(super) fn evaluate(
     find: impl Fn(&Picture, f32) -> anyhow::Result<Vec<Detection>>,
 ) -> anyhow::Result<Outcome> {
     let (pictures, labels) = (job.pictures()?, &job.manifest.labels);
+    let numberless: Vec<&str> = labels.iter().filter(|l| l.coco.is_none()).map(|l| &*l.name).collect();
+    ensure!(
+        job.predictions.wanted() || numberless.len() < labels.len(),
+        "no [[label]] of the model says which class number of the label files it is (`coco = 0`)"
+    );
+    if !numberless.is_empty() {
+        tracing::warn!(
+            "no figures of {}: model.toml does not say by `coco` which class number of the label files they are",
+            numberless.join(", ")
+        );
+    }
     let mut classes: Vec<Class> = labels.iter().map(|_| Class::default()).collect();
     for item in &pictures {
         let picture = item.decode()?;
@@ -75,16 +86,11 @@ pub(super) fn evaluate(
     if unlabelled > 0 {
         outcome.metrics.insert("without_label_file".into(), unlabelled as f64);
     }
-    if figures(&mut outcome, labels, &classes, &job.options.thresholds) == 0 {
-        ensure!(
-            job.predictions.wanted() || labels.iter().any(|l| l.coco.is_some()),
-            "no [[label]] of the model says which class number of the label files it is (`coco = 0`)"
-        );
-        ensure!(
-            job.predictions.wanted(),
-            "no class of the model has a true box in this data set; --predictions would write what it finds"
-        );
-    }
+    let counted = figures(&mut outcome, labels, &classes, &job.options.thresholds);
+    ensure!(
+        counted > 0 || job.predictions.wanted(),
+        "no class of the model has a true box in this data set; --predictions would write what it finds"
+    );
     Ok(outcome)
 }
 

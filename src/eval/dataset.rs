@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::data::Picture;
+use crate::nn::Label;
 
 pub(super) use pictures::LabelledPicture;
 pub(super) use table::{Row, Table};
@@ -45,9 +46,11 @@ pub(super) enum Dataset {
 }
 
 impl Dataset {
+    /// Where a data set numbers its words, `labels` may be what it counts.
+    ///
     /// # Errors
     /// The path is in none of the layouts, or a part of it is damaged; the message names it.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, labels: &[Label]) -> anyhow::Result<Self> {
         let at = || path.display().to_string();
         if path.is_dir() {
             if path.join("labels.csv").is_file() {
@@ -63,7 +66,7 @@ impl Dataset {
                 Table::of_tar(path).map(Self::Table).with_context(at)
             }
             Some("tar") => pictures::of_tar(path).map(Self::Pictures).with_context(at),
-            Some("npz") => arrays::of_npz(path).map(Self::Faces).with_context(at),
+            Some("npz") => arrays::of_npz(path, labels).map(Self::Faces).with_context(at),
             _ => bail!("{}: is neither a folder nor a .tar nor an .npz", path.display()),
         }
     }

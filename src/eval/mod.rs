@@ -159,7 +159,7 @@ pub fn evaluate(options: &EvalOptions) -> anyhow::Result<Outcome> {
         manifest.id(),
         task.name
     );
-    let dataset = Dataset::open(&options.dataset)?;
+    let dataset = Dataset::open(&options.dataset, &manifest.labels)?;
     ensure!(
         options.filters.is_empty() || !matches!(dataset, Dataset::Faces(_)),
         "--where is for data sets with a labels.csv, and for pictures"

@@ -10,7 +10,7 @@ use super::check::{Checkable, Golden};
 use super::clip::{cut, moving_region, resized, spread};
 use super::letterbox::whole;
 use super::loaded::{Loaded, described};
-use super::{DeviceChoice, Manifest, ModelError};
+use super::{DeviceChoice, ModelError};
 use crate::data::Picture;
 
 /// Pictures are kept so many times as large as the network's input, so that the part that moves can be cut out of them.
@@ -124,10 +124,6 @@ impl ActionModel {
 described!(ActionModel, loaded);
 
 impl Checkable for ActionModel {
-    fn manifest(&self) -> &Manifest {
-        ActionModel::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let grey = Picture {
             width: 320,

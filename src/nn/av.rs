@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::arch::av_fusion::{AvFusion, Config, Method};
 use super::check::{Checkable, Golden};
 use super::loaded::{Loaded, described};
-use super::{DeviceChoice, Manifest, ModelError};
+use super::{DeviceChoice, ModelError};
 
 /// A small head over the embeddings of the clip model and of the sound model.
 pub struct AvModel {
@@ -100,10 +100,6 @@ impl AvModel {
 described!(AvModel, loaded);
 
 impl Checkable for AvModel {
-    fn manifest(&self) -> &Manifest {
-        AvModel::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let (video, audio) = (vec![0.5; self.config.video], vec![0.5; self.config.audio]);
         self.log_odds(Some(&video), Some(&audio)).map(|_| ())

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
-use super::manifest::Input;
+use super::file;
+use super::loaded::Described;
+use super::manifest::{Input, MAX_WEIGHTS_BYTES};
 use super::weights::Weights;
 use super::{
     ActionModel, AvModel, Detector, DeviceChoice, FaceDetector, FaceEmotion, Manifest, ModelError, SoundModel,
@@ -13,9 +15,7 @@ use super::{
 };
 
 /// A loaded model that can be tried.
-pub(super) trait Checkable {
-    fn manifest(&self) -> &Manifest;
-
+pub(super) trait Checkable: Described {
     /// One call on a made-up input of ordinary size, such as a grey picture or silence.
     fn example(&self) -> Result<(), ModelError>;
 
@@ -99,9 +99,10 @@ impl Checked {
                     TASKS.iter().map(|t| t.0).collect::<Vec<_>>().join(", ")
                 ),
             })?;
+        let model = load(dir, device, threads)?;
         Ok(Self {
-            parameters: Weights::load(&manifest, Device::Cpu)?.parameters(),
-            model: load(dir, device, threads)?,
+            parameters: model.parameters(),
+            model,
             tolerance: if device.open()?.is_cpu() {
                 TOLERANCE
             } else {
@@ -119,7 +120,7 @@ impl Checked {
     /// # Errors
     /// The model fails on it.
     pub fn example(&self) -> Result<(), ModelError> {
-        self.model.example()
+        self.model.example().map_err(|e| e.in_folder(self.manifest().dir()))
     }
 
     /// Milliseconds of one call on an input of ordinary size: the least of three, after a first.
@@ -127,11 +128,11 @@ impl Checked {
     /// # Errors
     /// The model fails on it.
     pub fn milliseconds(&self) -> Result<f64, ModelError> {
-        self.model.example()?;
+        self.example()?;
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let start = Instant::now();
-            self.model.example()?;
+            self.example()?;
             best = best.min(start.elapsed().as_secs_f64() * 1e3);
         }
         Ok(best)
@@ -148,12 +149,12 @@ impl Checked {
             path: path.clone(),
             why,
         };
-        let bytes = match std::fs::read(&path) {
+        let bytes = match file::read(&path, MAX_WEIGHTS_BYTES) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(fail(format!("cannot be read ({e})"))),
         };
-        let golden = Golden(Weights::parse(&bytes, path.clone(), Device::Cpu)?);
+        let golden = Golden(Weights::parse(bytes, path.clone(), Device::Cpu)?);
         let mut worst = 0f32;
         let answers = self.model.answers(&golden);
         for (name, ours) in answers.map_err(|e| fail(format!("its input gets no answer ({e})")))? {

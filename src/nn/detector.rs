@@ -9,7 +9,7 @@ use super::boxes::suppress;
 use super::check::{Checkable, Golden};
 use super::letterbox::{Fit, letterbox, whole};
 use super::loaded::{Loaded, described};
-use super::{DeviceChoice, Manifest, ModelError};
+use super::{DeviceChoice, ModelError};
 use crate::data::{BBox, Detection, Picture};
 
 /// Boxes of one class that overlap more than this are one object.
@@ -31,6 +31,13 @@ impl Detector {
                 classes: manifest.labels.len(),
                 ..manifest.config()?
             };
+            let input = &manifest.input;
+            if !input.width.is_multiple_of(GRAIN) || !input.height.is_multiple_of(GRAIN) {
+                return Err(ModelError::File {
+                    path: dir.join("model.toml"),
+                    why: format!("[input] width and height must be multiples of {GRAIN}"),
+                });
+            }
             Yolox::new(weights, &config)
         })
         .map(Self)
@@ -132,16 +139,12 @@ fn decode(raw: &[f32], classes: usize, input: (usize, usize), picture: (f32, f32
             }
         }
     }
-    suppress(found, NMS_IOU, |d| (d.bbox, d.score), |a, b| a.class == b.class)
+    suppress(found, NMS_IOU, |d| (d.bbox, d.score, d.class))
 }
 
 described!(Detector, 0);
 
 impl Checkable for Detector {
-    fn manifest(&self) -> &Manifest {
-        Detector::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let grey = Picture {
             width: 640,

@@ -27,13 +27,20 @@ impl std::str::FromStr for DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// # Errors
+    /// It is not there, or this program was built without it.
+    pub fn ensure_usable(self) -> Result<(), ModelError> {
+        self.open().map(drop)
+    }
+
     pub(super) fn open(self) -> Result<Device, ModelError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
             Self::Cuda(n) => Device::new_cuda(n).map_err(|e| {
                 ModelError::Device(format!(
-                    "cuda:{n} is not usable ({e}); set inference.device to \"cpu\" or \"auto\""
+                    "cuda:{n} is not usable ({}); cpu and auto always are (inference.device in a configuration)",
+                    ModelError::from(e)
                 ))
             }),
         }

@@ -1,6 +1,6 @@
 //! Sounds that no microphone sends: a sane answer or a clear error from every sound model, never a panic.
 
-use super::{DeviceChoice, SoundModel, SpeechEmotion, shipped};
+use super::{BACKGROUND, DeviceChoice, SoundModel, SpeechEmotion, shipped};
 
 /// Deterministic noise in [-1, 1].
 fn noise(samples: usize) -> Vec<f32> {
@@ -49,7 +49,7 @@ fn a_sound_model_hears_no_alarm_in_silence_and_survives_what_is_no_sound() {
         assert!(embedding.iter().all(|e| e.is_finite()), "{name}");
         for (label, score) in model.manifest().labels.iter().zip(&scores) {
             let quiet = ["silence", "smallest", "NaN"].contains(&name);
-            let alarm = &*label.name != "background" && *score >= label.threshold;
+            let alarm = &*label.name != BACKGROUND && *score >= label.threshold;
             assert!(!(quiet && alarm), "{} in {name}: {score}", label.name);
         }
     }

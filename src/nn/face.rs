@@ -107,16 +107,12 @@ fn decode(raw: &[f32], fit: &Fit, picture: &Picture, floor: f32) -> Vec<Face> {
             }
         }
     }
-    suppress(found, NMS_IOU, |face| (face.bbox, face.score), |_, _| true)
+    suppress(found, NMS_IOU, |face| (face.bbox, face.score, 0))
 }
 
 described!(FaceDetector, 0);
 
 impl Checkable for FaceDetector {
-    fn manifest(&self) -> &Manifest {
-        FaceDetector::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let grey = Picture {
             width: 320,

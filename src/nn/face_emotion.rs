@@ -7,10 +7,12 @@ use candle_core::{D, Device, Tensor};
 use super::arch::face_cnn::{Config, FaceCnn};
 use super::check::{Checkable, Golden};
 use super::loaded::{Loaded, described};
-use super::{DeviceChoice, Manifest, ModelError};
+use super::{DeviceChoice, ModelError};
 
 /// Grey levels added to a crop's deviation, so that a flat crop stays flat (the recipe's `FLOOR`).
 const FLOOR: f32 = 8.0;
+/// Of a crop, in pixels. A larger one holds nothing that cameras see of a face, and costs by its square.
+const SIDES: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// A network over grey, upright faces, with its labels.
 pub struct FaceEmotion {
@@ -35,16 +37,23 @@ impl FaceEmotion {
                     labels: manifest.labels.len(),
                     ..manifest.config()?
                 };
+                let halvings = config.channels.len().saturating_sub(1) as u32;
+                if manifest.input.width.checked_shr(halvings).unwrap_or(0) == 0 {
+                    return Err(ModelError::ArchConfig(format!(
+                        "channels: {halvings} stages halve a face of {} pixels to nothing",
+                        manifest.input.width
+                    )));
+                }
                 FaceCnn::new(weights, &config)
             },
         )?;
         let input = &loaded.manifest.input;
         let template = input
             .points
-            .filter(|_| input.width == input.height && input.width >= 16);
+            .filter(|_| input.width == input.height && SIDES.contains(&input.width));
         let template = template.ok_or_else(|| ModelError::File {
             path: dir.join("model.toml"),
-            why: "[input] needs equal `width` and `height` of 16 at least, and `points`: where right eye, left eye, \
+            why: "[input] needs equal `width` and `height` of 16 to 256, and `points`: where right eye, left eye, \
                   nose and the mouth's corners lie, as five [x, y] in fractions of the side"
                 .into(),
         })?;
@@ -99,10 +108,6 @@ fn standardised(crop: &[u8]) -> impl Iterator<Item = f32> {
 described!(FaceEmotion, loaded);
 
 impl Checkable for FaceEmotion {
-    fn manifest(&self) -> &Manifest {
-        FaceEmotion::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let grey = vec![114; self.side() * self.side()];
         self.classify(&[&grey]).map(|_| ())

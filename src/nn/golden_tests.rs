@@ -18,7 +18,7 @@ fn root() -> &'static Path {
 
 fn golden(name: &str) -> Weights {
     let path = root().join(format!("tests/data/golden/{name}.safetensors"));
-    Weights::parse(&std::fs::read(&path).unwrap(), path, Device::Cpu).unwrap()
+    Weights::parse(std::fs::read(&path).unwrap(), path, Device::Cpu).unwrap()
 }
 
 /// Off by at most `tolerance` of values around 1, and of their size beyond.

@@ -74,15 +74,139 @@ fn weights_that_lie_about_themselves_are_refused() {
 }
 
 #[test]
+fn a_header_beyond_any_networks_is_refused_as_such() {
+    let good = std::fs::read(shipped("sound").join("weights.safetensors")).unwrap();
+    let (length, rest) = good.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header = std::str::from_utf8(header).unwrap();
+    // Spaces at its end change nothing.
+    let padded = |spaces: usize| file(&(header.to_owned() + &" ".repeat(spaces)), data);
+    assert!(with_weights(&padded(1000)).is_ok());
+    let error = refused(&padded(5 << 20));
+    assert!(error.contains("more than the 4 MiB of any network"), "{error}");
+}
+
+#[test]
 fn weights_of_another_type_shape_or_with_nan_are_refused_by_the_tensors_name() {
-    assert!(refused(&one("I64", "[1]", "[0,8]", &[0; 8])).contains("tensor w is I64"));
+    assert!(refused(&one("I64", "[1]", "[0,8]", &[0; 8])).contains("tensor \"w\" is I64"));
     for value in [f32::NAN, f32::INFINITY] {
-        assert!(refused(&one("F32", "[1]", "[0,4]", &value.to_le_bytes())).contains("tensor w holds NaN"));
+        assert!(refused(&one("F32", "[1]", "[0,4]", &value.to_le_bytes())).contains("tensor \"w\" holds NaN"));
     }
-    assert!(refused(&one("F32", "[3,0]", "[0,0]", &[])).contains("tensor w is empty"));
+    assert!(refused(&one("F32", "[3,0]", "[0,0]", &[])).contains("tensor \"w\" is empty"));
     assert!(refused(&one("F32", "[1]", "[0,4]", &[0; 4])).contains("missing"));
     let detector = std::fs::read(shipped("detector").join("weights.safetensors")).unwrap();
     assert!(refused(&detector).contains("missing"));
+}
+
+/// A shipped model's folder with another manifest.
+fn with_manifest(name: &str, manifest: &str) -> Result<Checked, ModelError> {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = "weights.safetensors";
+    std::fs::copy(shipped(name).join(weights), dir.path().join(weights)).unwrap();
+    std::fs::write(dir.path().join("model.toml"), manifest).unwrap();
+    Checked::load(dir.path(), DeviceChoice::Cpu, 1)
+}
+
+#[test]
+fn what_an_architecture_cannot_use_is_refused_by_its_key() {
+    for (model, good_line, bad_line, key) in [
+        ("detector", "width = 416", "width = 400", "multiples of 32"),
+        ("detector", "depth = 0.33", "depth = 0.0", "depth"),
+        ("detector", "width = 0.25", "widht = 0.25", "widht"),
+        ("detector", "coco = 5", "coco = 2", "another label's number"),
+        ("detector", "threshold = 0.35", "threshold = 0.0", "threshold"),
+        ("detector", "name = \"detector\"", "name = \" \"", "blank"),
+        ("detector", "name = \"detector\"", "name = \"a\\u001b[31m\"", "control"),
+        ("detector", "name = \"bus\"", "name = \"bus\\n\"", "control"),
+        ("detector", "task = \"detector\"", "task = \"a\\u001b[31m\"", "control"),
+        ("detector", "arch = \"yolox\"", "arch = \"yolox\\u0007\"", "control"),
+        ("detector", "license = \"", "license = \"\\u001b[31m", "control"),
+        (
+            "detector",
+            "name = \"bus\"",
+            "name = \"bus\"\naliases = [\"\\u0007\"]",
+            "control",
+        ),
+        (
+            "detector",
+            "[[label]]\nname = \"truck\"\ncoco = 7\nthreshold = 0.2\n",
+            "",
+            "names 5 [[label]], the weights have 6",
+        ),
+        ("action", "lags = [1,", "lags = [0,", "lags"),
+        (
+            "action",
+            "width = 160\nheight = 96",
+            "width = 2048\nheight = 2048",
+            "frames",
+        ),
+        (
+            "face_emotion",
+            "width = 48\nheight = 48",
+            "width = 272\nheight = 272",
+            "16 to 256",
+        ),
+        (
+            "face_emotion",
+            "[[0.31, 0.385], [0.69",
+            "[[0.69, 0.385], [0.69",
+            "five different",
+        ),
+        (
+            "speech_emotion",
+            "hop_samples = 24000",
+            "hop_samples = 7680",
+            "hop_samples",
+        ),
+        ("sound", "pool_after = [0,", "pool_after = [5,", "pool_after"),
+        ("sound", "channels = [16, 32, 64, 96, 128]", "channels = []", "channels"),
+        ("sound", "name = \"background\"", "name = \"rest\"", "\"background\""),
+    ] {
+        let good = std::fs::read_to_string(shipped(model).join("model.toml")).unwrap();
+        assert!(good.contains(good_line), "{model}: {good_line:?}");
+        let error = with_manifest(model, &good.replacen(good_line, bad_line, 1)).err();
+        let error = error.unwrap_or_else(|| panic!("{bad_line:?} was loaded")).to_string();
+        assert!(error.contains(key), "{bad_line}: {error}");
+        assert!(!error.contains('\u{1b}') && error.starts_with('/'), "{error:?}");
+        assert!(error.contains("model.toml"), "{error}");
+    }
+    let upper = std::fs::read_to_string(shipped("sound").join("model.toml")).unwrap();
+    let sha256 = upper.lines().find(|l| l.starts_with("sha256")).unwrap();
+    let upper = upper.replace(sha256, &format!("sha256 = {}", sha256[9..].to_uppercase()));
+    assert!(with_manifest("sound", &upper).is_ok());
+}
+
+#[test]
+fn so_many_pools_that_nothing_is_left_are_refused() {
+    let config: super::arch::mel_cnn::Config =
+        toml::from_str("channels = [4, 4, 4, 4, 4, 4, 4, 4]\npool_after = [0, 1, 2, 3, 4, 5, 6, 7]").unwrap();
+    let none = super::weights::Weights::parse(file("{}", &[]), "none".into(), candle_core::Device::Cpu).unwrap();
+    let error = super::arch::mel_cnn::MelCnn::new(&none, &config).err().unwrap();
+    assert!(error.to_string().contains("pool_after"), "{error}");
+    let shipped = std::fs::read_to_string(shipped("face_emotion").join("model.toml")).unwrap();
+    let deep = shipped.replace("[32, 64, 128, 256]", "[4, 4, 4, 4, 4, 4, 4, 4]");
+    let error = with_manifest("face_emotion", &deep).err().unwrap().to_string();
+    assert!(error.contains("model.toml: [arch_config] channels"), "{error}");
+}
+
+#[test]
+fn what_is_no_file_or_far_too_large_is_refused_at_once() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |file: &str| dir.path().join(file);
+    let load = || Checked::load(dir.path(), DeviceChoice::Cpu, 1);
+    std::fs::copy(shipped("av_fight/weights.safetensors"), at("weights.safetensors")).unwrap();
+    symlink("/dev/zero", at("model.toml")).unwrap();
+    assert!(load().err().unwrap().to_string().contains("no file"));
+    std::fs::remove_file(at("model.toml")).unwrap();
+    let manifest = std::fs::read_to_string(shipped("av_fight/model.toml")).unwrap();
+    std::fs::write(at("model.toml"), manifest.clone() + &"# and so on\n".repeat(100_000)).unwrap();
+    assert!(load().err().unwrap().to_string().contains("at most 1 MiB"));
+    std::fs::write(at("model.toml"), manifest).unwrap();
+    symlink("/dev/zero", at("golden.safetensors")).unwrap();
+    assert!(load().unwrap().golden().unwrap_err().to_string().contains("no file"));
+    let import = super::import(&at("golden.safetensors"), "yolox-s", &at("new"));
+    assert!(import.unwrap_err().to_string().contains("no file"));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use super::{DeviceChoice, Manifest, ModelError};
 /// A network with its manifest, device and threads.
 pub(super) struct Loaded<N> {
     pub manifest: Manifest,
+    /// Numbers in the weights.
+    pub parameters: usize,
     /// `name@version`
     pub id: Arc<str>,
     pub labels: Arc<[Arc<str>]>,
@@ -36,7 +38,8 @@ impl<N> Loaded<N> {
         manifest.expect(task, arch)?;
         let device = device.open()?;
         let weights = Weights::load(&manifest, device.clone())?;
-        let net = build(&weights, &manifest)?;
+        let parameters = weights.parameters();
+        let net = build(&weights, &manifest).map_err(|e| e.in_folder(dir))?;
         weights.finish()?;
         // The kernel keeps fifteen letters of a thread's name.
         let name = format!("wf-{}", task.replace("emotion", "emo"));
@@ -49,6 +52,7 @@ impl<N> Loaded<N> {
             id: manifest.id(),
             labels: manifest.label_names(),
             manifest,
+            parameters,
             net,
             device,
             pool,
@@ -59,6 +63,14 @@ impl<N> Loaded<N> {
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }
+}
+
+/// What every model tells of itself.
+pub(super) trait Described {
+    fn manifest(&self) -> &Manifest;
+
+    /// Numbers in the weights.
+    fn parameters(&self) -> usize;
 }
 
 /// What every façade tells of its model; `$field` holds it, [`Loaded`].
@@ -77,6 +89,16 @@ macro_rules! described {
 
             pub fn manifest(&self) -> &super::Manifest {
                 &self.$field.manifest
+            }
+        }
+
+        impl super::loaded::Described for $facade {
+            fn manifest(&self) -> &super::Manifest {
+                &self.$field.manifest
+            }
+
+            fn parameters(&self) -> usize {
+                self.$field.parameters
             }
         }
     };

@@ -10,11 +10,15 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::ModelError;
+use super::file::{self, printable};
 pub use input::Input;
 
 /// More are a mistake or an attack: the largest networks of this kind have 400 MB.
-const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+pub(super) const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const MAX_LABELS: usize = 1000;
+/// From a lower one on, every cell of a picture would be an object.
+const LEAST_THRESHOLD: f32 = 0.01;
 
 /// A model's folder, read and checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -84,12 +88,13 @@ impl Manifest {
             path: path.clone(),
             why,
         };
-        let text = std::fs::read_to_string(&path).map_err(|e| {
+        let bytes = file::read(&path, MAX_MANIFEST_BYTES).map_err(|e| {
             fail(format!(
                 "cannot be read ({e}); is models.dir right, and is the model installed?"
             ))
         })?;
-        let mut manifest: Self = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| fail("is no text in UTF-8".into()))?;
+        let mut manifest: Self = toml::from_str(&text).map_err(|e| fail(printable(&e.to_string())))?;
         manifest.check().map_err(fail)?;
         manifest.dir = dir.to_owned();
         manifest.sha256 = sha256(text.as_bytes());
@@ -98,23 +103,52 @@ impl Manifest {
 
     fn check(&self) -> Result<(), String> {
         self.input.check()?;
+        let beside = self
+            .beside
+            .iter()
+            .flat_map(|(task, sha256)| [("[beside]", task), ("[beside]", sha256)]);
+        let words = [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("task", &self.task),
+            ("arch", &self.arch),
+            ("license", &self.license),
+            ("[weights] file", &self.weights.file),
+            ("[weights] sha256", &self.weights.sha256),
+        ];
+        if let Some((key, word)) = words.into_iter().chain(beside).find(|(_, word)| !is_word(word)) {
+            return Err(format!("{key} {word:?} must not be blank, nor hold control characters"));
+        }
         if !(0.0..=60.0).contains(&self.needs.fps) {
             return Err("[needs] fps must be 0 to 60".into());
         }
         if !(1..=MAX_LABELS).contains(&self.labels.len()) {
             return Err(format!("a model needs one to {MAX_LABELS} [[label]]"));
         }
-        let mut names = BTreeSet::new();
+        let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
         for label in &self.labels {
             let name = &*label.name;
-            if name.is_empty() || !names.insert(name) {
-                return Err(format!("[[label]] {name:?}: a name must not be empty nor stand twice"));
+            if !is_word(name) || !names.insert(name) {
+                return Err(format!(
+                    "[[label]] {name:?}: a name must not be blank, hold control characters or stand twice"
+                ));
             }
-            if !(0.0..=1.0).contains(&label.threshold) {
-                return Err(format!("[[label]] {name:?}: threshold must be 0 to 1"));
+            if !(LEAST_THRESHOLD..=1.0).contains(&label.threshold) {
+                return Err(format!("[[label]] {name:?}: threshold must be {LEAST_THRESHOLD} to 1"));
+            }
+            if let Some(coco) = label.coco.filter(|coco| !numbers.insert(*coco)) {
+                return Err(format!(
+                    "[[label]] {name:?}: coco = {coco} is another label's number too"
+                ));
             }
         }
         for label in &self.labels {
+            if let Some(alias) = label.aliases.iter().find(|alias| !is_word(alias)) {
+                return Err(format!(
+                    "[[label]] {:?}: the alias {alias:?} must not be blank, nor hold control characters",
+                    label.name
+                ));
+            }
             if let Some(alias) = label.aliases.iter().find(|alias| !names.insert(alias)) {
                 return Err(format!(
                     "[[label]] {:?}: the alias {alias:?} means another label too",
@@ -142,7 +176,7 @@ impl Manifest {
     pub(super) fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T, ModelError> {
         let fail = |why: String| ModelError::File {
             path: self.dir.join("model.toml"),
-            why: format!("[arch_config]: {why}"),
+            why: printable(&format!("[arch_config]: {why}")),
         };
         if let Some((key, value)) = self.arch_config.iter().find(|(_, value)| !is_sane(value)) {
             return Err(fail(format!("{key} = {value} is no size of a network")));
@@ -188,13 +222,9 @@ impl Manifest {
                 "[weights] file must be the name of a file in the model's folder".into(),
             ));
         }
-        let about = std::fs::metadata(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
-        if !about.is_file() || about.len() > MAX_WEIGHTS_BYTES {
-            return Err(fail("is no file of at most 1 GiB".into()));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| fail(format!("cannot be read ({e})")))?;
+        let bytes = file::read(&path, MAX_WEIGHTS_BYTES).map_err(|e| fail(format!("cannot be read ({e})")))?;
         let digest = sha256(&bytes);
-        if digest != self.weights.sha256 {
+        if !digest.eq_ignore_ascii_case(&self.weights.sha256) {
             return Err(fail(format!(
                 "sha256 is {digest}, but model.toml says {}: the file is damaged or was replaced",
                 self.weights.sha256
@@ -203,27 +233,30 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Refuses another model than the one whose embeddings this one was trained on: those of any other mean nothing to
+    /// Refuses other models than those whose embeddings this one was trained on: those of any other mean nothing to
     /// it, whatever their length.
     ///
     /// # Errors
-    /// The manifest names other weights for that task, or none.
-    pub fn expect_beside(&self, other: &Self) -> Result<(), ModelError> {
-        let pinned = self.beside.get(&other.task).map(String::as_str).unwrap_or("none");
-        if pinned == other.weights.sha256 {
-            return Ok(());
+    /// The manifest names other weights for a task of `others`, or none.
+    pub fn expect_beside<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> Result<(), ModelError> {
+        for other in others {
+            let pinned = self.beside.get(&other.task).map(String::as_str).unwrap_or("none");
+            if pinned.eq_ignore_ascii_case(&other.weights.sha256) {
+                continue;
+            }
+            return Err(ModelError::File {
+                path: self.dir.join("model.toml"),
+                why: format!(
+                    "{} was trained beside {} weights of sha256 {pinned}, but {} has {}: train it again beside those, \
+                     or leave it out",
+                    self.id(),
+                    other.task,
+                    other.id(),
+                    other.weights.sha256
+                ),
+            });
         }
-        Err(ModelError::File {
-            path: self.dir.join("model.toml"),
-            why: format!(
-                "{} was trained beside {} weights of sha256 {pinned}, but {} has {}: train it again beside those, or \
-                 leave it out",
-                self.id(),
-                other.task,
-                other.id(),
-                other.weights.sha256
-            ),
-        })
+        Ok(())
     }
 
     /// Refuses a manifest that is for something else.
@@ -246,6 +279,12 @@ impl Manifest {
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// Names go to terminals and into file names and topics.
+fn is_word(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(char::is_control)
+}
+
 /// Whether all numbers of a value are so small that sizes made of them can be reckoned with.
 fn is_sane(value: &toml::Value) -> bool {
     const MOST: f64 = 65_536.0;

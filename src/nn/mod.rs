@@ -15,6 +15,7 @@ mod extreme_picture_tests;
 mod extreme_sound_tests;
 mod face;
 mod face_emotion;
+mod file;
 #[cfg(test)]
 mod golden_tests;
 mod gru;
@@ -30,7 +31,7 @@ mod sound;
 mod speech_emotion;
 mod weights;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use action::{Acted, ActionModel};
 pub use arch::av_fusion::Method as FusionMethod;
@@ -43,7 +44,7 @@ pub use face::FaceDetector;
 pub use face_emotion::FaceEmotion;
 pub use import::import;
 pub use manifest::{Label, Manifest};
-pub use sound::SoundModel;
+pub use sound::{BACKGROUND, SoundModel};
 pub use speech_emotion::{PIECE_SAMPLES, SpeechEmotion, Voiced};
 
 /// Which models are loaded, and where they run.
@@ -71,6 +72,9 @@ pub struct ModelOptions {
 pub enum ModelError {
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
+    /// A key of a manifest's own switches, and what it must be.
+    #[error("[arch_config] {0}")]
+    ArchConfig(String),
     #[error("device {0}")]
     Device(String),
     #[error("{0}")]
@@ -79,8 +83,25 @@ pub enum ModelError {
     NotFinite,
 }
 
+impl ModelError {
+    /// The same, naming what of the model's folder is at fault where it names no file.
+    fn in_folder(self, dir: &Path) -> Self {
+        let path = match self {
+            Self::ArchConfig(_) => dir.join("model.toml"),
+            Self::Compute(_) | Self::NotFinite => dir.to_owned(),
+            Self::File { .. } | Self::Device(_) => return self,
+        };
+        let why = self.to_string();
+        Self::File { path, why }
+    }
+}
+
 impl From<candle_core::Error> for ModelError {
-    fn from(error: candle_core::Error) -> Self {
+    fn from(mut error: candle_core::Error) -> Self {
+        // With RUST_BACKTRACE set, its words would go on for pages.
+        while let candle_core::Error::WithBacktrace { inner, .. } = error {
+            error = *inner;
+        }
         Self::Compute(error.to_string())
     }
 }
@@ -88,6 +109,6 @@ impl From<candle_core::Error> for ModelError {
 /// The folder of a model that ships.
 #[cfg(test)]
 pub(crate) fn shipped(name: &str) -> PathBuf {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("models").join(name)
 }

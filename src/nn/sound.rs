@@ -8,8 +8,11 @@ use candle_core::{Device, Tensor};
 use super::arch::mel_cnn::{Config, MelCnn};
 use super::check::{Checkable, Golden};
 use super::loaded::{Loaded, described};
-use super::{DeviceChoice, Manifest, ModelError};
+use super::{DeviceChoice, ModelError};
 use crate::mel::{BANDS, FRAMES, LogMel, PATCH_SAMPLES};
+
+/// The label of whatever is none of the others.
+pub const BACKGROUND: &str = "background";
 
 /// What a patch sounds like: independent probabilities by label, and the pooled embedding.
 pub type Heard = (Vec<f32>, Arc<[f32]>);
@@ -31,11 +34,19 @@ impl SoundModel {
                 labels: manifest.labels.len(),
                 ..manifest.config()?
             };
+            let refused = |why: String| ModelError::File {
+                path: dir.join("model.toml"),
+                why,
+            };
             if manifest.input.patch_samples != PATCH_SAMPLES {
-                return Err(ModelError::File {
-                    path: dir.join("model.toml"),
-                    why: format!("[input] patch_samples must be {PATCH_SAMPLES} for this architecture"),
-                });
+                return Err(refused(format!(
+                    "[input] patch_samples must be {PATCH_SAMPLES} for this architecture"
+                )));
+            }
+            if manifest.label(BACKGROUND).is_none() {
+                return Err(refused(format!(
+                    "one [[label]] must be named {BACKGROUND:?}: it stands for whatever is none of the others"
+                )));
             }
             MelCnn::new(weights, &config)
         })?;
@@ -88,10 +99,6 @@ impl SoundModel {
 described!(SoundModel, loaded);
 
 impl Checkable for SoundModel {
-    fn manifest(&self) -> &Manifest {
-        SoundModel::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         let silence = vec![0.0; self.manifest().input.patch_samples];
         self.classify(&[&silence]).map(|_| ())

@@ -15,6 +15,7 @@ use crate::mel::{BANDS, LogMel, PATCH_SAMPLES};
 
 /// Most samples that are looked at in one go (3 s); longer speech is answered by the mean over pieces of this length.
 pub const PIECE_SAMPLES: usize = 48_000;
+const PIECE_HOP: usize = PIECE_SAMPLES / 2;
 /// Speech is brought to this root mean square: how loud it is depends on the microphone's place.
 const RMS: f32 = 0.05;
 /// Below this it is silence, and stays as it is.
@@ -58,16 +59,23 @@ impl SpeechEmotion {
     pub fn load(dir: &Path, device: DeviceChoice, threads: usize) -> Result<Self, ModelError> {
         let mut places = (Vec::new(), Vec::new());
         let build = |weights: &Weights, manifest: &Manifest| {
+            let refused = |why: String| ModelError::File {
+                path: dir.join("model.toml"),
+                why,
+            };
             let switches: Switches = manifest.config()?;
             let labels = manifest.labels.len();
             let right = |places: &[f32]| places.len() == labels && places.iter().all(|p| (-1.0..=1.0).contains(p));
             if !right(&switches.arousal) || !right(&switches.valence) {
-                return Err(ModelError::File {
-                    path: dir.join("model.toml"),
-                    why: format!(
-                        "[arch_config]: arousal and valence need a number from -1 to 1 for each of {labels} labels"
-                    ),
-                });
+                return Err(refused(format!(
+                    "[arch_config]: arousal and valence need a number from -1 to 1 for each of {labels} labels"
+                )));
+            }
+            let input = &manifest.input;
+            if (input.patch_samples, input.hop_samples) != (PIECE_SAMPLES, PIECE_HOP) {
+                return Err(refused(format!(
+                    "[input] needs patch_samples = {PIECE_SAMPLES} and hop_samples = {PIECE_HOP}: so speech is cut here"
+                )));
             }
             places = (switches.arousal, switches.valence);
             let config = Config {
@@ -141,10 +149,6 @@ impl SpeechEmotion {
 described!(SpeechEmotion, loaded);
 
 impl Checkable for SpeechEmotion {
-    fn manifest(&self) -> &Manifest {
-        SpeechEmotion::manifest(self)
-    }
-
     fn example(&self) -> Result<(), ModelError> {
         self.read(&vec![0.0; PIECE_SAMPLES]).map(|_| ())
     }
@@ -159,7 +163,7 @@ impl Checkable for SpeechEmotion {
 /// Where the pieces of so many samples begin: every 1.5 s, the last one at the end.
 fn starts(samples: usize) -> Vec<usize> {
     let last = samples.saturating_sub(PIECE_SAMPLES);
-    (0..last).step_by(PIECE_SAMPLES / 2).chain([last]).collect()
+    (0..last).step_by(PIECE_HOP).chain([last]).collect()
 }
 
 #[cfg(test)]

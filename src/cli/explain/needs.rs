@@ -42,16 +42,11 @@ pub(super) fn of(config: &Config, alert: &AlertPayload) -> Vec<String> {
 /// The models' own thresholds, as far as they are installed.
 fn fill(behaviour: &mut BehaviourOptions, models: &ModelOptions) {
     let Ok(known) = Vocabulary::read(models) else { return };
-    let read = |name: &String| Manifest::read(&models.dir.join(name)).ok();
+    let head = Manifest::read(&models.dir.join(&models.av_fight)).ok();
     // The learned fusion belongs to the very models whose embeddings it knows.
-    let action = read(&models.action);
-    let fits = |head: &Manifest| {
-        [Some(&known.sound), action.as_ref()]
-            .into_iter()
-            .flatten()
-            .all(|m| head.expect_beside(m).is_ok())
-    };
-    let fight = read(&models.av_fight).filter(fits).or(action);
+    let others = [Some(&known.sound), known.action.as_ref()].into_iter().flatten();
+    let head = head.filter(|head| head.expect_beside(others).is_ok());
+    let fight = head.as_ref().or(known.action.as_ref());
     let fight = fight.and_then(|m| Some(m.label(Kind::Fight.as_str())?.threshold));
     fill_thresholds(behaviour, &known.detector, &known.sound, fight);
 }

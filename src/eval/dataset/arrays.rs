@@ -10,8 +10,9 @@ use zip::ZipArchive;
 
 use super::LabelledFace;
 use crate::data::Picture;
+use crate::nn::Label;
 
-/// The columns of `votes`, and what the numbers of `labels` stand for: the order of FER+ (Barsoum et al., 2016).
+/// The columns of `votes`: the order of FER+ (Barsoum et al., 2016).
 const WORDS: [&str; 10] = [
     "neutral",
     "happiness",
@@ -41,7 +42,7 @@ struct Array {
 
 type Npz = ZipArchive<BufReader<File>>;
 
-pub(super) fn of_npz(path: &Path) -> anyhow::Result<Vec<LabelledFace>> {
+pub(super) fn of_npz(path: &Path, own: &[Label]) -> anyhow::Result<Vec<LabelledFace>> {
     let mut npz = ZipArchive::new(BufReader::new(File::open(path)?)).context("is no whole .npz")?;
     let (shape, bytes) = images(&mut npz)?;
     let n = shape[0];
@@ -50,6 +51,7 @@ pub(super) fn of_npz(path: &Path) -> anyhow::Result<Vec<LabelledFace>> {
         None => by_number(
             &read(&mut npz, "labels")?.context("holds neither `votes` nor `labels`")?,
             n,
+            &numbered(own),
         )?,
     };
     let each = bytes.len() / n;
@@ -111,8 +113,22 @@ fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>
     Ok(rows.map(|row| (WORDS[top(row)], agreed(row))).collect())
 }
 
+/// What the numbers of `labels` stand for: FER+'s words where each of the model's labels is one of them, else the model's
+/// labels as its manifest counts them.
+fn numbered(own: &[Label]) -> Vec<&str> {
+    let is_one = |label: &Label| {
+        let mut words = label.aliases.iter().map(String::as_str).chain([&*label.name]);
+        words.any(|word| WORDS.contains(&word))
+    };
+    if own.iter().all(is_one) {
+        WORDS.to_vec()
+    } else {
+        own.iter().map(|label| &*label.name).collect()
+    }
+}
+
 /// One label a face: nobody disagrees.
-fn by_number(labels: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>> {
+fn by_number<'a>(labels: &Array, n: usize, words: &[&'a str]) -> anyhow::Result<Vec<(&'a str, bool)>> {
     ensure!(
         labels.shape == [n],
         "`labels` has shape {:?} beside {n} images",
@@ -121,9 +137,9 @@ fn by_number(labels: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool
     let word = |k: &i64| {
         usize::try_from(*k)
             .ok()
-            .and_then(|k| WORDS.get(k))
+            .and_then(|k| words.get(k))
             .map(|word| (*word, true))
-            .with_context(|| format!("`labels` holds {k}; 0 to {} are known", WORDS.len() - 1))
+            .with_context(|| format!("`labels` holds {k}; 0 to {} are known", words.len() - 1))
     };
     labels.values.iter().map(word).collect()
 }
@@ -244,7 +260,7 @@ mod tests {
                 ("votes", npy("|u1", "(3, 10)", &votes)),
             ],
         );
-        let faces = of_npz(&path).unwrap();
+        let faces = of_npz(&path, &[]).unwrap();
         let labels: Vec<&str> = faces.iter().map(|f| f.label.as_str()).collect();
         assert_eq!(labels, ["happiness", "anger", "NF"]);
         // Five of ten are no majority, and that there is no face names no expression.
@@ -258,7 +274,20 @@ mod tests {
                 ("labels", npy("<i4", "(3,)", &numbers)),
             ],
         );
-        assert_eq!(of_npz(&path).unwrap()[0].label, "fear");
+        assert_eq!(of_npz(&path, &[]).unwrap()[0].label, "fear");
+        let own = |name: &str, alias: Option<&str>| Label {
+            name: name.into(),
+            coco: None,
+            threshold: 0.5,
+            aliases: alias.into_iter().map(str::to_owned).collect(),
+        };
+        // FER+'s words in another order are FER+'s still; where one is none, the model's own are counted.
+        let known = [own("fear", None), own("freude", Some("happiness"))];
+        assert_eq!(of_npz(&path, &known).unwrap()[0].label, "fear");
+        let foreign = ["a", "b", "c", "d", "e", "f", "wut"].map(|name| own(name, None));
+        assert_eq!(of_npz(&path, &foreign).unwrap()[0].label, "wut");
+        let error = of_npz(&path, &foreign[..3]).err().unwrap().to_string();
+        assert!(error.contains("holds 6; 0 to 2"), "{error}");
     }
 
     #[test]
@@ -266,7 +295,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let refused = |images: Vec<u8>, votes: Vec<u8>| {
             let path = npz(dir.path(), &[("images", images), ("votes", votes)]);
-            format!("{:#}", of_npz(&path).err().unwrap())
+            format!("{:#}", of_npz(&path, &[]).err().unwrap())
         };
         let votes = || npy("|u1", "(2, 10)", &[1; 20]);
         assert!(refused(npy("|u1", "(2, 1000000000, 1000000000)", &[0; 4]), votes()).contains("too large"));
@@ -276,6 +305,6 @@ mod tests {
         assert!(refused(npy("|u1", "(2, 2, 2)", &[0; 8]), npy("|u1", "(3, 10)", &[1; 30])).contains("beside"));
         assert!(refused(b"noise".to_vec(), votes()).contains("images.npy"));
         std::fs::write(dir.path().join("x.npz"), b"no zip").unwrap();
-        assert!(of_npz(&dir.path().join("x.npz")).is_err());
+        assert!(of_npz(&dir.path().join("x.npz"), &[]).is_err());
     }
 }

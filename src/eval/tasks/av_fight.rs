@@ -20,8 +20,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let device = job.options.device;
     let action = ActionModel::load(&beside.join("action"), device, 0).context("it is asked for embeddings of clips")?;
     let sound = SoundModel::load(&beside.join("sound"), device, 0).context("it is asked for embeddings of sounds")?;
-    head.manifest().expect_beside(action.manifest())?;
-    head.manifest().expect_beside(sound.manifest())?;
+    head.manifest().expect_beside([action.manifest(), sound.manifest()])?;
     let labels = job.manifest.labels.clone();
     let mut clips = Vec::new();
     for row in job.rows()? {

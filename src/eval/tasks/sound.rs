@@ -8,17 +8,16 @@ use anyhow::Context;
 use crate::eval::classes::{Decision, Scored, outcome, predict, word};
 use crate::eval::{Job, Outcome};
 use crate::ingest::gst::read_sound;
-use crate::nn::SoundModel;
+use crate::nn::{BACKGROUND, SoundModel};
 use crate::patches::Patches;
 
 /// Patches that are scored at once.
 const BATCH: usize = 16;
-/// What nothing fired for, and what every word means that the model does not have.
-const BACKGROUND: &str = "background";
 
 pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let model = SoundModel::load(&job.options.model, job.options.device, 0)?;
     let labels = job.manifest.labels.clone();
+    // What nothing fired for, and what every word means that the model does not have.
     let background = word(&labels, BACKGROUND).context("the model has no label `background`")?;
     let mut clips = Vec::new();
     let thresholds = &job.options.thresholds;

@@ -28,8 +28,9 @@ pub(in crate::nn) struct FaceCnn {
 impl FaceCnn {
     pub fn new(w: &Weights, config: &Config) -> Result<Self, ModelError> {
         let Some((first, rest)) = config.channels.split_first() else {
-            return Err(ModelError::Compute("face_cnn: `channels` is empty".into()));
+            return Err(ModelError::ArchConfig("channels is empty".into()));
         };
+        w.expect_labels("head", config.labels)?;
         let stem = conv3(w, "stem", 1, *first, 1)?;
         let mut ins = *first;
         let mut stages = Vec::new();

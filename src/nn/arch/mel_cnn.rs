@@ -3,6 +3,7 @@
 use candle_core::{D, Tensor};
 use serde::Deserialize;
 
+use crate::mel::{BANDS, FRAMES};
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
 use crate::nn::layers::{Conv, Linear, max_pool_half};
@@ -32,6 +33,26 @@ pub(in crate::nn) enum Time {
     MeanMax,
 }
 
+impl Config {
+    fn check(&self) -> Result<(), String> {
+        let (blocks, pools) = (self.channels.len(), &self.pool_after);
+        if blocks == 0 {
+            return Err("channels is empty".into());
+        }
+        if let Some(beyond) = pools.iter().find(|i| **i >= blocks) {
+            return Err(format!(
+                "pool_after: there is no block {beyond}, the last is {}",
+                blocks - 1
+            ));
+        }
+        let halvings = (0..blocks).filter(|i| pools.contains(i)).count() as u32;
+        if BANDS.min(FRAMES).checked_shr(halvings).unwrap_or(0) == 0 {
+            return Err(format!("pool_after: {halvings} pools halve {BANDS} bands to nothing"));
+        }
+        Ok(())
+    }
+}
+
 pub(in crate::nn) struct MelCnn {
     blocks: Vec<(Conv, bool)>,
     time: Time,
@@ -40,6 +61,8 @@ pub(in crate::nn) struct MelCnn {
 
 impl MelCnn {
     pub fn new(w: &Weights, config: &Config) -> Result<Self, ModelError> {
+        config.check().map_err(ModelError::ArchConfig)?;
+        w.expect_labels("head", config.labels)?;
         let mut ins = 1;
         let mut blocks = Vec::new();
         for (i, &outs) in config.channels.iter().enumerate() {

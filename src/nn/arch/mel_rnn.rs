@@ -50,9 +50,10 @@ impl MelRnn {
         let (mut ins, mut bands) = (1, BANDS);
         let mut convolutions = Vec::new();
         if config.channels.len() != config.strides.len() || config.strides.contains(&0) {
-            let why = "[arch_config] needs one stride from 1 on for each of the channels";
-            return Err(ModelError::Compute(why.into()));
+            let why = "needs one stride from 1 on for each of the channels";
+            return Err(ModelError::ArchConfig(why.into()));
         }
+        w.expect_labels("head", config.labels)?;
         for (i, (&outs, &stride)) in config.channels.iter().zip(&config.strides).enumerate() {
             let shape = ConvShape {
                 ins,

@@ -5,7 +5,7 @@
 use candle_core::{D, Tensor};
 use serde::Deserialize;
 
-use super::yolox::{Chain, Csp, Maker, focus};
+use super::yolox::{Chain, Csp, Maker, expect_sizes, focus};
 use crate::nn::ModelError;
 use crate::nn::kernels::{Activation, ConvShape};
 use crate::nn::layers::{Conv, Linear};
@@ -40,6 +40,12 @@ pub(in crate::nn) struct MotionCnn {
 
 impl MotionCnn {
     pub fn new(w: &Weights, config: &Config) -> Result<Self, ModelError> {
+        expect_sizes(config.width, config.depth)?;
+        if config.lags.contains(&0) {
+            let why = "lags must be 1 at least: a frame does not differ from itself";
+            return Err(ModelError::ArchConfig(why.into()));
+        }
+        w.expect_labels("head.fc", config.labels)?;
         let m = Maker { w, depthwise: false };
         let c = |channels: f64| (channels * config.width) as usize;
         let n = (3.0 * config.depth).round().max(1.0) as usize;

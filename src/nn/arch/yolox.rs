@@ -26,6 +26,14 @@ pub(in crate::nn) struct Config {
     pub classes: usize,
 }
 
+/// Refuses sizes of no network.
+pub(super) fn expect_sizes(width: f64, depth: f64) -> Result<(), ModelError> {
+    if width > 0.0 && depth > 0.0 {
+        return Ok(());
+    }
+    Err(ModelError::ArchConfig("width and depth must be more than 0".into()))
+}
+
 /// The names of every convolution in the order in which an exported network runs them.
 pub(in crate::nn) fn conv_names(config: &Config) -> Vec<String> {
     let n = ((3.0 * config.depth).round() as usize).max(1);
@@ -232,6 +240,8 @@ pub(in crate::nn) struct Yolox {
 
 impl Yolox {
     pub fn new(w: &Weights, config: &Config) -> Result<Self, ModelError> {
+        expect_sizes(config.width, config.depth)?;
+        w.expect_labels("head.cls_preds.0", config.classes)?;
         let m = Maker {
             w,
             depthwise: config.depthwise,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::Tensors;
+use super::{Shapes, Tensors};
 
 #[derive(Message)]
 struct Model {
@@ -44,8 +44,12 @@ struct TensorProto {
 }
 
 /// Exports lose most names, and norms are folded in: the k-th `Conv` of the graph is the module's k-th convolution.
-/// Their shapes are checked when the result is loaded.
-pub(super) fn tensors(bytes: &[u8], names: &[String]) -> Result<Tensors, String> {
+/// A file is decoded whole, numbers and all, before `accept` can refuse its names and shapes.
+pub(super) fn tensors(
+    bytes: &[u8],
+    names: &[String],
+    accept: impl FnOnce(&Shapes) -> Result<(), String>,
+) -> Result<Tensors, String> {
     let model = Model::decode(bytes).map_err(|e| format!("is no ONNX file ({e})"))?;
     let graph = model.graph.unwrap_or_default();
     let known: HashMap<&str, &TensorProto> = graph.initialisers.iter().map(|t| (t.name.as_str(), t)).collect();
@@ -73,18 +77,30 @@ pub(super) fn tensors(bytes: &[u8], names: &[String]) -> Result<Tensors, String>
             tensors.insert(format!("{name}.{part}"), values(tensor)?);
         }
     }
+    let shapes = tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone()));
+    accept(&shapes.collect())?;
     Ok(tensors)
 }
 
-/// Shape and numbers as the file tells them; that they agree is for the caller to see, as of any file.
+/// Shape and numbers, which must be as many as the shape says: nothing else has seen to that.
 fn values(tensor: &TensorProto) -> Result<(Vec<usize>, Vec<f32>), String> {
     if tensor.data_type != 1 {
         return Err(format!(
-            "tensor {} is of type {}; only f32 (1) is read",
+            "tensor {:?} is of type {}; only f32 (1) is read",
             tensor.name, tensor.data_type
         ));
     }
     let shape: Vec<usize> = tensor.dims.iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect();
+    let held = match tensor.raw.len() {
+        0 => tensor.floats.len(),
+        bytes => bytes / size_of::<f32>(),
+    };
+    if shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side)) != Some(held) {
+        return Err(format!(
+            "tensor {:?} says it has shape {shape:?} but holds {held} values",
+            tensor.name
+        ));
+    }
     let values: Vec<f32> = if tensor.raw.is_empty() {
         tensor.floats.clone()
     } else {

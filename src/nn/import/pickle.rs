@@ -321,7 +321,7 @@ impl<'a> Machine<'a> {
         let storage = module == "torch" && name.ends_with("Storage");
         if !storage && !KNOWN.contains(&full.as_str()) {
             return Err(format!(
-                "names `{full}`, which no checkpoint of plain tensors needs; nothing of it was run"
+                "names {full:?}, which no checkpoint of plain tensors needs; nothing of it was run"
             ));
         }
         self.push(Value::Global(full));

@@ -1,11 +1,12 @@
 //! PyTorch checkpoints: a zip with a pickle, which names tensors, and their numbers.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use super::Tensors;
 use super::pickle::{Id, Pickle, Value};
+use super::{Shapes, Tensors, printable};
 
 /// The pickle of the largest YOLOX has less than 1 MB. Every byte of one can cost some sixty of memory.
 const MAX_PICKLE_BYTES: u64 = 4 << 20;
@@ -25,8 +26,9 @@ struct Named<'a> {
     strides: Vec<usize>,
 }
 
-/// The state dict, which stands under `model` in official checkpoints and at the top in others.
-pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, String> {
+/// The state dict, which stands under `model` in official checkpoints and at the top in others. `accept` refuses one by its
+/// names and shapes, before any number is read.
+pub(super) fn tensors(bytes: &[u8], accept: impl FnOnce(&Shapes) -> Result<(), String>) -> Result<Tensors, String> {
     let mut zip = ZipArchive::new(Cursor::new(bytes))
         .map_err(|e| format!("is no PyTorch checkpoint (since version 1.6 these are zips: {e})"))?;
     let member = zip
@@ -51,32 +53,47 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, String> {
             bytes.len()
         ));
     }
-    let mut tensors = Tensors::new();
-    for tensor in named {
-        let Some(width) = width(tensor.kind) else { continue };
-        let stored = tensor.stored.checked_mul(width).filter(|n| *n <= bytes.len());
-        let stored = stored.ok_or_else(|| format!("tensor {}: its storage is larger than the file", tensor.name))?;
-        let data = read(&mut zip, &format!("{folder}data/{}", tensor.key), stored as u64)?;
-        if data.len() != stored {
-            return Err(format!("tensor {}: its storage breaks off", tensor.name));
+    // The later of two with one name counts.
+    let weights = named.into_iter().filter(Named::is_weight).map(|t| (t.name, t));
+    let weights: BTreeMap<&str, Named> = weights.collect();
+    let shapes = weights.iter().map(|(name, t)| ((*name).to_owned(), t.shape.clone()));
+    accept(&shapes.collect())?;
+    let mut storages: BTreeMap<&str, Vec<Named>> = BTreeMap::new();
+    for tensor in weights.into_values() {
+        storages.entry(tensor.key).or_default().push(tensor);
+    }
+    let (mut tensors, mut left) = (Tensors::new(), bytes.len());
+    for (key, sharing) in storages {
+        // Read once for all the tensors that lie in it; and all storages together are no larger than the file.
+        let size = sharing.iter().filter_map(Named::storage_bytes).max();
+        let size = size
+            .filter(|n| *n <= bytes.len())
+            .ok_or_else(|| format!("its storage {key:?} is larger than the file"))?;
+        left = left.checked_sub(size).ok_or("its storages are larger than the file")?;
+        let data = read(&mut zip, &format!("{folder}data/{key}"), size as u64)?;
+        for tensor in sharing {
+            if tensor.storage_bytes() != Some(data.len()) {
+                return Err(format!("tensor {:?}: its storage breaks off", tensor.name));
+            }
+            let values = gather(&tensor, &data).ok_or_else(|| {
+                format!(
+                    "tensor {:?}: shape {:?} reaches beyond its {} numbers",
+                    tensor.name, tensor.shape, tensor.stored
+                )
+            })?;
+            tensors.insert(tensor.name.to_owned(), (tensor.shape, values));
         }
-        let values = gather(&tensor, &data, width).ok_or_else(|| {
-            format!(
-                "tensor {}: shape {:?} reaches beyond its {} numbers",
-                tensor.name, tensor.shape, tensor.stored
-            )
-        })?;
-        tensors.insert(tensor.name.to_owned(), (tensor.shape, values));
     }
     Ok(tensors)
 }
 
 /// A member's bytes, of which there may be `limit`.
 fn read(zip: &mut Zip, name: &str, limit: u64) -> Result<Vec<u8>, String> {
-    let mut member = zip.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    let broken = |why: &str| format!("{name:?}: {}", printable(why));
+    let mut member = zip.by_name(name).map_err(|e| broken(&e.to_string()))?;
     if member.size() > limit {
         return Err(format!(
-            "{name}: says it has {} bytes; at most {limit} belong there",
+            "{name:?}: says it has {} bytes; at most {limit} belong there",
             member.size()
         ));
     }
@@ -86,9 +103,9 @@ fn read(zip: &mut Zip, name: &str, limit: u64) -> Result<Vec<u8>, String> {
         .by_ref()
         .take(limit + 1)
         .read_to_end(&mut out)
-        .map_err(|e| format!("{name}: {e}"))?;
+        .map_err(|e| broken(&e.to_string()))?;
     if out.len() as u64 > limit {
-        return Err(format!("{name}: holds more bytes than the {limit} that belong there"));
+        return Err(format!("{name:?}: holds more bytes than the {limit} that belong there"));
     }
     Ok(out)
 }
@@ -142,6 +159,15 @@ fn tensor<'a>(pickle: &'a Pickle, name: &'a str, id: Id) -> Option<Named<'a>> {
 }
 
 impl Named<'_> {
+    /// Counters are none, nor is what a norm counted its batches with in training.
+    fn is_weight(&self) -> bool {
+        width(self.kind).is_some() && !self.name.ends_with("num_batches_tracked")
+    }
+
+    fn storage_bytes(&self) -> Option<usize> {
+        self.stored.checked_mul(width(self.kind)?)
+    }
+
     fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))
     }
@@ -163,8 +189,8 @@ fn width(kind: &str) -> Option<usize> {
 }
 
 /// The numbers in the order of the shape, whatever the strides. None when these reach beyond the storage.
-fn gather(tensor: &Named, data: &[u8], width: usize) -> Option<Vec<f32>> {
-    let count = tensor.count()?;
+fn gather(tensor: &Named, data: &[u8]) -> Option<Vec<f32>> {
+    let (count, width) = (tensor.count()?, width(tensor.kind)?);
     if tensor.strides.len() != tensor.shape.len() {
         return None;
     }
@@ -237,7 +263,7 @@ mod tests {
     fn tensors_are_read_whatever_their_strides_and_offset() {
         let read = |offset, shape, strides| {
             let file = checkpoint(&pickle(8, offset, shape, strides), &floats(8), false);
-            tensors(&file).unwrap()["w"].clone()
+            tensors(&file, |_| Ok(())).unwrap()["w"].clone()
         };
         assert_eq!(read(2, [2, 3], [3, 1]).1, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(
@@ -248,7 +274,10 @@ mod tests {
 
     #[test]
     fn tensors_beyond_their_storage_or_their_file_are_refused() {
-        let refused = |pickle: Vec<u8>, data: &[u8]| tensors(&checkpoint(&pickle, data, false)).err().unwrap();
+        let refused = |pickle: Vec<u8>, data: &[u8]| {
+            let file = checkpoint(&pickle, data, false);
+            tensors(&file, |_| Ok(())).err().unwrap()
+        };
         assert!(refused(pickle(8, 3, [2, 3], [3, 1]), &floats(8)).contains("reaches beyond"));
         assert!(refused(pickle(8, 0, [2, 3], [3, 1]), &floats(7)).contains("breaks off"));
         assert!(refused(pickle(8, 0, [255, 255], [0, 0]), &floats(8)).contains("claim"));
@@ -260,8 +289,62 @@ mod tests {
         let bomb = vec![0u8; 64 << 20];
         let in_data = checkpoint(&pickle(8, 0, [2, 3], [3, 1]), &bomb, true);
         assert!(in_data.len() < 1 << 20);
-        assert!(tensors(&in_data).err().unwrap().contains("data/0"));
+        assert!(tensors(&in_data, |_| Ok(())).err().unwrap().contains("data/0"));
         let in_pickle = checkpoint(&bomb, &floats(8), true);
-        assert!(tensors(&in_pickle).err().unwrap().contains("data.pkl"));
+        assert!(tensors(&in_pickle, |_| Ok(())).err().unwrap().contains("data.pkl"));
+    }
+
+    #[test]
+    fn names_and_shapes_are_judged_before_numbers_are_read() {
+        let broken = checkpoint(&pickle(8, 0, [2, 3], [3, 1]), &[], false);
+        let refused = tensors(&broken, |shapes| Err(format!("{shapes:?}"))).err().unwrap();
+        assert_eq!(refused, r#"{"w": [2, 3]}"#);
+    }
+
+    /// `{"w": tensor, "v": tensor}` of the storages with these keys, the second from its beginning on.
+    fn pair(stored: u8, keys: [u8; 2]) -> Vec<u8> {
+        let one = pickle(stored, 2, [2, 3], [3, 1]);
+        let (entry, end) = one[3..].split_at(one.len() - 5);
+        assert_eq!(end, b"s.");
+        let place = |what: &[u8]| entry.windows(2).position(|two| two == what).unwrap();
+        // The key stands before the device's name; the offset is the first number after the storage.
+        let (key_at, offset_at) = (place(b"0X"), place(b"QK") + 2);
+        let mut both = one[..3].to_vec();
+        for (name, key, offset) in [(b'w', keys[0], 2), (b'v', keys[1], 0)] {
+            let from = both.len();
+            both.extend(entry);
+            both[from + 5] = name;
+            both[from + key_at] = key;
+            both[from + offset_at] = offset;
+            both.push(b's');
+        }
+        both.push(b'.');
+        both
+    }
+
+    #[test]
+    fn storages_that_are_larger_than_the_file_only_together_are_told_so() {
+        let refused = |stored: u8| {
+            let file = checkpoint(&pair(stored, [b'0', b'1']), &floats(stored), false);
+            tensors(&file, |_| Ok(())).err().unwrap()
+        };
+        assert_eq!(refused(255), "its storages are larger than the file");
+        // With room for both, the second is looked for.
+        assert!(refused(8).contains("data/1"));
+    }
+
+    #[test]
+    fn tensors_that_share_a_storage_are_read_out_of_one() {
+        let mut both = pair(8, [b'0', b'0']);
+        let read = tensors(&checkpoint(&both, &floats(8), false), |_| Ok(())).unwrap();
+        assert_eq!(read["w"].1, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(read["v"].1, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        // Two that lie about the size of what they share.
+        let at = both.windows(2).position(|pair| pair == b"tQ").unwrap() - 1;
+        both[at] = 9;
+        let error = tensors(&checkpoint(&both, &floats(9), false), |_| Ok(()))
+            .err()
+            .unwrap();
+        assert!(error.contains("breaks off"), "{error}");
     }
 }

@@ -41,13 +41,14 @@ impl Default for Input {
     }
 }
 
-/// A longer side would take gigabytes for one picture.
+/// A longer side would take gigabytes for one picture, and so would a clip of more pixels.
 const SIDES_PX: std::ops::RangeInclusive<usize> = 16..=2048;
 /// Half a minute.
 const MAX_PATCH_SAMPLES: usize = 30 * crate::data::SAMPLE_RATE_HZ as usize;
 /// A shorter hop would ask the model more than thirty times a second.
 const MIN_HOP_SAMPLES: usize = 512;
 const MAX_FRAMES: usize = 64;
+const MAX_PIXELS: usize = 2048 * 2048;
 const MAX_SPAN_S: f32 = 10.0;
 
 impl Input {
@@ -55,6 +56,9 @@ impl Input {
     /// A value is none that an input can be made with; the message names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         let (rate_hz, bands) = (crate::data::SAMPLE_RATE_HZ, crate::mel::BANDS);
+        let pixels = [self.width, self.height, self.frames.max(1)];
+        let pixels = pixels.into_iter().fold(1, usize::saturating_mul);
+        let points = self.points.iter().flatten();
         let well = [
             ("width", SIDES_PX.contains(&self.width), "16 to 2048 pixels"),
             ("height", SIDES_PX.contains(&self.height), "16 to 2048 pixels"),
@@ -82,11 +86,21 @@ impl Input {
             ),
             ("bands", self.bands == bands, "64, as many as the spectrum here has"),
             ("frames", self.frames <= MAX_FRAMES, "at most 64"),
+            (
+                "frames",
+                pixels <= MAX_PIXELS,
+                "so few that frames × width × height is 4194304 at most",
+            ),
             ("span_s", (0.0..=MAX_SPAN_S).contains(&self.span_s), "0 to 10 seconds"),
             (
                 "points",
-                self.points.iter().flatten().flatten().all(|v| (0.0..=1.0).contains(v)),
+                points.clone().flatten().all(|v| (0.0..=1.0).contains(v)),
                 "fractions of the side, 0 to 1",
+            ),
+            (
+                "points",
+                points.clone().all(|a| points.clone().filter(|b| *b == a).count() == 1),
+                "five different places",
             ),
         ];
         match well.iter().find(|(_, well, _)| !well) {
