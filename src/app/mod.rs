@@ -3,6 +3,7 @@
 pub mod annotate;
 mod camera;
 pub mod cpu;
+mod keep;
 mod leftover;
 pub mod log;
 mod models;
@@ -19,7 +20,7 @@ mod vocabulary;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use crate::ingest::CameraCounters;
 use crate::publish::payload::BoxStatusPayload;
 use crate::publish::{Order, Publisher, Topics};
 use crate::service::Service;
-use crate::store::Store;
+use crate::store::{self, Store};
 use camera::Running;
 use leftover::{clear_gone_cameras, ends_of_what_a_crash_left_open};
 pub use models::{LoadedModels, Wanted, fill_thresholds};
@@ -55,6 +56,8 @@ pub(crate) struct Board {
     pub cameras: RwLock<BTreeMap<CameraId, CameraStatus>>,
     pub problems: RwLock<Vec<String>>,
     pub evicted: std::sync::atomic::AtomicU64,
+    /// Why the process has to end, in order, and to be started anew.
+    pub gives_up: OnceLock<String>,
     /// Alerts that waited for the broker when the store was looked at last.
     pub outbox: std::sync::atomic::AtomicU64,
     /// What running cameras' streams did, since each was started.
@@ -93,7 +96,8 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
             Ok(loaded)
         }
         None => bail!(
-            "the configuration is wrong, and there is no earlier one to run: {}",
+            "the configuration is wrong, and {} holds no earlier one to run: {}",
+            state.display(),
             errors[0]
         ),
     }
@@ -136,6 +140,8 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     problems.extend(loaded.camera_errors.iter().map(ToString::to_string));
     let (config, texts) = (loaded.config, loaded.texts);
+    // Before anything of the state is touched, and for as long as this process lives.
+    let _lock = store::lock(&config.store.dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let vocabulary = models.vocabulary();
     let (fight_threshold, emotion) = (models.fight_threshold(), models.emotion());
@@ -143,7 +149,10 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
 
     let (store, trouble) = Store::open_at_start(&config.store, clock.utc_ns() / 1_000_000)?;
-    trouble.into_iter().for_each(|text| board.add_problem(text));
+    if let Some(text) = trouble {
+        tracing::error!("{text}");
+        board.add_problem(text);
+    }
     let ends = ends_of_what_a_crash_left_open(&store, &config, clock.as_ref())?;
     let (publisher, publisher_thread) = Publisher::spawn(config.mqtt.clone(), &config.store).map_err(|e| anyhow!(e))?;
     let topics = Topics::new(&config.site, &config.box_name);
@@ -248,6 +257,9 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
                 "the stage {stage} panicked again and again (the log names the panics); giving up, to be started anew"
             );
         }
+        if let Some(why) = running.board.gives_up.get() {
+            bail!("{why}");
+        }
         if recorder.is_finished() {
             bail!("the recorder ended by itself: alerts would be lost; giving up, to be started anew");
         }
@@ -287,9 +299,15 @@ impl Running {
             let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
             metrics.edges.values().map(|e| e.dropped.load(Relaxed)).sum()
         };
-        // As it was where it cannot be looked at now.
-        if let Ok(waiting) = Store::open(&self.config.store).and_then(|s| s.outbox_depth()) {
-            self.board.outbox.store(waiting, Relaxed);
+        match Store::open(&self.config.store).and_then(|s| s.outbox_depth()) {
+            Ok(waiting) => self.board.outbox.store(waiting, Relaxed),
+            // The recorder and the publisher may not see it for long: they remember pages.
+            Err(error) if error.is_damaged() => {
+                let why = format!("{error}; giving up, to be started anew with a new database");
+                let _ = self.board.gives_up.set(why);
+            }
+            // The number is left as it was.
+            Err(_) => {}
         }
         let status = BoxStatusPayload {
             version: env!("CARGO_PKG_VERSION").into(),

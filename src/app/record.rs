@@ -1,12 +1,13 @@
 //! Behind the graph: verdicts → snapshots, store, MQTT, counters.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Board;
+use super::keep::Keeper;
 use crate::clock::Clock;
 use crate::data::{Alert, Branch, CameraId, Emotion, HearingReport, Kind, Phase, Picture, Snapshots, Status};
 use crate::graph::{EdgeOut, Next};
@@ -15,73 +16,54 @@ use crate::publish::{Publisher, Topics};
 use crate::stages::Verdict;
 use crate::store::{Message, Store, write_snapshot};
 
-/// Messages kept while the disk does not take them.
-const MEMORY: usize = 1_000;
-/// So often the disk is asked again, and old events are looked for.
-const RETRY_NS: u64 = 1_000_000_000;
-const EXPIRE_NS: u64 = 3_600_000_000_000;
-
-/// A clock that is slewed moves by less.
-const CLOCK_STEP_NS: u64 = 10_000_000_000;
-
 /// Takes what the graph decided and makes it last.
 pub(super) struct Recorder {
-    store: Store,
+    keeper: Keeper,
     publisher: Publisher,
     topics: Topics,
     clock: Arc<dyn Clock>,
     board: Arc<Board>,
-    /// What the disk has not taken yet, oldest first.
-    pending: VecDeque<Message>,
-    /// Why the disk does not take them.
-    trouble: Option<String>,
     /// Open alerts by camera and kind.
     open: HashMap<(CameraId, Kind), Vec<String>>,
     /// The pictures of open alerts, by alert.
     snapshots: HashMap<String, String>,
     levels: HashMap<CameraId, Levels>,
     emotion: HashMap<CameraId, (u64, Emotion)>,
-    expired_ns: Option<u64>,
-    /// The last attempt to commit.
-    tried_ns: u64,
-    /// UTC less the monotonic clock: it changes when the host's clock is set.
-    utc_offset_ns: i64,
 }
 
 impl Recorder {
     pub fn new(store: Store, publisher: Publisher, topics: Topics, clock: Arc<dyn Clock>, board: Arc<Board>) -> Self {
         Self {
-            utc_offset_ns: utc_offset_ns(&*clock),
-            store,
+            keeper: Keeper::new(store, clock.clone(), board.clone()),
             publisher,
             topics,
             clock,
             board,
-            pending: VecDeque::new(),
-            trouble: None,
             open: HashMap::new(),
             snapshots: HashMap::new(),
             levels: HashMap::new(),
             emotion: HashMap::new(),
-            expired_ns: None,
-            tried_ns: 0,
         }
     }
 
     /// Runs until the edge closes. `first`: what is to be told before anything else.
     pub fn spawn(mut self, verdicts: EdgeOut<Verdict>, first: Vec<Message>) -> std::io::Result<JoinHandle<()>> {
-        self.pending.extend(first);
+        first.into_iter().for_each(|message| self.keeper.push(message));
         std::thread::Builder::new().name("wf-record".into()).spawn(move || {
-            self.flush();
+            self.commit();
             loop {
                 match verdicts.next(Duration::from_secs(1)) {
                     Next::Item(verdict) => self.take(verdict),
                     Next::Idle => {}
-                    Next::Closed => break self.flush(),
+                    Next::Closed => break,
                 }
                 // A camera that streams leaves no idle second.
-                self.retry();
-                self.expire();
+                if self.keeper.tend() {
+                    self.publisher.wake();
+                }
+            }
+            if self.keeper.commit_last() {
+                self.publisher.wake();
             }
         })
     }
@@ -97,7 +79,7 @@ impl Recorder {
                 score = rounded(alert.score), id = %alert.id, "alert"
             );
             let payload = AlertPayload::new(&alert, self.topics.site(), self.topics.box_name());
-            self.pending.push_back(Message {
+            self.keeper.push(Message {
                 alert_id: alert.id.clone(),
                 camera: alert.camera.to_string(),
                 kind: alert.kind.to_string(),
@@ -108,89 +90,18 @@ impl Recorder {
             });
         }
         if !verdict.alerts.is_empty() {
-            self.flush();
+            self.commit();
         }
         if let Some(learned) = &verdict.learned {
-            let now_ms = self.clock.utc_ns() / 1_000_000;
-            if let Err(error) = self.store.keep_learned(verdict.camera.as_str(), learned, now_ms) {
-                tracing::warn!(camera = %verdict.camera, %error, "what was learned could not be kept");
-            }
+            self.keeper.keep_learned(verdict.camera.as_str(), learned);
         }
         self.levels(&verdict);
         self.emotion(&verdict);
     }
 
-    /// Once a second, what the disk did not take before.
-    fn retry(&mut self) {
-        let now_ns = self.clock.monotonic_ns();
-        if now_ns.saturating_sub(self.tried_ns) >= RETRY_NS {
-            self.flush();
-        }
-    }
-
-    /// Commits what is pending; a disk that does not take it is survived with a bounded queue.
-    fn flush(&mut self) {
-        self.follow_clock();
-        if self.pending.is_empty() {
-            return;
-        }
-        self.tried_ns = self.clock.monotonic_ns();
-        match self
-            .store
-            .commit(self.pending.make_contiguous(), self.clock.utc_ns() / 1_000_000)
-        {
-            Ok(evicted) => {
-                self.pending.clear();
-                self.disk_trouble(None);
-                self.board.evicted.fetch_add(evicted as u64, Relaxed);
-                self.publisher.wake();
-            }
-            Err(error) => {
-                tracing::error!(%error, waiting = self.pending.len(), "alerts wait in memory");
-                while self.pending.len() > MEMORY {
-                    self.pending.pop_front();
-                    self.board.evicted.fetch_add(1, Relaxed);
-                }
-                self.disk_trouble(Some(error.to_string()));
-            }
-        }
-    }
-
-    /// A box without a battery for its clock starts somewhere in the past: what waits for the broker must not look too old to be
-    /// kept once the time is known.
-    fn follow_clock(&mut self) {
-        let now_ns = utc_offset_ns(&*self.clock);
-        let step_ns = now_ns - self.utc_offset_ns;
-        if step_ns.unsigned_abs() < CLOCK_STEP_NS {
-            return;
-        }
-        tracing::warn!("the host's clock was set by {} s", step_ns / 1_000_000_000);
-        match self.store.clock_set(step_ns / 1_000_000) {
-            Ok(()) => self.utc_offset_ns = now_ns,
-            Err(error) => tracing::error!(%error, "what waits for the broker has the old time"),
-        }
-    }
-
-    /// Tells what keeps alerts off the disk, once and again after a reload, and takes it back when that is over.
-    fn disk_trouble(&mut self, now: Option<String>) {
-        if self.trouble.is_some() || now.is_some() {
-            let mut problems = self.board.problems.write().unwrap_or_else(|e| e.into_inner());
-            problems.retain(|p| Some(p) != self.trouble.as_ref());
-            problems.extend(now.clone());
-            self.trouble = now;
-        }
-    }
-
-    fn expire(&mut self) {
-        let now_ns = self.clock.monotonic_ns();
-        if self
-            .expired_ns
-            .is_none_or(|last| now_ns.saturating_sub(last) >= EXPIRE_NS)
-        {
-            self.expired_ns = Some(now_ns);
-            if let Err(error) = self.store.expire(self.clock.utc_ns() / 1_000_000) {
-                tracing::warn!(%error, "old events could not be removed");
-            }
+    fn commit(&mut self) {
+        if self.keeper.commit_soon() {
+            self.publisher.wake();
         }
     }
 
@@ -225,11 +136,18 @@ impl Recorder {
     }
 
     fn take_snapshot(&mut self, verdict: &Verdict, alert: &mut Alert) {
-        if verdict.snapshots == Snapshots::Off {
+        // What room is left is for alerts.
+        if verdict.snapshots == Snapshots::Off || self.keeper.is_in_trouble() {
             return;
         }
         let Some(picture) = picture_of(verdict) else { return };
-        match write_snapshot(self.store.dir(), alert, picture) {
+        let mut written = write_snapshot(self.keeper.dir(), alert, picture);
+        if let Err(error) = &written
+            && self.keeper.helped(error)
+        {
+            written = write_snapshot(self.keeper.dir(), alert, picture);
+        }
+        match written {
             Ok((name, bytes)) => {
                 self.snapshots.insert(alert.id.clone(), name.clone());
                 alert.snapshot = Some(name);
@@ -238,7 +156,7 @@ impl Recorder {
                     self.publisher.send_acknowledged(topic, bytes);
                 }
             }
-            Err(error) => tracing::warn!(camera = %alert.camera, error, "no snapshot"),
+            Err(error) => tracing::warn!(camera = %alert.camera, %error, "no snapshot"),
         }
     }
 
@@ -354,10 +272,6 @@ impl Levels {
             }
         }
     }
-}
-
-fn utc_offset_ns(clock: &dyn Clock) -> i64 {
-    clock.utc_ns() - clock.monotonic_ns() as i64
 }
 
 /// The newest picture of the verdict's window.

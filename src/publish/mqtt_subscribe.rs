@@ -1,5 +1,6 @@
 //! A plain subscriber, for the demo's screen and the tests.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -13,7 +14,14 @@ use rumqttc::v5::{Client, Event, MqttOptions};
 /// # Errors
 /// The broker is not there.
 pub fn subscribe(host: &str, port: u16, filter: &str) -> Result<Receiver<(String, Vec<u8>)>, std::io::Error> {
-    let mut options = MqttOptions::new(format!("watchfire-screen-{}", std::process::id()), host, port);
+    // A broker throws out whoever has the id of one that comes later.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = format!(
+        "watchfire-screen-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Relaxed)
+    );
+    let mut options = MqttOptions::new(id, host, port);
     options.set_keep_alive(Duration::from_secs(20));
     options.set_max_packet_size(Some(8 << 20));
     let (client, mut connection) = Client::new(options, 16);

@@ -3,14 +3,21 @@
 //! An alert that [`Store::commit`] returned for is on disk and will reach the broker, whatever is killed. Every thread
 //! that needs the store opens it for itself: SQLite's write-ahead log lets one write while others read.
 
+mod lock;
+mod room;
 mod snapshot;
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
+pub use lock::lock;
 pub use snapshot::{jpeg, write_snapshot};
+
+/// So long a thread waits for whoever holds the database that has other things to do.
+pub const HURRY: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreOptions {
@@ -29,8 +36,19 @@ pub struct StoreOptions {
 pub struct StoreError {
     path: PathBuf,
     why: String,
+    cause: Cause,
+}
+
+/// What can be done about it differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
     /// The file is not, or no longer, a database.
-    damaged: bool,
+    Damaged,
+    /// The disk is full.
+    Full,
+    /// Another program holds the database.
+    Locked,
+    Other,
 }
 
 impl StoreError {
@@ -38,16 +56,42 @@ impl StoreError {
         Self {
             path: path.to_owned(),
             why: why.to_string(),
-            damaged: false,
+            cause: Cause::Other,
+        }
+    }
+
+    fn of_io(path: &Path, error: &std::io::Error) -> Self {
+        let cause = if snapshot::lacks_room(error) {
+            Cause::Full
+        } else {
+            Cause::Other
+        };
+        Self {
+            cause,
+            ..Self::plain(path, error)
         }
     }
 
     fn of_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
-        let code = error.sqlite_error_code();
+        let cause = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Cause::Damaged,
+            Some(ErrorCode::DiskFull) => Cause::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Cause::Locked,
+            _ => Cause::Other,
+        };
+        let why = match cause {
+            Cause::Locked => format!("{error}: another program holds it, and must let go"),
+            _ => error.to_string(),
+        };
         Self {
-            damaged: matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)),
-            ..Self::plain(path, error)
+            cause,
+            ..Self::plain(path, why)
         }
+    }
+
+    /// The file is not, or no longer, a database: only a new one helps.
+    pub fn is_damaged(&self) -> bool {
+        self.cause == Cause::Damaged
     }
 }
 
@@ -79,13 +123,12 @@ pub struct Store {
     options: StoreOptions,
     /// The first row of the outbox that this store committed.
     own_from_row: Option<i64>,
+    evicts_by_age: bool,
 }
 
 /// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
 const UPDATES_KEPT: i64 = 100;
 
-/// What a start on a full disk takes back from the snapshots: room for some thousand alerts.
-const ROOM_BYTES: u64 = 8 << 20;
 const VERSION: i64 = 2;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event (
@@ -111,7 +154,7 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let path = path_in(&options.dir);
         let fail = |e: rusqlite::Error| StoreError::of_sqlite(&path, &e);
-        std::fs::create_dir_all(&options.dir).map_err(|e| StoreError::plain(&path, e))?;
+        std::fs::create_dir_all(&options.dir).map_err(|e| StoreError::of_io(&path, &e))?;
         let db = Connection::open(&path).map_err(fail)?;
         let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(fail)?;
         if version > VERSION {
@@ -127,6 +170,7 @@ impl Store {
             db,
             options: options.clone(),
             own_from_row: None,
+            evicts_by_age: true,
         })
     }
 
@@ -146,48 +190,14 @@ impl Store {
         }
     }
 
-    /// As [`Self::open`], whatever the disk is like: where it is full the oldest snapshots make room, and a store that is damaged is put
-    /// aside for a new one. What was done is told. `now_utc_ms` names what is put aside.
-    ///
-    /// # Errors
-    /// As [`Self::open`]; there was no snapshot left to remove.
-    pub fn open_at_start(options: &StoreOptions, now_utc_ms: i64) -> Result<(Self, Option<String>), StoreError> {
-        let error = match Self::open(options).and_then(Self::checked) {
-            Ok(store) => return Ok((store, None)),
-            Err(error) => error,
-        };
-        if error.damaged {
-            let aside = put_aside(&path_in(&options.dir), now_utc_ms).map_err(|e| StoreError::plain(&error.path, e))?;
-            let told = format!(
-                "{error}: it was put aside as {}, and what waited there for the broker is lost",
-                aside.display()
-            );
-            return Self::open(options).map(|store| (store, Some(told)));
-        }
-        if !snapshot::is_full(&options.dir) {
-            return Err(error);
-        }
-        let removed = snapshot::remove_oldest(&options.dir.join("snapshots"), ROOM_BYTES);
-        if removed == 0 {
-            return Err(error);
-        }
-        let told = format!("the disk is full: the {removed} oldest snapshots were removed to make room ({error})");
-        Self::open(options).map(|store| (store, Some(told)))
+    /// Waits so long at most where another program holds the database; five seconds unless told.
+    pub fn wait_for_locks(&self, most: Duration) -> Result<(), StoreError> {
+        self.db.busy_timeout(most).map_err(|e| self.fail(e))
     }
 
-    /// Reads it through: damage is found now, and not at the first alert.
-    fn checked(self) -> Result<Self, StoreError> {
-        let check = self
-            .db
-            .query_row("PRAGMA quick_check(1)", [], |r| r.get::<_, String>(0));
-        match check {
-            Ok(word) if word == "ok" => Ok(self),
-            Ok(what) => Err(StoreError {
-                damaged: true,
-                ..StoreError::plain(&path_in(&self.options.dir), what)
-            }),
-            Err(error) => Err(self.fail(error)),
-        }
+    /// Whether what waits too long is dropped. Not while the host's clock may be ahead.
+    pub fn evict_by_age(&mut self, yes: bool) {
+        self.evicts_by_age = yes;
     }
 
     fn fail(&self, error: rusqlite::Error) -> StoreError {
@@ -235,8 +245,11 @@ impl Store {
             )?;
             self.own_from_row.get_or_insert(transaction.last_insert_rowid());
         }
-        let oldest_ms = now_utc_ms - self.options.outbox_max_age.as_millis() as i64;
-        let mut evicted = transaction.execute("DELETE FROM outbox WHERE since_ms < ?1", [oldest_ms])?;
+        let mut evicted = 0;
+        if self.evicts_by_age {
+            let oldest_ms = now_utc_ms - self.options.outbox_max_age.as_millis() as i64;
+            evicted += transaction.execute("DELETE FROM outbox WHERE since_ms < ?1", [oldest_ms])?;
+        }
         let over = |t: &rusqlite::Transaction| -> rusqlite::Result<i64> {
             let depth: i64 = t.query_row("SELECT COUNT(*) FROM outbox", [], |r| r.get(0))?;
             Ok((depth - self.options.outbox_max as i64).max(0))
@@ -331,20 +344,6 @@ impl Store {
         query().map_err(|e| self.fail(e))
     }
 
-    /// Removes events and snapshots that are older than `keep_for`.
-    pub fn expire(&self, now_utc_ms: i64) -> Result<(), StoreError> {
-        let oldest_ms = now_utc_ms - self.options.keep_for.as_millis() as i64;
-        let over = "started_ms < ?1 AND open = 0";
-        let messages = format!("DELETE FROM message WHERE id IN (SELECT id FROM event WHERE {over})");
-        let removed = self
-            .db
-            .execute(&messages, [oldest_ms])
-            .and_then(|_| self.db.execute(&format!("DELETE FROM event WHERE {over}"), [oldest_ms]));
-        removed.map_err(|e| self.fail(e))?;
-        snapshot::expire(&self.options.dir.join("snapshots"), self.options.keep_for);
-        Ok(())
-    }
-
     /// Remembers that a topic is retained at the broker, so that it can be cleared when its camera is gone.
     pub fn remember_retained(&self, topic: &str) -> Result<(), StoreError> {
         let insert = self
@@ -409,24 +408,16 @@ impl Store {
     pub fn dir(&self) -> &Path {
         &self.options.dir
     }
+
+    /// Brings the database, or this connection, into a state that a test is about.
+    #[cfg(test)]
+    pub(crate) fn sql(&self, sql: &str) -> rusqlite::Result<()> {
+        self.db.execute_batch(sql)
+    }
 }
 
 fn path_in(dir: &Path) -> PathBuf {
     dir.join("watchfire.db")
-}
-
-/// Renames a store with its log. Returns its new name.
-fn put_aside(path: &Path, now_utc_ms: i64) -> std::io::Result<PathBuf> {
-    let name = |of: &str, end: &str| path.with_file_name(format!("{of}{end}"));
-    let aside = format!("watchfire.db.damaged-{}", now_utc_ms / 1000);
-    for end in ["-wal", "-shm"] {
-        match std::fs::rename(name("watchfire.db", end), name(&aside, end)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    std::fs::rename(path, name(&aside, ""))?;
-    Ok(name(&aside, ""))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Snapshots: JPEG files with the tracks of the alert drawn in.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +10,8 @@ use jpeg_encoder::{ColorType, Encoder};
 use crate::colour;
 use crate::data::{Alert, Picture};
 use crate::draw;
+
+use super::StoreError;
 
 /// JPEG of a picture, quality 85.
 ///
@@ -28,7 +32,7 @@ pub fn jpeg(picture: &Picture) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn write_snapshot(dir: &Path, alert: &Alert, picture: &Picture) -> Result<(String, Vec<u8>), String> {
+pub fn write_snapshot(dir: &Path, alert: &Alert, picture: &Picture) -> Result<(String, Vec<u8>), StoreError> {
     let mut drawn = picture.clone();
     for track in &alert.tracks {
         let label = format!("{} {:.2}", track.class, track.score);
@@ -39,17 +43,30 @@ pub fn write_snapshot(dir: &Path, alert: &Alert, picture: &Picture) -> Result<(S
         None => format!("{} {:.2}", alert.kind, alert.score),
     };
     draw::text(&mut drawn, 2, 2, colour::ALERT, &title);
-    let bytes = jpeg(&drawn)?;
     let name = format!("{}/{}.jpg", alert.camera, alert.id);
     let path = dir.join("snapshots").join(&name);
+    let bytes = jpeg(&drawn).map_err(|why| StoreError::plain(&path, why))?;
+    write_whole(&path, &bytes).map_err(|e| StoreError::of_io(&path, &e))?;
+    Ok((name, bytes))
+}
+
+/// Also after a power cut the file is whole, and nothing is left of one that found no room.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let half = path.with_extension("part");
     let write = || {
-        std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
-        std::fs::write(&half, &bytes)?;
-        std::fs::rename(&half, &path)
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = File::create(&half)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&half, path)
     };
-    write().map_err(|e: std::io::Error| format!("{}: {e}", path.display()))?;
-    Ok((name, bytes))
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&half);
+    }
+    written
 }
 
 /// Removes files that are older than `keep_for`. What cannot be removed is left for the next time.
@@ -67,10 +84,18 @@ pub(super) fn expire(dir: &Path, keep_for: Duration) {
     }
 }
 
-/// Whether the disk takes not even a little more.
+/// Whether it failed because the disk, or the user's share of it, is full.
+pub(super) fn lacks_room(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+/// Whether the disk has not even a little room left.
 pub(super) fn is_full(dir: &Path) -> bool {
     let probe = dir.join("probe.part");
-    let full = std::fs::write(&probe, vec![0; 1 << 16]).is_err();
+    let full = std::fs::write(&probe, vec![0; 1 << 16]).is_err_and(|error| lacks_room(&error));
     let _ = std::fs::remove_file(&probe);
     full
 }
@@ -115,7 +140,19 @@ mod tests {
         }
         assert_eq!(remove_oldest(dir.path(), 150), 2);
         assert!(dir.path().join("a/new.jpg").exists());
-        assert!(!is_full(dir.path()));
-        assert!(is_full(&dir.path().join("not/there")));
+        // A folder that cannot be written is not full.
+        assert!(!is_full(dir.path()) && !is_full(&dir.path().join("not/there")));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_snapshot_that_could_not_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("yard/alert.jpg");
+        write_whole(&path, b"picture").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"picture");
+        let taken = dir.path().join("yard/folder.jpg");
+        std::fs::create_dir_all(taken.join("inside")).unwrap();
+        write_whole(&taken, b"picture").unwrap_err();
+        assert!(!taken.with_extension("part").exists());
     }
 }

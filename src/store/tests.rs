@@ -174,3 +174,59 @@ fn a_damaged_store_is_put_aside_and_a_sound_one_stays() {
         s.commit(&[message("new", "start")], 8_000).unwrap();
     }
 }
+
+#[test]
+fn what_is_old_goes_a_few_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 10_000);
+    let lives: Vec<Message> = (0..350)
+        .flat_map(|i| ["start", "end"].map(|phase| message(&format!("alert {i}"), phase)))
+        .collect();
+    s.commit(&lives, 1000).unwrap();
+    let messages = |s: &Store| -> i64 {
+        s.db.query_row("SELECT COUNT(*) FROM message", [], |r| r.get(0))
+            .unwrap()
+    };
+    let mut left = vec![messages(&s)];
+    let later_ms = 2000 + 3_600_000;
+    while s.expire(later_ms).unwrap() {
+        left.push(messages(&s));
+    }
+    assert_eq!(left, [700, 400, 100]);
+    assert_eq!((messages(&s), s.events(0, None, None).unwrap().len()), (0, 0));
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_snapshots_make_room_and_not_for_a_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("snapshots/yard/a.jpg");
+    std::fs::create_dir_all(snapshot.parent().unwrap()).unwrap();
+    std::fs::write(&snapshot, "picture").unwrap();
+    let mut s = store(dir.path(), 100);
+    let large = Message {
+        payload: "x".repeat(1 << 20),
+        ..message("a", "start")
+    };
+    let other = store(dir.path(), 100);
+    other.sql("BEGIN IMMEDIATE").unwrap();
+    s.wait_for_locks(Duration::ZERO).unwrap();
+    let locked = s.commit(std::slice::from_ref(&large), 1000).unwrap_err();
+    assert!(locked.to_string().contains("another program"), "{locked}");
+    assert_eq!((s.make_room(&locked), snapshot.exists()), (0, true));
+    other.sql("ROLLBACK").unwrap();
+    // As many pages as there are: what is larger finds no room.
+    s.sql("PRAGMA max_page_count = 1").unwrap();
+    let full = s.commit(&[large], 1000).unwrap_err();
+    assert_eq!((s.make_room(&full), snapshot.exists()), (1, false), "{full}");
+}
+
+#[test]
+fn of_a_store_too_large_to_be_read_through_what_a_start_needs_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(store(dir.path(), 100).checked(0).is_ok());
+    let path = dir.path().join("watchfire.db");
+    let mut torn = std::fs::read(&path).unwrap();
+    torn[4096..].fill(0x5a);
+    std::fs::write(&path, torn).unwrap();
+    assert!(store(dir.path(), 100).checked(0).is_err_and(|e| e.is_damaged()));
+}

@@ -16,5 +16,6 @@ mod pki;
 mod reload;
 mod secrets;
 mod sixteen;
+mod state;
 mod stop;
 mod tls;

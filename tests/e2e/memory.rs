@@ -1,4 +1,4 @@
-//! What the daemon remembers over its restarts, and what it forgets in time.
+//! What the daemon remembers over its restarts.
 
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ fn what_was_learned_of_a_camera_goes_on_after_a_restart() {
     }
     drop(before);
     let (store, mut memory) = learned_in_a_run(&mut house);
-    // While a camera streams what is old is removed too.
-    assert_eq!(store.life("old").unwrap(), Vec::<String>::new());
+    // In its first hour nothing is too old: the clock may be ahead.
+    assert_eq!(store.life("old").unwrap().len(), 1);
     assert_eq!(store.life("new").unwrap().len(), 1);
     let watched_s = memory["watched_s"].as_f64().unwrap();
     assert!((0.5..60.0).contains(&watched_s), "{watched_s}");

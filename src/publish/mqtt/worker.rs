@@ -16,7 +16,7 @@ use super::refusals::Refusals;
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
 use crate::publish::{MqttOptions, Topics, home_assistant};
-use crate::store::{Store, StoreError, Waiting};
+use crate::store::{HURRY, Store, StoreError, Waiting};
 
 /// Messages that are on their way to the broker at once.
 const IN_FLIGHT: usize = 16;
@@ -76,6 +76,7 @@ impl Worker {
         ordered: crossbeam_channel::Sender<Order>,
         state: Arc<PublisherState>,
     ) -> Self {
+        warn(store.wait_for_locks(HURRY));
         Self {
             topics: Topics::new(&options.site, &options.box_name),
             keep_alive: options.keep_alive,

@@ -1,0 +1,61 @@
+//! One daemon a state folder: a second would end the first one's alerts and send everything twice.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::StoreError;
+
+/// Takes the state folder for this process, for as long as the file is kept; a process that is killed lets go of it too.
+///
+/// # Errors
+/// Another daemon has it, or the folder cannot be written.
+pub fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let open = || {
+        std::fs::create_dir_all(dir)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).open(&path)
+    };
+    let mut file = open().map_err(|e| StoreError::of_io(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Who holds it is good to know, and no more.
+            let _ = file.read_to_string(&mut holder);
+            let process = match holder.trim() {
+                "" => String::new(),
+                id => format!(" (process {id})"),
+            };
+            let why = format!(
+                "another Watchfire{process} runs with this state folder; stop it first (`systemctl stop watchfire` where it is the \
+                 service), or give this one a state.dir of its own"
+            );
+            return Err(StoreError::plain(&path, why));
+        }
+        // A file system without locks is no reason not to watch.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "no lock against a second daemon")
+        }
+    }
+    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_folder_is_for_one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let first = lock(&state).unwrap();
+        let refused = lock(&state).unwrap_err().to_string();
+        let own = format!("(process {})", std::process::id());
+        assert!(refused.contains(&own) && refused.contains("stop it first"), "{refused}");
+        drop(first);
+        lock(&state).unwrap();
+    }
+}
