@@ -5,10 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use watchfire::behaviour::{BehaviourOptions, FightOptions};
 use watchfire::clock::{Clock, ManualClock};
-use watchfire::data::{AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window};
+use watchfire::data::{
+    AudioChunk, AudioState, BBox, Branch, CameraId, Detection, Frame, Picture, Snapshots, Status, Window,
+};
 use watchfire::graph::{CameraInlet, EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
-use watchfire::stages::{CameraProfile, Detect, Listen, SoundScores, Verdict};
+use watchfire::stages::{
+    CameraProfile, ClipScores, ClipShape, Detect, Gating, Listen, SoundScores, Verdict, WatchClips,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const S: u64 = 1_000_000_000;
@@ -59,8 +64,12 @@ impl Listen for Deaf {
     fn patch_and_hop(&self) -> (usize, usize) {
         (15_360, 7_680)
     }
-    fn classify(&mut self, _: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
-        Ok(Vec::new())
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        let nothing = SoundScores {
+            scores: vec![],
+            embedding: Arc::from([0.0]),
+        };
+        Ok(vec![nothing; patches.len()])
     }
 }
 
@@ -343,4 +352,91 @@ fn windows_without_a_picture_take_no_place_of_one_that_has() {
     let got: Vec<Status> = (0..6).map(|_| vision(&bench.verdict()).2).collect();
     assert_eq!(got[..2], [Status::Ok, Status::Ok]);
     assert!(got[2..].iter().all(|status| *status == Status::Empty), "{got:?}");
+}
+
+/// Finds nothing in clips of two seconds.
+struct Watcher;
+
+impl WatchClips for Watcher {
+    fn id(&self) -> Arc<str> {
+        "watcher@1".into()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        Arc::from([Arc::from("fight")])
+    }
+    fn shape(&self) -> ClipShape {
+        ClipShape {
+            span_ns: 2 * S,
+            frames: 4,
+        }
+    }
+    fn shrink(&self, picture: &Picture) -> Picture {
+        picture.clone()
+    }
+    fn classify(&mut self, clips: &[Vec<&Picture>]) -> Result<Vec<ClipScores>, String> {
+        let nothing = ClipScores {
+            scores: vec![0.1],
+            embedding: Arc::from([0.0]),
+        };
+        Ok(vec![nothing; clips.len()])
+    }
+}
+
+/// In windows of two seconds, of which the second one's picture stops at once.
+#[test]
+fn sound_that_begins_long_after_the_picture_has_stopped_is_no_pair_with_its_clip() {
+    let (go, going) = bounded(0);
+    drop(go);
+    let models = Models {
+        detector: Box::new(Seer {
+            go: going,
+            calls: unbounded().0,
+        }),
+        action: Some(Box::new(Watcher)),
+        fusion: None,
+        sound: Box::new(Deaf),
+        voice: None,
+        faces: None,
+    };
+    let clock = Arc::new(ManualClock::default());
+    let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut Metrics::default()).unwrap();
+    for (name, after_ms, skewed) in [("pair", 400, false), ("no-pair", 600, true)] {
+        let profile = CameraProfile {
+            gating: Gating::Never,
+            behaviour: BehaviourOptions {
+                fight: Some(FightOptions::default()),
+                ..BehaviourOptions::default()
+            },
+            ..CameraProfile::default()
+        };
+        let camera = graph.camera(CameraId::new(name), profile, Arc::default());
+        let seen = [window(name, 0, 64), window(name, 1, 64)].map(|w| w.frames).concat();
+        camera.push(Window {
+            end_ns: 2 * S,
+            frames: seen,
+            ..window(name, 0, 64)
+        });
+        camera.push(Window {
+            start_ns: 2 * S,
+            end_ns: 4 * S,
+            frames: window(name, 2, 64).frames[..1].to_vec(),
+            audio: vec![AudioChunk {
+                pts_ns: 2 * S + after_ms * 1_000_000,
+                samples: vec![0.0; 16_000].into(),
+            }],
+            audio_state: AudioState::Present,
+            ..window(name, 1, 64)
+        });
+        let mut last = None;
+        while last.is_none() {
+            match verdicts.next(PATIENCE) {
+                Next::Item(verdict) => last = Some(verdict).filter(|v| v.window.as_ref().is_some_and(|w| w.seq == 1)),
+                _ => panic!("no verdict came"),
+            }
+        }
+        let reports = last.unwrap().reports;
+        assert!(reports.acted().is_some() && reports.heard().is_some(), "{name}");
+        assert_eq!(reports.are_skewed(), skewed, "{name}");
+        assert_eq!(reports.heard_beside_clip().is_none(), skewed, "{name}");
+    }
 }

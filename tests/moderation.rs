@@ -209,12 +209,78 @@ fn what_is_finished_when_it_is_interrupted_is_not_done_again() {
         assert!(process.try_wait().unwrap().is_none(), "the long file was too short");
         std::thread::park_timeout(Duration::from_millis(20));
     }
+    let second = command(&folder, &report, &kinds).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("another process writes this report"), "{said}");
     process.kill().unwrap();
     process.wait().unwrap();
     std::fs::remove_file(&long).unwrap();
+    // What the killed one has left locks nothing, and is gone after a job that ends.
+    let lock = report.with_extension("json.lock");
+    assert!(lock.exists());
     let output = command(&folder, &report, &kinds).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("2 files: 2 finished (2 of them before)"), "{said}");
+    assert!(!lock.exists());
+}
+
+/// A share that is not mounted is a folder that is not there, or that is empty.
+#[test]
+fn what_cannot_be_looked_at_for_the_moment_keeps_its_verdicts() {
+    let (dir, folder, report) = prepared();
+    std::fs::remove_file(folder.join("broken.mp4")).unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let [share, away, single, moved] = ["share", "away", "d.wav", "moved.wav"].map(|name| root.join(name));
+    let (nested, kept) = (folder.join("nas"), root.join("e.wav"));
+    std::fs::create_dir(&nested).unwrap();
+    std::fs::write(nested.join("e.wav"), silence(1)).unwrap();
+    std::fs::create_dir(&share).unwrap();
+    std::fs::write(share.join("c.wav"), silence(1)).unwrap();
+    std::fs::write(&single, silence(1)).unwrap();
+    let more = ["--kinds", "gunshot", share.to_str().unwrap(), single.to_str().unwrap()];
+    let run = || {
+        let output = command(&folder, &report, &more).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        (output.status.code(), said.concat())
+    };
+    let finished = || -> Vec<Value> {
+        let told = read(&report);
+        let files = told["files"].as_array().unwrap().iter();
+        files.filter(|f| f["unreadable"].is_null()).cloned().collect()
+    };
+    let (code, said) = run();
+    assert_eq!((code, finished().len()), (Some(0), 5), "{said}");
+    let before = finished();
+
+    std::fs::rename(&share, &away).unwrap();
+    std::fs::rename(&single, &moved).unwrap();
+    std::fs::rename(nested.join("e.wav"), &kept).unwrap();
+    for empty in [false, true] {
+        if empty {
+            std::fs::create_dir(&share).unwrap();
+        }
+        let (code, said) = run();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("5 finished (5 of them before), 2 unreadable"), "{said}");
+        assert!(said.contains("d.wav"), "{said}");
+        assert_eq!(finished(), before, "{said}");
+    }
+
+    std::fs::remove_dir(&share).unwrap();
+    std::fs::rename(&away, &share).unwrap();
+    std::fs::rename(&moved, &single).unwrap();
+    std::fs::rename(&kept, nested.join("e.wav")).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("5 files: 5 finished (5 of them before), 0 unreadable"),
+        "{said}"
+    );
+    assert_eq!(finished(), before);
+    // In a folder that can be read, what is not there is gone.
+    std::fs::remove_file(folder.join("a.wav")).unwrap();
+    assert!(run().1.contains("4 files: 4 finished"));
 }
 
 #[test]

@@ -5,13 +5,16 @@ mod wav;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use watchfire::app::player::Player;
-use watchfire::config::{Surroundings, load_texts};
+use watchfire::config::{CameraConfig, Surroundings, load_texts};
 use watchfire::data::Picture;
+use watchfire::graph::Models;
 use watchfire::ingest::gst::record::Mp4Writer;
 use watchfire::ingest::gst::{Datum, MediaReader};
-use watchfire::stages::Verdict;
+use watchfire::nn::ModelOptions;
+use watchfire::stages::{Listen, SoundScores, Verdict};
 use wav::wav;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -59,6 +62,68 @@ fn twice_gives_the_same_bytes_and_a_broken_file_is_named_while_the_others_are_do
     assert_eq!((&last["phase"], &last["end_reason"]), (&"end".into(), &"eof".into()));
 }
 
+/// A camera that listens for sirens, and the models.
+fn yard() -> (CameraConfig, ModelOptions) {
+    let models = Path::new(ROOT).join("models");
+    let text = format!(
+        "[models]\ndir = {models:?}\n[[camera]]\nid = \"yard\"\nurl = \"rtsp://127.0.0.1/yard\"\nkinds = [\"siren\"]\n"
+    );
+    let config = load_texts(vec![("replay.toml".into(), text)], &Surroundings::real())
+        .unwrap()
+        .config;
+    (config.cameras.into_iter().next().unwrap(), config.models)
+}
+
+/// Panics on what is loud.
+struct Startled(Box<dyn Listen>);
+
+impl Listen for Startled {
+    fn id(&self) -> Arc<str> {
+        self.0.id()
+    }
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        self.0.labels()
+    }
+    fn patch_and_hop(&self) -> (usize, usize) {
+        self.0.patch_and_hop()
+    }
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        assert!(patches.iter().all(|p| p.iter().all(|s| s.abs() < 0.1)), "startled");
+        self.0.classify(patches)
+    }
+}
+
+#[test]
+fn a_file_that_a_stage_gives_up_on_costs_the_next_one_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let [loud, quiet] = [("loud.wav", 0.5), ("quiet.wav", 0.0)].map(|(name, level)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, wav(&vec![level; 16_000 * 10])).unwrap();
+        path
+    });
+    let (camera, models) = yard();
+    let startled = |models: Models| Models {
+        sound: Box::new(Startled(models.sound)),
+        ..models
+    };
+    let mut player = Player::start_with(camera, &models, startled).unwrap();
+    for _ in 0..2 {
+        let error = player.play(&loud, 0, |_| Ok(())).unwrap_err().to_string();
+        assert!(
+            error.contains("loud.wav") && error.contains("hearing panicked again and again"),
+            "{error}"
+        );
+        let mut windows = 0;
+        let take = |verdict: &Verdict| {
+            windows += usize::from(verdict.window.is_some() && !verdict.has_failed());
+            Ok(())
+        };
+        player.play(&quiet, 0, take).unwrap();
+        assert_eq!(windows, 20);
+    }
+    player.stop().unwrap();
+}
+
 /// Far more windows than wait between reader and writer.
 #[test]
 fn a_writer_that_fails_ends_the_recording_and_not_the_next_one() {
@@ -68,13 +133,8 @@ fn a_writer_that_fails_ends_the_recording_and_not_the_next_one() {
         std::fs::write(&path, wav(&vec![0.0; 16_000 * seconds])).unwrap();
         path
     });
-    let models = Path::new(ROOT).join("models");
-    let text = format!(
-        "[models]\ndir = {models:?}\n[[camera]]\nid = \"yard\"\nurl = \"rtsp://127.0.0.1/yard\"\nkinds = [\"siren\"]\n"
-    );
-    let loaded = load_texts(vec![("replay.toml".into(), text)], &Surroundings::real()).unwrap();
-    let camera = loaded.config.cameras.into_iter().next().unwrap();
-    let player = Player::start(camera, &loaded.config.models).unwrap();
+    let (camera, models) = yard();
+    let mut player = Player::start(camera, &models).unwrap();
     let mut asked = 0;
     let error = player.play(&long, 0, |_| {
         asked += 1;

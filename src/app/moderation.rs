@@ -1,6 +1,10 @@
 //! The report of a moderation job: a verdict by kind for every file. `docs/moderation.md` describes it.
 
+mod lock;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,6 +16,7 @@ use crate::data::{Alert, Severity};
 use crate::ingest::Source;
 use crate::nn::FusionMethod;
 use crate::publish::payload::rounded;
+pub use lock::ReportLock;
 
 const SCHEMA: &str = "watchfire.report/1";
 
@@ -290,9 +295,14 @@ impl Report {
 
     /// Whether this very file is finished.
     pub fn has(&self, file: &FileReport) -> bool {
-        let known = self.files.binary_search_by(|f| f.file.cmp(&file.file));
-        let known = known.ok().and_then(|at| self.files.get(at));
-        known.is_some_and(|f| f.bytes == file.bytes && f.modified_ms == file.modified_ms && f.unreadable.is_none())
+        let known = self.finished(&file.file);
+        known.is_some_and(|f| f.bytes == file.bytes && f.modified_ms == file.modified_ms)
+    }
+
+    /// What is told of a file that was played to its end, whatever lies there now.
+    pub fn finished(&self, file: &Path) -> Option<&FileReport> {
+        let at = self.files.binary_search_by(|f| f.file.as_path().cmp(file)).ok()?;
+        self.files.get(at).filter(|f| f.unreadable.is_none())
     }
 
     /// Adds a file in its place.
@@ -314,9 +324,14 @@ impl Report {
         beside.push(format!(".{}.part", std::process::id()));
         let beside = PathBuf::from(beside);
         let text = serde_json::to_string_pretty(self)? + "\n";
-        std::fs::write(&beside, text)
-            .and_then(|()| std::fs::rename(&beside, path))
-            .with_context(|| path.display().to_string())
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&beside)?;
+            file.write_all(text.as_bytes())?;
+            // Before its name: a power cut must not leave an empty report in the place of the one before.
+            file.sync_all()?;
+            std::fs::rename(&beside, path)
+        };
+        write().with_context(|| path.display().to_string())
     }
 
     fn count(&self) -> Totals {

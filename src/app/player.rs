@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use crossbeam_channel::TryRecvError;
 
 use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
 use crate::config::{CameraConfig, digest};
 use crate::data::{EndReason, Snapshots};
-use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Next};
+use crate::graph::{EdgeOut, Graph, GraphOptions, Metrics, Models, Next};
 use crate::ingest::replay;
 use crate::nn::ModelOptions;
 use crate::stages::{CameraProfile, Verdict};
@@ -23,6 +23,8 @@ pub struct Player {
     graph: Graph,
     verdicts: EdgeOut<Verdict>,
     camera: CameraConfig,
+    options: ModelOptions,
+    wrap: fn(Models) -> Models,
     models: Vec<String>,
     models_sha256: String,
 }
@@ -32,8 +34,20 @@ impl Player {
     ///
     /// # Errors
     /// A model is missing or damaged, or a thread could not be started.
-    pub fn start(mut camera: CameraConfig, models: &ModelOptions) -> anyhow::Result<Self> {
-        let models = LoadedModels::load(models, std::slice::from_ref(&camera))?;
+    pub fn start(camera: CameraConfig, options: &ModelOptions) -> anyhow::Result<Self> {
+        Self::start_with(camera, options, |models| models)
+    }
+
+    /// As [`Self::start`], with the loaded models passed through `wrap`: a test puts a model in between that misbehaves.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        mut camera: CameraConfig,
+        options: &ModelOptions,
+        wrap: fn(Models) -> Models,
+    ) -> anyhow::Result<Self> {
+        let models = LoadedModels::load(options, std::slice::from_ref(&camera))?;
         fill_thresholds(
             &mut camera.behaviour,
             models.detector.manifest(),
@@ -43,11 +57,14 @@ impl Player {
         let names = models.manifests().iter().map(|m| m.id().to_string()).collect();
         let sums: String = models.manifests().iter().map(|m| m.sha256()).collect();
         let clock = Arc::new(SystemClock::new());
-        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models.into(), clock, &mut Metrics::default())?;
+        let models = wrap(models.into());
+        let (graph, verdicts) = Graph::start(&GraphOptions::replay(), models, clock, &mut Metrics::default())?;
         Ok(Self {
             graph,
             verdicts,
             camera,
+            options: options.clone(),
+            wrap,
             models: names,
             models_sha256: digest(&sums),
         })
@@ -73,13 +90,18 @@ impl Player {
     ///
     /// # Errors
     /// The file cannot be read to its end (its verdicts up to there were given), a window could not be computed, or
-    /// `take` failed: it is not asked again, and the rest of the file is not read.
+    /// `take` failed: it is not asked again, and the rest of the file is not read. Or a stage had given up on the file before,
+    /// and the models cannot be loaded once more.
     pub fn play(
-        &self,
+        &mut self,
         file: &Path,
         start_utc_ns: i64,
         mut take: impl FnMut(&Verdict) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        // What a stage gave up on is that file's fault alone.
+        if self.graph.health().fatal().is_some() {
+            self.start_anew().with_context(|| file.display().to_string())?;
+        }
         let profile = CameraProfile {
             snapshots: Snapshots::Off,
             recording: Some(identity(file)),
@@ -117,10 +139,7 @@ impl Player {
                         wrong = take(&verdict).err();
                     }
                 }
-                if let Some(stage) = fatal().filter(|_| wrong.is_none()) {
-                    wrong = Some(anyhow!("the stage {stage} panicked again and again"));
-                }
-                enough.store(wrong.is_some(), Relaxed);
+                enough.store(wrong.is_some() || fatal().is_some(), Relaxed);
             }
             reader
                 .join()
@@ -133,6 +152,12 @@ impl Player {
         if let (Next::Item(verdict), None) = (last, &wrong) {
             wrong = take(&verdict).err();
         }
+        if let Some(stage) = fatal().filter(|_| wrong.is_none()) {
+            wrong = Some(anyhow!(
+                "{}: the stage {stage} panicked again and again",
+                file.display()
+            ));
+        }
         wrong.map_or(read, Err)?;
         if failed > 0 {
             return Err(anyhow!(
@@ -143,10 +168,22 @@ impl Player {
         Ok(())
     }
 
+    /// With a graph that runs, in the place of one that gave up.
+    fn start_anew(&mut self) -> anyhow::Result<()> {
+        let new = Self::start_with(self.camera.clone(), &self.options, self.wrap)?;
+        if let Err(why) = std::mem::replace(self, new).stop() {
+            tracing::warn!("the graph that gave up: {why:#}");
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// A stage did not end in time.
     pub fn stop(self) -> anyhow::Result<()> {
-        self.graph
+        let Self { graph, verdicts, .. } = self;
+        // A stage must not wait for somebody to read its last words.
+        drop(verdicts);
+        graph
             .stop(Duration::from_secs(10))
             .map_err(|stages| anyhow!("still running: {}", stages.join(", ")))
     }

@@ -104,7 +104,7 @@ impl Played {
 fn play(setup: &Setup, gating: Gating, file: &Path, start_utc_ns: i64) -> anyhow::Result<Played> {
     let mut camera = setup.camera.clone();
     camera.gating = gating;
-    let player = Player::start(camera, &setup.models)?;
+    let mut player = Player::start(camera, &setup.models)?;
     let before = cpu::by_thread();
     let mut played = Played::default();
     player.play(file, start_utc_ns, |verdict| {

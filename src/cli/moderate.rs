@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::recordings::Recordings;
 use super::replay::Setup;
-use crate::app::moderation::{FileReport, Job, Report};
+use crate::app::moderation::{FileReport, Job, Report, ReportLock};
 use crate::app::player::Player;
 use crate::data::{Alert, Kind};
 use crate::nn::{Manifest, ModelOptions};
@@ -32,7 +32,8 @@ pub(super) fn kinds(models: &ModelOptions) -> anyhow::Result<Vec<Kind>> {
 /// existing report has finished are skipped, unless a `fresh` one is wanted. Returns whether everything could be read.
 ///
 /// # Errors
-/// There is nothing to judge, the models cannot be loaded, `out` is no report of this job, or it cannot be written.
+/// There is nothing to judge, the models cannot be loaded, `out` is no report of this job or another process writes it, or it
+/// cannot be written.
 pub(super) fn run(
     setup: &Setup,
     start: jiff::Timestamp,
@@ -51,6 +52,7 @@ pub(super) fn run(
     let Recordings { mut files, unreadable } = Recordings::find(&paths)?;
     files.sort();
     files.dedup();
+    let _lock = ReportLock::take(out)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // A player a core, each with one thread for its arithmetic, shares the work better than one with them all.
     let mut models = setup.models.clone();
@@ -66,26 +68,42 @@ pub(super) fn run(
     // A report is text: a name that is none is told as nearly as it can be.
     let told = |(path, why): (PathBuf, String)| (PathBuf::from(path.to_string_lossy().into_owned()), why);
     let mut missing: Vec<(PathBuf, String)> = unreadable.into_iter().map(told).collect();
-    let (mut waiting, mut known) = (0, 0);
+    let (mut waiting, mut again) = (0, 0);
     for file in &files {
         match FileReport::new(file) {
-            Ok(entry) if report.has(&entry) => known += 1,
+            Ok(entry) if report.has(&entry) => {}
             Ok(entry) => {
                 waiting += 1;
+                again += usize::from(report.finished(file).is_some());
                 let _ = todo.send(entry);
             }
             Err(error) => missing.push((file.clone(), format!("{error:#}"))),
         }
     }
     drop(todo);
-    // What is no longer there is no longer told.
-    report.files.retain(|f| files.binary_search(&f.file).is_ok());
+    // A share that is not mounted leaves an empty folder.
+    for folder in report.files.iter().filter_map(|f| emptied(&f.file)) {
+        if !missing.iter().any(|(path, _)| *path == folder) {
+            let why = format!("{}: nothing is in it any more", folder.display());
+            missing.push((folder, why));
+        }
+    }
+    // What is no longer there is no longer told. Where nobody could look this time everything may still be there.
+    let unseen = |file: &Path| missing.iter().any(|(path, _)| file.starts_with(path));
+    report
+        .files
+        .retain(|f| files.binary_search(&f.file).is_ok() || unseen(&f.file));
+    let all_seen = missing.is_empty();
     for (path, why) in missing {
         eprintln!("watchfire: {why}");
-        report.add(FileReport::unreadable(path, why));
+        // A verdict stands until the file is seen to be another.
+        if report.finished(&path).is_none() {
+            report.add(FileReport::unreadable(path, why));
+        }
     }
     // At once, so that a report that cannot be written is not found out about after hours.
     report.save(out)?;
+    let known = report.totals.finished - again;
     let mut players = vec![first];
     while players.len() < cores.min(waiting) {
         players.push(Player::start(camera.clone(), &models)?);
@@ -97,7 +115,7 @@ pub(super) fn run(
     );
     let (done, finished) = crossbeam_channel::bounded(2 * players.len());
     let written = std::thread::scope(|scope| {
-        for player in &players {
+        for player in &mut players {
             let (next, done, bar) = (next.clone(), done.clone(), &bar);
             scope.spawn(move || {
                 for entry in next {
@@ -117,7 +135,14 @@ pub(super) fn run(
         player.stop()?;
     }
     tell(&report, known);
-    Ok(report.totals.unreadable.is_empty())
+    Ok(all_seen && report.totals.unreadable.is_empty())
+}
+
+/// The folder in which a file must have been, if nothing is left there at all.
+fn emptied(file: &Path) -> Option<PathBuf> {
+    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
+    let mut entries = folder.read_dir().ok()?;
+    entries.next().is_none().then(|| folder.to_owned())
 }
 
 fn one_spelling(path: &Path) -> PathBuf {
@@ -162,7 +187,7 @@ fn gather(
 }
 
 /// One file to its end.
-fn judge(player: &Player, mut entry: FileReport, start_utc_ns: i64) -> FileReport {
+fn judge(player: &mut Player, mut entry: FileReport, start_utc_ns: i64) -> FileReport {
     let (mut alerts, mut end_utc_ns): (Vec<Alert>, i64) = (Vec::new(), start_utc_ns);
     let played = player.play(&entry.file, start_utc_ns, |verdict| {
         alerts.extend(verdict.alerts.iter().cloned());

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 
 use super::recordings::Recordings;
 use super::{gating, moderate};
+use crate::app::Vocabulary;
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
 use crate::app::plot;
@@ -68,6 +69,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let setup = setup(args)?;
+    for unknown in Vocabulary::unknown(&setup.models, std::slice::from_ref(&setup.camera)) {
+        eprintln!("watchfire: {unknown}");
+    }
     if let Some(report) = &args.report {
         let well = moderate::run(&setup, args.start, &args.files, report, args.fresh)?;
         return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -132,7 +136,7 @@ fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyh
     let single = files.len() == 1 || (args.annotate.is_none() && args.explain.is_none());
     ensure!(single, "--annotate and --explain take one file");
     outputs_harm_nothing(args, files)?;
-    let player = Player::start(setup.camera, &setup.models)?;
+    let mut player = Player::start(setup.camera, &setup.models)?;
     let mut out: Box<dyn Write> = match &args.events {
         Some(path) => Box::new(LineWriter::new(
             File::create(path).with_context(|| path.display().to_string())?,

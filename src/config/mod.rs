@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::de::DeTable;
+
 pub use camera::{default_behaviour, default_policy};
 pub use docs::markdown;
 
@@ -276,10 +278,17 @@ fn write_last_good(texts: &[(PathBuf, String)], dir: &Path) -> std::io::Result<(
     std::fs::rename(half, path)
 }
 
-/// `state.dir` of a file that may be wrong elsewhere.
+/// `state.dir` of a file that may be wrong elsewhere, also where it is no TOML.
 pub fn state_dir(path: &Path) -> Option<PathBuf> {
-    let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
-    Some(table.get("state")?.get("dir")?.as_str()?.into())
+    let bytes = std::fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let dir = |text: &str| -> Option<PathBuf> {
+        let (tree, _) = DeTable::parse_recoverable(text);
+        let state = tree.get_ref().get("state")?.get_ref();
+        Some(state.get("dir")?.get_ref().as_str()?.into())
+    };
+    // A list that was left open swallows the tables behind it: this one is then read from its own line on.
+    dir(&text).or_else(|| dir(&text[text.find("\n[state]")?..]))
 }
 
 /// The last configuration that ran, if there is one in `dir`.

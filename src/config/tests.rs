@@ -1,5 +1,6 @@
 mod idle_tests;
 mod kinds_tests;
+mod last_good_tests;
 
 use super::*;
 

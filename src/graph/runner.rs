@@ -76,8 +76,10 @@ impl Runner {
                 Next::Closed => break,
             };
             let ticked = self.between(&mut stage, &mut out, |stage, out| stage.tick(start_ns, out));
+            // Before the answers leave: whoever has them all knows whether the stage goes on.
+            let gives_up = !(worked && ticked) && self.too_many(&mut panics, start_ns);
             out.drain(..).for_each(&mut sink);
-            if !(worked && ticked) && self.too_many(&mut panics, start_ns) {
+            if gives_up {
                 break;
             }
         }
@@ -100,15 +102,13 @@ impl Runner {
             let parts = kept.parts();
             let answered = out.len() - before;
             if parts.len() == 1 {
-                out.truncate(before);
-                self.give_up(stage, &parts[0], failure, out);
+                self.give_up(stage, &parts[0], failure, out, before);
             } else {
                 for part in parts.into_iter().skip(answered) {
                     let before = out.len();
                     if let Err(failure) = self.attempt(stage, part.clone(), out) {
                         calm &= !failure.panicked;
-                        out.truncate(before);
-                        self.give_up(stage, &part, failure, out);
+                        self.give_up(stage, &part, failure, out, before);
                     }
                 }
             }
@@ -137,8 +137,9 @@ impl Runner {
         }
     }
 
-    /// What stands for an input that cannot be computed.
-    fn give_up<S: Stage>(&self, stage: &mut S, input: &S::In, failure: Failure, out: &mut Vec<S::Out>) {
+    /// What stands for an input that cannot be computed, in the place of all that came out of it: from `before` on. Where nothing
+    /// does, that stays: `fuse` had judged those windows, and told their alerts' lives as changed.
+    fn give_up<S: Stage>(&self, stage: &mut S, input: &S::In, failure: Failure, out: &mut Vec<S::Out>, before: usize) {
         self.metrics.failed.fetch_add(1, Relaxed);
         if failure.panicked {
             tracing::error!(
@@ -150,7 +151,11 @@ impl Runner {
         } else {
             tracing::warn!(stage = self.name, error = failure.why, "a window could not be computed");
         }
-        out.extend(S::failed(input));
+        let instead = S::failed(input);
+        if !instead.is_empty() {
+            out.truncate(before);
+            out.extend(instead);
+        }
     }
 
     /// Work that belongs to no input. False after a panic.
@@ -289,6 +294,43 @@ mod tests {
         let (got, _, metrics) = run(&[&[2, 4, 13, 6, 3, 8]]);
         assert_eq!(got, [4, 8, 1013, 12, 1003, 16, -13, 9999]);
         assert_eq!(metrics.failed.load(Relaxed), 2);
+    }
+
+    /// Answers every number by itself and panics on 13; nothing stands for what fails.
+    struct Teller;
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Bundle(Vec<i32>);
+
+    impl Input for Bundle {}
+
+    impl Stage for Teller {
+        type In = Bundle;
+        type Out = i32;
+        fn process(&mut self, input: Bundle, out: &mut Vec<i32>) -> Result<(), StageError> {
+            for number in input.0 {
+                assert!(number != 13, "unlucky");
+                out.push(number);
+            }
+            Ok(())
+        }
+        fn failed(_: &Bundle) -> Vec<i32> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn what_came_out_before_a_panic_is_told_where_nothing_stands_for_it() {
+        let (tx, rx) = Edge::bounded(2, Policy::Block, EdgeMeter::default());
+        let (results, got) = unbounded();
+        let (runner, _, _) = runner("teller", Arc::new(SystemClock::new()));
+        for numbers in [vec![1, 2, 13, 3], vec![4]] {
+            assert_eq!(tx.push(Bundle(numbers)), None);
+        }
+        drop(tx);
+        let thread = runner.spawn(Teller, rx, move |r| results.send(r).unwrap()).unwrap();
+        thread.join().unwrap();
+        assert_eq!(got.iter().collect::<Vec<_>>(), [1, 2, 4]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod lens;
 mod mask;
 mod reach;
 mod replay;
+mod sound_watch;
 mod stream_clock;
 mod supervisor;
 mod template;

@@ -13,6 +13,7 @@ use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
 use super::gst::{self, Event, Session};
 use super::lens::Lens;
 use super::reach;
+use super::sound_watch::{MISSING_AFTER_S, SoundWatch};
 use super::stream_clock::{Stamp, StreamClock};
 use super::{CameraOptions, ClockSource, Source};
 use crate::clock::Clock;
@@ -91,15 +92,12 @@ struct Supervisor {
     watched: bool,
     /// Why this session has no sound though the camera has.
     deaf: Option<String>,
-    /// Its sound could be used once.
+    /// Its sound came once and could be used.
     heard: bool,
 }
 
 /// A clock offset that changed by more is told anew; less is the network's jitter.
 const OFFSET_NEWS_MS: u64 = 1_000;
-
-/// Sound that was there and failed is tried again after so long, with the whole session.
-const SOUND_AGAIN_NS: u64 = 3_600_000_000_000;
 
 /// Why a session is over.
 enum End {
@@ -226,7 +224,9 @@ impl Supervisor {
         };
         let mut last_frame_ns = self.clock.monotonic_ns();
         let mut streaming = false;
-        let mut deaf_ns = None;
+        let mut sound = SoundWatch::default();
+        // A file's sound may end before its picture.
+        let live = matches!(self.options.source, Source::Rtsp { .. });
         loop {
             if self.stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
                 return End::Stopped;
@@ -242,32 +242,29 @@ impl Supervisor {
                     }
                     self.tell_offset();
                 }
-                // Some of it may have waited when the rest failed.
-                Some(Event::Sound(..)) if self.deaf.is_some() => {}
-                Some(Event::Sound(samples, stamp)) => {
-                    let chunk = AudioChunk {
-                        pts_ns: self.stream.audio(stamp),
-                        samples,
-                    };
-                    self.heard = true;
-                    let offset_ns = self.utc_offset_ns();
-                    let windows = self.windower.push_audio(chunk, stamp.arrived_ns, offset_ns);
-                    self.hand_out(windows);
-                    if streaming && self.status.audio.is_none() {
-                        self.tell_audio(&session);
-                    }
+                // What comes once the sound has failed is left.
+                Some(Event::Sound(samples, stamp)) if sound.take(self.clock.monotonic_ns()) => {
+                    self.sound(samples, stamp, &session);
                 }
                 Some(Event::Connected { audio }) => self.windower.set_has_audio(audio && self.deaf.is_none()),
                 Some(Event::Deaf { detail }) => {
-                    deaf_ns = self.heard.then(|| self.clock.monotonic_ns());
+                    sound.fail(self.clock.monotonic_ns());
                     self.tell_deaf(&detail);
                 }
                 Some(Event::Failed { reason, detail }) => return End::Broken(reason, detail),
-                None => {}
+                Some(Event::Sound(..)) | None => {}
             }
             let now_ns = self.clock.monotonic_ns();
-            if deaf_ns.is_some_and(|since_ns| now_ns.saturating_sub(since_ns) > SOUND_AGAIN_NS) {
-                let detail = "its sound failed an hour ago and is tried again".into();
+            if live && session.has_sound() {
+                sound.announce(now_ns);
+            }
+            if live && sound.goes_missing(now_ns) {
+                self.tell_deaf(&format!("no sound for {MISSING_AFTER_S} s"));
+            }
+            if self.heard && sound.is_due_again(now_ns) {
+                // A microphone that was switched off for good interrupts the picture once, and no more.
+                self.heard = matches!(sound, SoundWatch::Failed(_));
+                let detail = "its sound was lost an hour ago and is tried again".into();
                 return End::Broken(StateReason::Stalled, detail);
             }
             let silent_ns = now_ns.saturating_sub(last_frame_ns);
@@ -299,6 +296,22 @@ impl Supervisor {
         self.hand_out(windows);
     }
 
+    fn sound(&mut self, samples: Arc<[f32]>, stamp: Stamp, session: &Session) {
+        if self.deaf.take().is_some() {
+            tracing::info!(camera = %self.options.id, "its sound is back");
+        }
+        self.heard = true;
+        let pts_ns = self.stream.audio(stamp);
+        let offset_ns = self.utc_offset_ns();
+        let windows = self
+            .windower
+            .push_audio(AudioChunk { pts_ns, samples }, stamp.arrived_ns, offset_ns);
+        self.hand_out(windows);
+        if self.status.state == CameraState::Streaming && self.status.audio.is_none() {
+            self.tell_audio(session);
+        }
+    }
+
     fn utc_offset_ns(&self) -> i64 {
         let camera_ns = match self.options.clock {
             ClockSource::Host => 0,
@@ -317,16 +330,17 @@ impl Supervisor {
             retry_at_utc_ns: None,
             clock_offset_ms: self.stream.camera_offset_ms(),
             video: session.video_info(),
-            audio: session.audio_info(),
+            audio: session.audio_info().filter(|_| self.deaf.is_none()),
             ..self.status.clone()
         };
         tracing::info!(camera = %self.options.id, video = ?self.status.video, audio = ?self.status.audio, "streaming");
         self.sink.status(self.status.clone());
     }
 
-    /// The first sound may come after the first picture: the state is told again with it.
+    /// The first sound may come after the first picture, and sound that was missing may come back: the state is told again
+    /// with it.
     fn tell_audio(&mut self, session: &Session) {
-        self.status.audio = session.audio_info();
+        (self.status.audio, self.status.detail) = (session.audio_info(), None);
         if self.status.audio.is_some() {
             self.sink.status(self.status.clone());
         }

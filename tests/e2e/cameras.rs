@@ -1,9 +1,11 @@
 //! What cameras do wrong, and what Watchfire says of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use watchfire::clock::SystemClock;
+use crossbeam_channel::Receiver;
+use watchfire::clock::{Clock, SystemClock};
 use watchfire::data::{AudioState, CameraId, CameraState, CameraStatus, Redactor, Window};
 use watchfire::ingest::gst::sim::{Mount, SimServer};
 use watchfire::ingest::{Camera, CameraOptions, CameraSink, Source, Transport};
@@ -177,31 +179,33 @@ impl CameraSink for Tell {
     }
 }
 
+fn source(url: String) -> Source {
+    Source::Rtsp {
+        url,
+        username: None,
+        password: None,
+        transport: Transport::Tcp,
+        ca: None,
+    }
+}
+
+fn spawn(options: CameraOptions, clock: Arc<dyn Clock>) -> (Camera, Receiver<Told>) {
+    let (tell, told) = crossbeam_channel::unbounded();
+    let camera = Camera::spawn(options, clock, Redactor::default(), Box::new(Tell(tell))).unwrap();
+    (camera, told)
+}
+
 #[test]
 fn a_sound_that_fails_leaves_the_picture() {
     let pipelines = tempfile::tempdir().unwrap();
     let failing = include_str!("../../pipelines/audio.launch").replacen('!', "! identity error-after=20 !", 1);
     std::fs::write(pipelines.path().join("audio.launch"), failing).unwrap();
     let server = SimServer::start(&[Mount::test("yard", "h264", "pcmu")], None, None).unwrap();
-    let source = Source::Rtsp {
-        url: server.url("yard"),
-        username: None,
-        password: None,
-        transport: Transport::Tcp,
-        ca: None,
-    };
     let options = CameraOptions {
         pipelines_dir: Some(pipelines.path().to_owned()),
-        ..CameraOptions::new(CameraId::new("yard"), source)
+        ..CameraOptions::new(CameraId::new("yard"), source(server.url("yard")))
     };
-    let (tell, told) = crossbeam_channel::unbounded();
-    let camera = Camera::spawn(
-        options,
-        Arc::new(SystemClock::new()),
-        Redactor::default(),
-        Box::new(Tell(tell)),
-    )
-    .unwrap();
+    let (camera, told) = spawn(options, Arc::new(SystemClock::new()));
     let until = Instant::now() + Duration::from_secs(30);
     let (mut deaf, mut windows) = (None, 0);
     while windows < 6 {
@@ -222,5 +226,68 @@ fn a_sound_that_fails_leaves_the_picture() {
             Told::Lost => panic!("the picture goes on"),
         }
     }
+    let _ = camera.stop().join();
+}
+
+/// The host's clocks, which a test sets forward.
+#[derive(Default)]
+struct Ahead {
+    real: SystemClock,
+    by_ns: AtomicU64,
+}
+
+impl Clock for Ahead {
+    fn monotonic_ns(&self) -> u64 {
+        self.real.monotonic_ns() + self.by_ns.load(SeqCst)
+    }
+    fn utc_ns(&self) -> i64 {
+        self.real.utc_ns() + self.by_ns.load(SeqCst) as i64
+    }
+}
+
+#[test]
+fn a_sound_that_stops_is_told_and_is_taken_when_it_comes_back() {
+    let server = SimServer::start(&[Mount::test("yard", "h264", "pcmu")], None, None).unwrap();
+    let options = CameraOptions {
+        // Longer than the clock is set forward.
+        stall_after: Duration::from_secs(600),
+        max_lag: Duration::from_secs(600),
+        ..CameraOptions::new(CameraId::new("yard"), source(server.url("yard")))
+    };
+    let clock = Arc::new(Ahead::default());
+    let (camera, told) = spawn(options, clock.clone());
+    let until = Instant::now() + Duration::from_secs(60);
+    let wait = |what: &str, wanted: &mut dyn FnMut(&Told) -> bool| {
+        loop {
+            let news = told.recv_deadline(until).unwrap_or_else(|_| panic!("{what}"));
+            assert!(!matches!(news, Told::Lost), "the picture goes on: {what}");
+            if wanted(&news) {
+                return;
+            }
+        }
+    };
+    let of = |news: &Told, state: AudioState| matches!(news, Told::Window(w) if w.audio_state == state);
+    wait("a window with sound", &mut |news| of(news, AudioState::Present));
+
+    server.mute(true);
+    // Whatever was on its way has come by then.
+    let mut silent = 0;
+    wait("windows whose sound is missing", &mut |news| {
+        silent += u32::from(of(news, AudioState::Missing));
+        silent == 3
+    });
+    clock.by_ns.store(31_000_000_000, SeqCst);
+    wait("the word that its sound is missing", &mut |news| match news {
+        Told::Status(s) => s.audio.is_none() && s.detail.as_ref().is_some_and(|d| d.contains("no sound for 30 s")),
+        _ => false,
+    });
+    wait("a window that expects no sound", &mut |news| of(news, AudioState::None));
+
+    server.mute(false);
+    wait("the word that it is back", &mut |news| match news {
+        Told::Status(s) => s.state == CameraState::Streaming && s.audio.is_some() && s.detail.is_none(),
+        _ => false,
+    });
+    wait("a window with sound again", &mut |news| of(news, AudioState::Present));
     let _ = camera.stop().join();
 }

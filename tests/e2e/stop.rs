@@ -117,6 +117,26 @@ fn a_start_with_a_wrong_configuration_runs_the_last_good_one_and_says_so() {
     });
 }
 
+/// Whoever has a state folder of their own has it from the file alone.
+#[test]
+fn a_file_that_is_no_toml_any_more_still_tells_where_the_last_good_one_lies() {
+    let mut house = House::new();
+    house.configure("");
+    house.start();
+    house.wait_log("a good start", 30, |log| log.contains("ready"));
+    house.daemon().signal(Signal::SIGTERM);
+    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    let text = std::fs::read_to_string(house.config_path()).unwrap();
+    std::fs::write(house.config_path(), text.replace("name = \"t\"", "name = t\"")).unwrap();
+    house.start_under(&["env", "-u", "STATE_DIRECTORY"]);
+    house.wait("the problem in the box's status", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        let problems = status["problems"].to_string();
+        (topic.ends_with("box/b/status") && problems.contains("toml:2:8") && problems.contains("last good"))
+            .then_some(())
+    });
+}
+
 #[test]
 fn a_wrong_configuration_is_refused_with_every_error() {
     let mut house = House::new();
@@ -129,4 +149,6 @@ fn a_wrong_configuration_is_refused_with_every_error() {
         log.contains("200 to 2000") && log.contains("did you mean `window_ms`"),
         "{log}"
     );
+    let looked = format!("{} holds no earlier one", house.state_dir().display());
+    assert!(log.contains(&looked), "{log}");
 }

@@ -127,8 +127,13 @@ impl Session {
 
     /// Codec and rate of the sound as the camera sends it, once known. None where it cannot be used.
     pub fn audio_info(&self) -> Option<AudioInfo> {
-        let audio = self.shared.audio.get().filter(|_| self.shared.has_audio.load(Relaxed));
+        let audio = self.shared.audio.get().filter(|_| self.has_sound());
         audio.cloned()
+    }
+
+    /// The camera has announced a sound that can be decoded, and it has not failed.
+    pub fn has_sound(&self) -> bool {
+        self.shared.has_audio.load(Relaxed)
     }
 
     fn bus_event(&self) -> Option<Event> {

@@ -61,7 +61,21 @@ pub struct SimServer {
     context: glib::MainContext,
     main_loop: glib::MainLoop,
     thread: Option<JoinHandle<()>>,
-    frozen: Arc<AtomicBool>,
+    held: Arc<Held>,
+}
+
+/// What the cameras do not send at the moment.
+#[derive(Default)]
+struct Held {
+    picture: AtomicBool,
+    sound: AtomicBool,
+}
+
+impl Held {
+    fn holds(&self, sound: bool) -> bool {
+        let held = if sound { &self.sound } else { &self.picture };
+        held.load(SeqCst)
+    }
 }
 
 impl SimServer {
@@ -89,11 +103,11 @@ impl SimServer {
         let points = rtsp_server
             .mount_points()
             .ok_or_else(|| setup("no mount points".into()))?;
-        let frozen: Arc<AtomicBool> = Arc::default();
+        let held: Arc<Held> = Arc::default();
         for mount in mounts {
             let factory = match &mount.show {
-                Show::Clip { path, looped } => clip_factory(Arc::new(Clip::load(path)?), *looped, frozen.clone()),
-                Show::Test { video, audio } => test_factory(video, audio, frozen.clone()),
+                Show::Clip { path, looped } => clip_factory(Arc::new(Clip::load(path)?), *looped, held.clone()),
+                Show::Test { video, audio } => test_factory(video, audio, held.clone()),
             };
             if access.login.is_some() || access.tls.is_some() {
                 factory.add_role_from_structure(
@@ -128,7 +142,7 @@ impl SimServer {
             context,
             main_loop,
             thread: Some(thread),
-            frozen,
+            held,
         })
     }
 
@@ -152,7 +166,13 @@ impl SimServer {
 
     /// Frozen cameras send nothing more, with their connections open.
     pub fn freeze(&self, frozen: bool) {
-        self.frozen.store(frozen, SeqCst);
+        self.held.picture.store(frozen, SeqCst);
+        self.mute(frozen);
+    }
+
+    /// Muted cameras send no sound, and their pictures go on.
+    pub fn mute(&self, muted: bool) {
+        self.held.sound.store(muted, SeqCst);
     }
 }
 
@@ -185,7 +205,7 @@ fn guard(access: &Access) -> Result<server::RTSPAuth, GstError> {
     Ok(auth)
 }
 
-fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RTSPMediaFactory {
+fn test_factory(video: &str, audio: &str, held: Arc<Held>) -> server::RTSPMediaFactory {
     let picture = match video {
         "h265" => {
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=20 ! rtph265pay config-interval=1"
@@ -230,13 +250,13 @@ fn test_factory(video: &str, audio: &str, frozen: Arc<AtomicBool>) -> server::RT
         let Some(bin) = element.downcast_ref::<gst::Bin>() else {
             return;
         };
-        for name in ["freeze", "freeze_audio"] {
+        for (name, sound) in [("freeze", false), ("freeze_audio", true)] {
             let Some(pad) = bin.by_name(name).and_then(|e| e.static_pad("src")) else {
                 continue;
             };
-            let frozen = frozen.clone();
+            let held = held.clone();
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                if frozen.load(SeqCst) {
+                if held.holds(sound) {
                     gst::PadProbeReturn::Drop
                 } else {
                     gst::PadProbeReturn::Ok
@@ -321,7 +341,7 @@ fn units(path: &std::path::Path, pad: &str, chain: &str) -> Result<Option<(gst::
     Ok(caps.filter(|_| !found.is_empty()).map(|caps| (caps, found)))
 }
 
-fn clip_factory(clip: Arc<Clip>, looped: bool, frozen: Arc<AtomicBool>) -> server::RTSPMediaFactory {
+fn clip_factory(clip: Arc<Clip>, looped: bool, held: Arc<Held>) -> server::RTSPMediaFactory {
     let factory = server::RTSPMediaFactory::new();
     let sound = if clip.audio_caps.is_some() {
         "appsrc name=audio is-live=true format=time ! rtpmp4gpay name=pay1 pt=97"
@@ -347,11 +367,11 @@ fn clip_factory(clip: Arc<Clip>, looped: bool, frozen: Arc<AtomicBool>) -> serve
         let over: Arc<AtomicBool> = Arc::default();
         let end = over.clone();
         media.connect_unprepared(move |_| end.store(true, SeqCst));
-        let (clip, frozen) = (clip.clone(), frozen.clone());
+        let (clip, held) = (clip.clone(), held.clone());
         // Ends with its media: `over`, or a push into a flushing source.
         let _ = std::thread::Builder::new()
             .name("sim-clip".into())
-            .spawn(move || play(&clip, looped, &video, audio.as_ref(), &over, &frozen));
+            .spawn(move || play(&clip, looped, &video, audio.as_ref(), &over, &held));
     });
     factory
 }
@@ -363,18 +383,21 @@ fn play(
     video: &gst_app::AppSrc,
     audio: Option<&gst_app::AppSrc>,
     over: &AtomicBool,
-    frozen: &AtomicBool,
+    held: &Held,
 ) {
     let mut base_ns = 0;
     loop {
-        let mut lanes = [(&clip.video, Some(video), 0usize), (&clip.audio, audio, 0usize)];
-        while lanes.iter().any(|(units, _, next)| *next < units.len()) {
+        let mut lanes = [
+            (&clip.video, Some(video), false, 0usize),
+            (&clip.audio, audio, true, 0usize),
+        ];
+        while lanes.iter().any(|(units, .., next)| *next < units.len()) {
             // None before the pipeline plays.
             let now_ns = video.current_running_time().map(gst::ClockTime::nseconds);
-            for (units, source, next) in &mut lanes {
+            for (units, source, sound, next) in &mut lanes {
                 while let Some(unit) = units.get(*next).filter(|u| Some(base_ns + u.pts_ns) <= now_ns) {
                     *next += 1;
-                    let (Some(source), false) = (&source, frozen.load(SeqCst)) else {
+                    let (Some(source), false) = (&source, held.holds(*sound)) else {
                         continue;
                     };
                     let mut buffer = unit.buffer.copy();
