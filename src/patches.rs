@@ -14,6 +14,8 @@ pub struct Patch {
     /// 16 kHz mono. Behind `heard` it is silence: there was no more of it.
     pub samples: Vec<f32>,
     pub heard: usize,
+    /// So many at the end of what was heard were in no patch before.
+    pub fresh: usize,
 }
 
 impl Patch {
@@ -73,6 +75,7 @@ impl Patches {
                 start_ns: self.start_ns,
                 samples: self.samples[..self.patch].to_vec(),
                 heard: self.patch,
+                fresh: if gone > 0 { self.hop } else { self.patch },
             });
             self.told = self.patch;
         }
@@ -97,6 +100,7 @@ impl Patches {
             start_ns: self.start_ns,
             samples,
             heard,
+            fresh: untold.min(heard),
         })
     }
 

@@ -55,6 +55,8 @@ pub struct AlertLife {
     track_ended_ns: BTreeMap<(Kind, Option<Arc<str>>, u64), u64>,
     budget: Budget,
     counter: u64,
+    /// What is seen is told so much behind the windows.
+    behind_ns: u64,
 }
 
 impl AlertLife {
@@ -69,6 +71,7 @@ impl AlertLife {
             track_ended_ns: BTreeMap::new(),
             budget: Budget::default(),
             counter: 0,
+            behind_ns: 0,
         }
     }
 
@@ -80,6 +83,11 @@ impl AlertLife {
 
     pub fn set_options(&mut self, options: PolicyOptions) {
         self.options = options;
+    }
+
+    /// While a camera's detector sleeps, what is seen is told some windows late: it is held for as much longer.
+    pub fn set_behind(&mut self, behind_ns: u64) {
+        self.behind_ns = behind_ns;
     }
 
     /// Kinds with an open alert that was told, in order and without repeats.
@@ -114,7 +122,8 @@ impl AlertLife {
                 }
                 continue;
             }
-            if now_ns.saturating_sub(open.last_evidence_ns) > policy.map_or(0, |p| ns(p.hold_s)) {
+            let hold_ns = policy.map_or(0, |p| ns(p.hold_s)) + self.behind_ns;
+            if now_ns.saturating_sub(open.last_evidence_ns) > hold_ns {
                 over.push(key.clone());
                 continue;
             }

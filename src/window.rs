@@ -9,7 +9,7 @@ use crate::data::{AudioChunk, AudioState, CameraId, Frame, NS_PER_SAMPLE, SAMPLE
 pub struct WindowOptions {
     /// Length of a window, 200 to 2000 ms.
     pub window_ms: u32,
-    /// How long a window waits for sound that is late beside its picture.
+    /// How long a window waits at least for sound that is late beside its picture. Longer where it usually is.
     pub audio_wait_ms: u32,
 }
 
@@ -26,8 +26,16 @@ impl Default for WindowOptions {
 /// give one picture a second.
 const MAX_EMPTY: u64 = 4;
 const MAX_SILENCE_NS: u64 = 3_000_000_000;
-/// Sound alone closes a window when it is so far beyond it: decoders hold pictures back for a while.
+/// Sound is waited for so much longer than it was late of late, and at most so long: GStreamer and the cameras' reports move the two
+/// streams by up to four seconds against each other.
+const AUDIO_MARGIN_NS: u64 = 200_000_000;
+const MAX_AUDIO_WAIT_NS: u64 = 4_500_000_000;
+/// How late it usually is falls by this part with each block, which is a matter of ten seconds or so.
+const LATENESS_FALL: u64 = 256;
+/// Sound alone closes a window when it is so far beyond it and no picture has come for as long: decoders hold pictures back for a while.
+/// While pictures come, it waits for those of its time up to so long.
 const VIDEO_WAIT_NS: u64 = 2_000_000_000;
+const MAX_VIDEO_WAIT_NS: u64 = 15_000_000_000;
 /// A frame older than the window at hand by less than this is late; by more, the stream has jumped back.
 const JUMP_BACK_NS: u64 = 3_000_000_000;
 
@@ -48,6 +56,10 @@ pub struct Windower {
     video_to_ns: u64,
     audio_to_ns: u64,
     arrived_ns: u64,
+    /// When the last picture came.
+    video_arrived_ns: Option<u64>,
+    /// How far the sound is behind the picture where it comes, at most of late.
+    audio_behind_ns: u64,
     utc_offset_ns: i64,
     late_samples: u64,
     late_frames: u64,
@@ -68,6 +80,8 @@ impl Windower {
             video_to_ns: 0,
             audio_to_ns: 0,
             arrived_ns: 0,
+            video_arrived_ns: None,
+            audio_behind_ns: 0,
             utc_offset_ns: 0,
             late_samples: 0,
             late_frames: 0,
@@ -90,10 +104,14 @@ impl Windower {
     }
 
     pub fn push_frame(&mut self, mut frame: Frame, arrived_ns: u64, utc_offset_ns: i64) -> Vec<Window> {
+        // Where sound has closed its window it goes on from the last picture, however late, and is no jump back.
+        let goes_on = frame.pts_ns > self.video_to_ns;
+        self.video_arrived_ns = Some(arrived_ns);
         if self
             .start_ns
-            .is_some_and(|s| frame.pts_ns < s && frame.pts_ns + JUMP_BACK_NS >= s)
+            .is_some_and(|s| frame.pts_ns < s && (goes_on || frame.pts_ns + JUMP_BACK_NS >= s))
         {
+            self.video_to_ns = self.video_to_ns.max(frame.pts_ns);
             self.late_frames += 1;
             return Vec::new();
         }
@@ -123,6 +141,7 @@ impl Windower {
         };
         self.note(arrived_ns, utc_offset_ns);
         self.has_audio = true;
+        self.note_lateness(end_ns(&chunk));
         let start_ns = self.start_ns.unwrap_or(chunk.pts_ns);
         let (late, on_time) = split(chunk, start_ns);
         self.late_samples += late.map_or(0, |c| c.samples.len() as u64);
@@ -169,6 +188,12 @@ impl Windower {
         self.utc_offset_ns = utc_offset_ns;
     }
 
+    fn note_lateness(&mut self, audio_to_ns: u64) {
+        let behind_ns = self.video_to_ns.saturating_sub(audio_to_ns);
+        let falls_to = self.audio_behind_ns - self.audio_behind_ns / LATENESS_FALL;
+        self.audio_behind_ns = behind_ns.max(falls_to);
+    }
+
     /// Sets the grid at the first datum, and anew after a jump back or a long silence of both streams.
     fn anchor(&mut self, pts_ns: u64) -> Vec<Window> {
         let newest = self.video_to_ns.max(self.audio_to_ns);
@@ -188,8 +213,17 @@ impl Windower {
             let seen = self.video_to_ns >= end_ns;
             let heard = self.audio_to_ns >= end_ns;
             let closes = if self.has_audio {
-                let video_waited = self.video_to_ns >= end_ns + self.audio_wait_ns;
-                let audio_waited = self.audio_to_ns >= end_ns + VIDEO_WAIT_NS;
+                let pictures_come = self
+                    .video_arrived_ns
+                    .is_some_and(|at| self.arrived_ns < at + VIDEO_WAIT_NS);
+                let video_wait_ns = if pictures_come {
+                    MAX_VIDEO_WAIT_NS
+                } else {
+                    VIDEO_WAIT_NS
+                };
+                let usual_ns = (self.audio_behind_ns + AUDIO_MARGIN_NS).min(MAX_AUDIO_WAIT_NS);
+                let video_waited = self.video_to_ns >= end_ns + self.audio_wait_ns.max(usual_ns);
+                let audio_waited = self.audio_to_ns >= end_ns + video_wait_ns;
                 (seen && heard) || video_waited || audio_waited
             } else {
                 seen

@@ -264,8 +264,8 @@ impl Behaviour {
         for rule in &mut self.zones {
             found.extend(rule.findings(&seen.model));
         }
-        found.extend(self.wrong_ways.iter().filter_map(|rule| rule.finding(now_ns)));
-        found.extend(self.running.iter().flat_map(|rule| rule.findings(now_ns)));
+        found.extend(self.wrong_ways.iter_mut().filter_map(|rule| rule.finding(now_ns)));
+        found.extend(self.running.iter_mut().flat_map(|rule| rule.findings(now_ns)));
         found.extend(self.fall.iter().flat_map(|rule| rule.findings(now_ns)));
         found.extend(self.anomaly.as_mut().and_then(|rule| rule.finding(now_ns)));
         found

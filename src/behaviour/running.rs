@@ -34,6 +34,10 @@ pub(super) struct Running {
     options: RunningOptions,
     places: Places,
     runners: BTreeMap<u64, Runner>,
+    /// Who ran since the last findings and does no more.
+    ran: Vec<Runner>,
+    /// When the last findings were asked for.
+    asked_ns: u64,
 }
 
 struct Runner {
@@ -52,11 +56,14 @@ impl Running {
             options,
             places: Places::of(Kind::Running, zones),
             runners: BTreeMap::new(),
+            ran: Vec::new(),
+            asked_ns: 0,
         }
     }
 
     pub fn reset(&mut self) {
         self.runners.clear();
+        self.ran.clear();
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
@@ -64,14 +71,14 @@ impl Running {
             let zones = self.places.of_track(track);
             let counts = !zones.is_empty() && !is_carried(track, frame, aspect);
             let Some(motion) = gaits.motion(track.id, SPAN_S).filter(|_| counts) else {
-                self.runners.remove(&track.id);
+                self.stops(track.id);
                 continue;
             };
             let speed = motion.speed();
             let known = self.runners.contains_key(&track.id);
             let wanted = self.options.speed * if known { STILL_RUNNING } else { 1.0 };
             if speed < wanted || motion.straightness < STRAIGHT {
-                self.runners.remove(&track.id);
+                self.stops(track.id);
                 continue;
             }
             let runner = self.runners.entry(track.id).or_insert_with(|| Runner {
@@ -89,16 +96,33 @@ impl Running {
             runner.best = runner.best.max(speed);
             runner.track = alert_track(track);
         }
-        self.runners
-            .retain(|_, r| frame.pts_ns.saturating_sub(r.last_ns) < 1_000_000_000);
+        let is_lost = |r: &Runner| frame.pts_ns.saturating_sub(r.last_ns) >= 1_000_000_000;
+        let lost: Vec<u64> = self
+            .runners
+            .iter()
+            .filter(|(_, r)| is_lost(r))
+            .map(|(id, _)| *id)
+            .collect();
+        lost.into_iter().for_each(|id| self.stops(id));
+    }
+
+    /// In a long window who ran has often gone when it ends.
+    fn stops(&mut self, id: u64) {
+        let min_ns = (self.options.min_s * 1e9) as u64;
+        let ran = self.runners.remove(&id);
+        self.ran
+            .extend(ran.filter(|r| r.last_ns - r.since_ns >= min_ns && r.last_ns > self.asked_ns));
     }
 
     /// One for each zone in which somebody runs.
-    pub fn findings(&self, now_ns: u64) -> Vec<Finding> {
+    pub fn findings(&mut self, now_ns: u64) -> Vec<Finding> {
+        let asked_ns = std::mem::replace(&mut self.asked_ns, now_ns);
+        let ran = std::mem::take(&mut self.ran);
         let min_ns = (self.options.min_s * 1e9) as u64;
         let mut by_zone: BTreeMap<Option<Arc<str>>, Vec<&Runner>> = BTreeMap::new();
-        for runner in self.runners.values() {
-            if runner.last_ns - runner.since_ns >= min_ns && now_ns.saturating_sub(runner.last_ns) < 600_000_000 {
+        for runner in self.runners.values().chain(&ran) {
+            let holds = runner.last_ns > asked_ns || now_ns.saturating_sub(runner.last_ns) < 600_000_000;
+            if holds && runner.last_ns - runner.since_ns >= min_ns {
                 for zone in runner.zones.keys() {
                     by_zone.entry(zone.clone()).or_default().push(runner);
                 }
@@ -146,4 +170,45 @@ fn overlap(a: &BBox, b: &BBox) -> f32 {
     let w = (a.x2.min(b.x2) - a.x1.max(b.x1)).max(0.0);
     let h = (a.y2.min(b.y2) - a.y1.max(b.y1)).max(0.0);
     w * h
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows may be two seconds long.
+    #[test]
+    fn who_ran_and_is_gone_when_a_long_window_ends_is_told() {
+        let (mut gaits, mut rule) = (Gaits::default(), Running::new(RunningOptions::default(), &[]));
+        let mut told = Vec::new();
+        for i in 1..=40u64 {
+            let (pts_ns, x) = (i * 200_000_000, 0.04 * i as f32);
+            // Out of the picture after 2.8 s.
+            let track = Track {
+                id: 1,
+                class: "person".into(),
+                score: 0.9,
+                bbox: BBox {
+                    x1: x,
+                    y1: 0.5,
+                    x2: x + 0.04,
+                    y2: 0.6,
+                },
+                seen: true,
+                hits: 9,
+                born_ns: 0,
+            };
+            let frame = TrackedFrame {
+                pts_ns,
+                tracks: if i <= 14 { vec![track] } else { Vec::new() },
+            };
+            gaits.observe(&frame, 1.0);
+            rule.observe(&frame, &gaits, 1.0);
+            // Windows end at odd seconds.
+            if i % 10 == 5 {
+                told.push(rule.findings(pts_ns).len());
+            }
+        }
+        assert_eq!(told, [0, 1, 0, 0]);
+    }
 }

@@ -21,6 +21,10 @@ pub(super) struct WrongWay {
     zone: Zone,
     way: (Point, Point),
     walkers: BTreeMap<u64, Walker>,
+    /// Who went since the last finding and does no more.
+    walked: Vec<Walker>,
+    /// When the last finding was asked for.
+    asked_ns: u64,
 }
 
 struct Walker {
@@ -28,6 +32,12 @@ struct Walker {
     last_ns: u64,
     speed: f32,
     track: AlertTrack,
+}
+
+impl Walker {
+    fn lasts(&self) -> bool {
+        self.last_ns - self.since_ns >= LASTS_NS
+    }
 }
 
 impl WrongWay {
@@ -38,25 +48,31 @@ impl WrongWay {
             zone: zone.clone(),
             way,
             walkers: BTreeMap::new(),
+            walked: Vec::new(),
+            asked_ns: 0,
         })
     }
 
     pub fn reset(&mut self) {
         self.walkers.clear();
+        self.walked.clear();
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
         let (from, to) = self.way;
         let (wx, wy) = ((to.x - from.x) * aspect, to.y - from.y);
         let length = wx.hypot(wy).max(f32::EPSILON);
-        for track in frame.tracks.iter().filter(|t| t.seen && self.zone.is_about(t)) {
+        for track in frame.tracks.iter().filter(|t| t.seen) {
+            if !self.zone.is_about(track) {
+                continue;
+            }
             let here = inside(&self.zone.polygon, anchor_point(self.zone.anchor, &track.bbox));
             let against = gaits.motion(track.id, SPAN_S).filter(|_| here).and_then(|m| {
                 let along = (m.vx * wx + m.vy * wy) / length;
                 (m.speed() >= LEAST_SPEED && along < -AGAINST * m.speed()).then_some(-along)
             });
             let Some(speed) = against else {
-                self.walkers.remove(&track.id);
+                self.stops(track.id);
                 continue;
             };
             let walker = self.walkers.entry(track.id).or_insert_with(|| Walker {
@@ -69,13 +85,28 @@ impl WrongWay {
             walker.speed = walker.speed.max(speed);
             walker.track = alert_track(track);
         }
-        self.walkers
-            .retain(|_, w| frame.pts_ns.saturating_sub(w.last_ns) < 1_000_000_000);
+        let is_lost = |w: &Walker| frame.pts_ns.saturating_sub(w.last_ns) >= 1_000_000_000;
+        let lost: Vec<u64> = self
+            .walkers
+            .iter()
+            .filter(|(_, w)| is_lost(w))
+            .map(|(id, _)| *id)
+            .collect();
+        lost.into_iter().for_each(|id| self.stops(id));
     }
 
-    pub fn finding(&self, now_ns: u64) -> Option<Finding> {
-        let lasts = |w: &&Walker| w.last_ns - w.since_ns >= LASTS_NS && now_ns.saturating_sub(w.last_ns) < 600_000_000;
-        let all: Vec<&Walker> = self.walkers.values().filter(lasts).collect();
+    /// In a long window who went has often gone when it ends.
+    fn stops(&mut self, id: u64) {
+        let walked = self.walkers.remove(&id);
+        self.walked
+            .extend(walked.filter(|w| w.lasts() && w.last_ns > self.asked_ns));
+    }
+
+    pub fn finding(&mut self, now_ns: u64) -> Option<Finding> {
+        let asked_ns = std::mem::replace(&mut self.asked_ns, now_ns);
+        let walked = std::mem::take(&mut self.walked);
+        let holds = |w: &&Walker| w.lasts() && (w.last_ns > asked_ns || now_ns.saturating_sub(w.last_ns) < 600_000_000);
+        let all: Vec<&Walker> = self.walkers.values().chain(&walked).filter(holds).collect();
         let best = all.iter().max_by(|a, b| a.speed.total_cmp(&b.speed))?;
         let label = format!("{} against the way", best.track.class);
         let evidence = by_rule("wrong_way", label, sigmoid(2.0 + 2.0 * best.speed), best.last_ns);

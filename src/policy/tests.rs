@@ -389,3 +389,17 @@ fn two_things_in_one_zone_have_cooldowns_of_their_own() {
     all.extend(life.step(&[thing(2, 20)], 20 * S, 0));
     assert_eq!(starts(&all), [0, 20]);
 }
+
+#[test]
+fn what_is_seen_late_while_the_detector_sleeps_is_held_for_as_much_longer() {
+    let mut life = life_with(|p| p.hold_s = 1.0);
+    life.set_behind(700_000_000);
+    let mut all = Vec::new();
+    for half in 4..20 {
+        // The newest frame that is told of is 1.2 s old.
+        let now_ns = half * S / 2;
+        let every_other = (half % 2 == 0).then(|| finding(Kind::Intrusion, now_ns - 1_200_000_000, &[1]));
+        all.extend(life.step(&every_other.into_iter().collect::<Vec<_>>(), now_ns, 0));
+    }
+    assert_eq!(told(&all), [(Phase::Start, 0)]);
+}

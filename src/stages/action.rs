@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::vision::failed_reports;
-use super::{CameraId, Job, Stage};
+use super::{CameraId, CameraProfile, Job, Stage};
 use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status, Stretch};
 use crate::error::StageError;
 
@@ -42,10 +42,17 @@ pub trait WatchClips: Send {
 /// One report a window: of the clip that ends with it.
 pub struct Action {
     model: Box<dyn WatchClips>,
-    cameras: HashMap<CameraId, (Stretch, Ring)>,
+    cameras: HashMap<CameraId, Watched>,
 }
 
-/// The last pictures of a camera.
+/// The last pictures of a camera, as its configuration has them.
+struct Watched {
+    profile: Arc<CameraProfile>,
+    stretch: Stretch,
+    ring: Ring,
+}
+
+/// Pictures and when they were taken.
 type Ring = VecDeque<(u64, Picture)>;
 
 /// A clip is whole when it spans so much of what the model takes.
@@ -67,8 +74,18 @@ impl Action {
             return Some(Status::Gated);
         }
         let shape = self.model.shape();
-        let (stretch, ring) = self.cameras.entry(window.camera.clone()).or_default();
-        if stretch.is_new(window) {
+        let new = || Watched {
+            profile: job.profile.clone(),
+            stretch: Stretch::default(),
+            ring: Ring::default(),
+        };
+        let watched = self.cameras.entry(window.camera.clone()).or_insert_with(new);
+        // Other masks, or another view: what was before is not to be mixed with it.
+        if !Arc::ptr_eq(&watched.profile, &job.profile) {
+            *watched = new();
+        }
+        let ring = &mut watched.ring;
+        if watched.stretch.is_new(window) {
             ring.clear();
         }
         for frame in &window.frames {
@@ -94,7 +111,7 @@ impl Action {
     }
 
     fn look(&mut self, job: &Job) -> Result<Report, StageError> {
-        let frames = self.cameras.get(job.camera()).map(|(_, ring)| ring);
+        let frames = self.cameras.get(job.camera()).map(|watched| &watched.ring);
         let (Some(first), Some(last)) = (frames.and_then(|f| f.front()), frames.and_then(|f| f.back())) else {
             return Err(StageError::Input("there are no frames".into()));
         };
@@ -295,5 +312,13 @@ mod tests {
         let mut cut = job(&always, 7, true);
         Arc::get_mut(&mut cut.window).unwrap().stretch = 1;
         assert_eq!(step(&mut stage, cut).0, Status::Empty);
+    }
+    #[test]
+    fn after_a_reload_no_clip_mixes_pictures_of_the_old_view_and_masks_in() {
+        let (mut stage, before, after) = (Action::new(Box::new(Counts)), wants_fights(), wants_fights());
+        for seq in 0..6 {
+            let _ = step(&mut stage, job(&before, seq, true));
+        }
+        assert_eq!(step(&mut stage, job(&after, 6, true)).0, Status::Empty);
     }
 }

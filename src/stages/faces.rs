@@ -93,11 +93,16 @@ impl Faces {
             let Some(face) = self.models.read(&head)?.filter(|f| f.quality >= MIN_QUALITY) else {
                 continue;
             };
+            let bbox = within(&region, &face.bbox);
+            // The head's region reaches beyond a slim box: a face there is a neighbour's.
+            if !(track.bbox.x1..=track.bbox.x2).contains(&bbox.centre().x) {
+                continue;
+            }
             let pooled = pooled.entry(track.id).or_insert_with(|| Pooled::of(face.scores.len()));
             pooled.add(&face, frame.pts_ns);
             found.push(TrackFace {
                 track: track.id,
-                bbox: within(&region, &face.bbox),
+                bbox,
                 quality: face.quality,
                 scores: pooled.scores.clone(),
                 pictures: pooled.pictures,
@@ -264,6 +269,29 @@ mod tests {
             ..frame(0)
         };
         assert!(faces.read(&camera(), &bare, &person).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_neighbours_face_beside_a_slim_person_is_not_theirs() {
+        let beside = reading(0.9, 1.0).map(|face| FaceReading {
+            bbox: BBox {
+                x1: 0.8,
+                x2: 1.0,
+                ..face.bbox
+            },
+            ..face
+        });
+        let mut faces = Faces::new(Box::new(Script(vec![beside])));
+        let mut slim = track(1, "person", 0.8);
+        (slim.bbox.x1, slim.bbox.x2) = (0.45, 0.55);
+        assert!(
+            faces
+                .read(&camera(), &frame(0), &[slim])
+                .unwrap()
+                .unwrap()
+                .tracks
+                .is_empty()
+        );
     }
 
     #[test]

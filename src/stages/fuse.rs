@@ -319,6 +319,10 @@ impl CameraMind {
             self.life.set_options(job.profile.policy.clone());
             self.profile = job.profile;
         }
+        if let Some(last) = reports.seen().and_then(|seen| seen.frames.last()) {
+            let own_ns = window.end_ns - window.start_ns;
+            self.life.set_behind(window.end_ns.saturating_sub(last.pts_ns + own_ns));
+        }
         alerts.extend(self.life.step(&findings, window.end_ns, window.utc_offset_ns));
         let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));
         for alert in &mut alerts {

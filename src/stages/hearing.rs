@@ -151,7 +151,7 @@ impl Hearing {
                 let speech = ears.speech.get_or_insert_default();
                 speech.hear(cut.start_ns, cut.sound(), voiced);
             }
-            scores.push(ears.scream(cut.start_ns, &cut.samples, hop, &scores, &self.labels));
+            scores.push(ears.scream(cut, hop, &scores, &self.labels));
             patches.push(SoundPatch {
                 start_ns: cut.start_ns,
                 end_ns: cut.end_ns(),
@@ -163,7 +163,11 @@ impl Hearing {
             ears.speech = None;
         }
         let speech_emotion = match (&mut self.voice, &mut ears.speech) {
-            (Some(voice), Some(speech)) => speech.read(&mut **voice).map_err(StageError::Model)?,
+            // It costs the voice and nothing else: a shot that was heard is told.
+            (Some(voice), Some(speech)) => speech.read(&mut **voice).unwrap_or_else(|error| {
+                tracing::warn!(camera = %window.camera, seq = window.seq, error, "the voice was not read");
+                None
+            }),
             _ => None,
         };
         let body = HearingReport {
@@ -198,8 +202,9 @@ fn mean(scored: &[SoundScores]) -> Option<Arc<[f32]>> {
 
 impl Ears {
     /// The rule's score of a patch: none while the sound model hears a siren, a baby or a dog.
-    fn scream(&mut self, start_ns: u64, patch: &[f32], hop: usize, scores: &[f32], labels: &Labels) -> f32 {
-        let score = self.scream.hear(patch, hop).map_or(0.0, |cues| cues.score());
+    fn scream(&mut self, cut: &Patch, hop: usize, scores: &[f32], labels: &Labels) -> f32 {
+        let (start_ns, heard) = (cut.start_ns, self.scream.hear(cut.sound(), cut.fresh.min(hop)));
+        let score = heard.map_or(0.0, |cues| cues.score());
         if labels.no_screams.iter().any(|k| scores[*k] >= NO_SCREAM) {
             self.known_until_ns = start_ns + NO_SCREAM_NS;
         }

@@ -6,7 +6,7 @@ use super::{
     BlendFight, ClipScores, ClipShape, Detect, FaceReading, Listen, ReadFaces, ReadVoice, SoundScores, VoiceReading,
     WatchClips,
 };
-use crate::data::{Detection, Picture};
+use crate::data::{Detection, Face, Picture};
 use crate::faces::{aligned, quality};
 use crate::nn::{ActionModel, AvModel, Detector, FaceDetector, FaceEmotion, SoundModel, SpeechEmotion};
 
@@ -134,11 +134,14 @@ impl ReadFaces for FaceModels {
     }
 
     fn read(&mut self, head: &Picture) -> Result<Option<FaceReading>, String> {
-        let found = self
+        let mut found = self
             .detector
             .find(head, self.detector.threshold())
             .map_err(|e| e.to_string())?;
         let side = self.emotion.side();
+        // The head is in the middle: at the sides others look in.
+        let central = |face: &Face| face.score * (1.0 - (2.0 * face.bbox.centre().x - 1.0).abs());
+        found.sort_by(|a, b| central(b).total_cmp(&central(a)));
         let surest = found
             .into_iter()
             .find_map(|face| Some((aligned(head, &face, self.emotion.template(), side)?, face)));

@@ -129,8 +129,71 @@ fn a_window_keeps_one_native_picture_at_most() {
 fn windows_go_on_while_only_sound_comes() {
     let mut w = windower();
     let _ = w.push_frame(frame(0), 0, 0);
-    let out: Vec<_> = (0..50).flat_map(|i| w.push_audio(sound(i * 100, 1600), 0, 0)).collect();
+    let mut at = |i: u64| w.push_audio(sound(i * 100, 1600), i * 100 * MS, 0);
+    let out: Vec<_> = (0..50).flat_map(&mut at).collect();
     assert!(out.len() >= 3, "{}", out.len());
+}
+
+/// One medium comes so many milliseconds behind the other for ten seconds, at 5 pictures a second.
+fn behind(picture_ms: u64, sound_ms: u64) -> (Vec<Window>, Windower) {
+    let (mut w, mut out) = (windower(), Vec::new());
+    for now_ms in (0..10_000).step_by(100) {
+        if now_ms >= sound_ms {
+            out.extend(w.push_audio(sound(now_ms - sound_ms, 1600), now_ms * MS, 0));
+        }
+        if now_ms >= picture_ms && now_ms % 200 == 0 {
+            out.extend(w.push_frame(frame(now_ms - picture_ms), now_ms * MS, 0));
+        }
+    }
+    (out, w)
+}
+
+#[test]
+fn sound_that_always_comes_late_is_waited_for() {
+    for late_ms in [300, 700, 2000, 3600] {
+        let (out, w) = behind(0, late_ms);
+        // Before any had come nobody waited for it.
+        let heard = out.iter().filter(|w| w.start_ns >= (late_ms + 500) * MS);
+        let whole = |w: &&Window| w.audio.iter().map(|c| c.samples.len()).sum::<usize>() == 8000;
+        assert!(
+            heard.clone().count() >= 3 && heard.clone().all(|w| whole(&w)),
+            "{late_ms}"
+        );
+        assert!(w.late_samples() <= 16 * late_ms, "{late_ms}: {}", w.late_samples());
+    }
+}
+
+#[test]
+fn a_picture_that_always_comes_late_is_waited_for() {
+    for late_ms in [600, 2600, 3600] {
+        let (out, w) = behind(late_ms, 0);
+        // Before any had come nobody waited for it.
+        assert!(
+            w.late_frames() <= (late_ms / 200).saturating_sub(10),
+            "{late_ms}: {}",
+            w.late_frames()
+        );
+        let seen = out.iter().filter(|w| w.start_ns >= late_ms * MS);
+        assert!(
+            seen.clone().count() >= 3 && seen.clone().all(|w| w.frames.len() >= 2 && w.stretch == 0),
+            "{late_ms}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_that_hung_and_catches_up_does_not_tear_the_windows() {
+    let mut w = windower();
+    let mut out = w.push_frame(frame(0), 0, 0);
+    for ms in (0..20_000).step_by(100) {
+        out.extend(w.push_audio(sound(ms, 1600), ms * MS, 0));
+        // Nothing for ten seconds, then twice as fast from where it hung.
+        if ms >= 10_000 {
+            out.extend(w.push_frame(frame((ms - 10_000) * 2 + 4000), ms * MS, 0));
+        }
+    }
+    assert!(out.iter().all(|w| w.stretch == 0), "one grid");
+    assert!(frames_in(&out).len() > 20 && w.late_frames() > 0);
 }
 
 proptest! {

@@ -178,7 +178,10 @@ pub(super) fn picture(sample: &gst::Sample) -> Option<Picture> {
 /// f32 samples of a mono sample buffer.
 pub(super) fn samples(sample: &gst::Sample) -> Option<Arc<[f32]>> {
     let map = sample.buffer()?.map_readable().ok()?;
-    Some(map.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    let value = |b: &[u8; 4]| f32::from_le_bytes(*b);
+    // A damaged packet may decode to what is no number, which would spoil all that is averaged over time.
+    let number = |v: f32| if v.is_finite() { v } else { 0.0 };
+    Some(map.as_chunks::<4>().0.iter().map(value).map(number).collect())
 }
 
 /// When a buffer begins. What is encoded may have a time of decoding only.

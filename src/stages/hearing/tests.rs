@@ -190,3 +190,26 @@ fn voices_are_read_only_where_the_camera_opted_in_and_the_model_is_there() {
     assert!(!voice_read(Some(Box::new(Calm)), false));
     assert!(!voice_read(None, true));
 }
+
+/// A device out of memory, or an answer that is no number.
+struct Broken;
+
+impl ReadVoice for Broken {
+    fn id(&self) -> Arc<str> {
+        "broken@1".into()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ["neutral".into()].into()
+    }
+
+    fn read(&mut self, _: &[f32]) -> Result<VoiceReading, String> {
+        Err("NaN".into())
+    }
+}
+
+/// The sounds of the window are told all the same.
+#[test]
+fn a_voice_model_that_fails_costs_the_voice_and_nothing_else() {
+    assert!(!voice_read(Some(Box::new(Broken)), true));
+}
