@@ -3,37 +3,26 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::common::{common, inherited};
 use super::document::Step::{Index, Key};
 use super::idle::idle;
 use super::judge::Judge;
 use super::raw::{Camera, CameraDefaults, RawSecret};
-use super::rules::{note_rules, rules};
-use super::url::url;
+use super::rules::{OF_ZONES, note_rules, rules};
+use super::url::{NO_PORT, url};
 use super::{CameraConfig, Secrets};
 use crate::behaviour::{
     Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, LeftOptions, Line, MoodRule, RunningOptions,
     SoundRule, TamperOptions, Zone,
 };
-use crate::data::{CameraId, Direction, Kind, Snapshots};
-use crate::ingest::{CameraOptions, ClockSource, Source, Transport, VIDEO_DECODERS};
+use crate::data::{CameraId, Direction, Kind};
+use crate::ingest::{CameraOptions, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
-use crate::stages::{AudioGain, Gating, NoiseReduction};
 use crate::window::WindowOptions;
 
-/// Without `glass_break`: no real clip was left to measure it with (models/sound/card.md, "Glass").
-const DEFAULT_KINDS: [Kind; 5] = [
-    Kind::Intrusion,
-    Kind::LineCrossing,
-    Kind::Gunshot,
-    Kind::Explosion,
-    Kind::Siren,
-];
-/// What `behaviour::gait` needs to tell a speed within a second.
-const RUNNING_FPS: f32 = 3.0;
 /// Below any threshold of a model: it takes the model's own.
 pub(super) const MODEL_THRESHOLD: f32 = 0.0;
 
@@ -82,55 +71,16 @@ pub(super) fn camera(
 ) -> CameraConfig {
     let at = |key| [Key("camera"), Index(i), Key(key)];
     let id = judge.name(&at("id"), "camera.id", raw.id.as_deref());
-    let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, defaults));
+    let common = common(judge, &[Key("camera"), Index(i)], &inherited(raw, defaults));
+    let mut ingest = CameraOptions::new(CameraId::new(&id), source(judge, i, raw, common.transport));
     judge.note(&at("enabled"), raw.enabled.unwrap_or(true));
-    let given = raw.kinds.as_ref().or(defaults.kinds.as_ref());
-    let wants = |kind: Kind| given.is_some_and(|kinds| kinds.iter().any(|k| k == kind.as_str()));
-    let (fps, model) = judge.least_fps.clone();
-    let mut needs = vec![(fps, format!("the model {model}"))];
-    if wants(Kind::Fight) {
-        match judge.action_fps {
-            Some(fps) => needs.push((fps, "the model action".into())),
-            None => judge.error(
-                &at("kinds"),
-                "fight needs the clip model, and models.action names no folder with one",
-            ),
-        }
-    }
-    if wants(Kind::Running) {
-        needs.push((RUNNING_FPS, "running".into()));
-    }
-    let fps = raw.analysis_fps.or(defaults.analysis_fps);
-    let mut least = 0f32;
-    for (needed, who) in needs {
-        if let Some(fps) = fps.filter(|f| *f < needed && needed > least) {
-            let message = format!("{fps} frames a second are too few: {who} needs {needed} at least");
-            judge.error(&at("analysis_fps"), message);
-        }
-        least = least.max(needed);
-    }
-    let fps = fps.map(|f| f.max(least));
-    ingest.analysis_fps = judge.number(&at("analysis_fps"), fps, 1.0, 30.0, least.max(5.0));
-    let px = raw.analysis_px.or(defaults.analysis_px);
-    ingest.analysis_px = judge.whole(&at("analysis_px"), px, 160, 1920, 640);
-    let stall_s = judge.number(&at("stall_s"), raw.stall_s.or(defaults.stall_s), 1.0, 600.0, 10.0);
-    ingest.stall_after = Duration::from_secs_f32(stall_s);
-    let retry_s = judge.number(&at("retry_s"), raw.retry_s.or(defaults.retry_s), 0.05, 60.0, 1.0);
-    let retry_max_s = raw.retry_max_s.or(defaults.retry_max_s);
-    let retry_max_s = judge.number(&at("retry_max_s"), retry_max_s, 1.0, 3600.0, 60.0);
-    ingest.backoff_first = Duration::from_secs_f32(retry_s);
-    ingest.backoff_cap = Duration::from_secs_f32(retry_max_s.max(retry_s));
-    let clocks = [("host", ClockSource::Host), ("camera", ClockSource::Camera)];
-    ingest.clock = judge.inherited_word(&at("clock"), [&raw.clock, &defaults.clock], &clocks, ClockSource::Host);
-    let decoders: Vec<(&str, &str)> = ["auto"]
-        .iter()
-        .chain(VIDEO_DECODERS.into_iter().flatten())
-        .map(|d| (*d, *d))
-        .collect();
-    let given = [&raw.decoder, &defaults.decoder];
-    ingest.decoder = judge
-        .inherited_word(&at("decoder"), given, &decoders, "auto")
-        .to_owned();
+    ingest.analysis_fps = common.analysis_fps;
+    ingest.analysis_px = common.analysis_px;
+    ingest.stall_after = common.stall_after;
+    ingest.backoff_first = common.backoff_first;
+    ingest.backoff_cap = common.backoff_cap;
+    ingest.clock = common.clock;
+    ingest.decoder = common.decoder;
     ingest.window = window.clone();
     let etc = PathBuf::from("/etc/watchfire/pipelines");
     ingest.pipelines_dir = etc.is_dir().then_some(etc);
@@ -141,53 +91,15 @@ pub(super) fn camera(
         }
         ingest.masks.push(judge.polygon(&at("polygon"), &mask.polygon));
     }
-    let gating = judge.inherited_word(
-        &at("gating"),
-        [&raw.gating, &defaults.gating],
-        &GATINGS,
-        Gating::default(),
-    );
-    let noise_reduction = judge.inherited_word(
-        &at("noise_reduction"),
-        [&raw.noise_reduction, &defaults.noise_reduction],
-        &NOISE_REDUCTIONS,
-        NoiseReduction::default(),
-    );
-    let audio_gain = judge.inherited_word(
-        &at("audio_gain"),
-        [&raw.audio_gain, &defaults.audio_gain],
-        &AUDIO_GAINS,
-        AudioGain::default(),
-    );
     let emotion = judge.note(&at("emotion"), raw.emotion.unwrap_or(false));
     ingest.native = emotion;
-    let kinds = judge.kinds(
-        &at("kinds"),
-        raw.kinds.as_ref().or(defaults.kinds.as_ref()),
-        &DEFAULT_KINDS,
-    );
+    let (kinds, detect) = (common.kinds, common.detect);
     if let Some(kind) = kinds.iter().find(|k| k.is_mood() && !emotion) {
         judge.error(
             &at("kinds"),
             format!("{kind} reads what faces and voices seem to express: it needs the camera's emotion = true"),
         );
     }
-    let detect: Vec<Arc<str>> = match raw.detect.as_ref().or(defaults.detect.as_ref()) {
-        Some(classes) => classes.iter().map(|c| c.as_str().into()).collect(),
-        None => vec!["person".into()],
-    };
-    judge.note_words(&at("detect"), &detect);
-    let snapshots = [
-        ("off", Snapshots::Off),
-        ("store", Snapshots::Store),
-        ("mqtt", Snapshots::Mqtt),
-    ];
-    let snapshots = judge.inherited_word(
-        &at("snapshots"),
-        [&raw.snapshots, &defaults.snapshots],
-        &snapshots,
-        Snapshots::Store,
-    );
     let mut behaviour = default_behaviour(&kinds);
     if let Some(anomaly) = &mut behaviour.anomaly {
         anomaly.timezone = timezone.clone();
@@ -207,26 +119,19 @@ pub(super) fn camera(
         detect,
         behaviour,
         policy,
-        snapshots,
+        snapshots: common.snapshots,
         emotion,
-        gating,
-        noise_reduction,
-        audio_gain,
+        gating: common.gating,
+        noise_reduction: common.noise_reduction,
+        audio_gain: common.audio_gain,
     }
 }
 
-fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) -> Source {
+fn source(judge: &mut Judge, i: usize, raw: &Camera, transport: Transport) -> Source {
     let place = [Key("camera"), Index(i), Key("url")];
     let text = raw.url.clone().unwrap_or_default();
     let at = |key| [Key("camera"), Index(i), Key(key)];
     let mut password = raw.password.as_ref().and_then(|p| judge.secret(&at("password"), p));
-    let transports = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
-    let transport = judge.inherited_word(
-        &[Key("camera"), Index(i), Key("transport")],
-        [&raw.transport, &defaults.transport],
-        &transports,
-        Transport::Tcp,
-    );
     let parsed = url(&text);
     match parsed {
         Some(u) if u.scheme == "file" => {
@@ -238,6 +143,11 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
             Source::File { path }
         }
         Some(u) if matches!(u.scheme, "rtsp" | "rtsps") && !u.host.is_empty() => {
+            if u.host_port().is_none() {
+                judge.error(&place, NO_PORT);
+                return Source::File { path: PathBuf::new() };
+            }
+            let secure = u.scheme == "rtsps";
             let mut username = raw.username.clone();
             if let Some((user, secret)) = u.user {
                 username.get_or_insert(user);
@@ -253,12 +163,18 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
                     judge.note(&at(key), value.clone());
                 }
             }
+            match &raw.ca {
+                Some(_) if !secure => judge.warn(&at("ca"), "`ca` does nothing for rtsp://; use rtsps://"),
+                // The daemon looks itself, each time that it connects: what is missing now may be there later.
+                Some(ca) if judge.around.secrets == Secrets::Checked => judge.readable(&at("ca"), ca),
+                _ => {}
+            }
             Source::Rtsp {
                 url,
                 username,
                 password,
                 transport,
-                ca: raw.ca.clone().map(Into::into),
+                ca: raw.ca.clone().filter(|_| secure).map(Into::into),
             }
         }
         _ => {
@@ -271,9 +187,6 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, defaults: &CameraDefaults) 
     }
 }
 
-const GATINGS: [(&str, Gating); 2] = [("always", Gating::Always), ("motion", Gating::Motion)];
-const NOISE_REDUCTIONS: [(&str, NoiseReduction); 2] = [("auto", NoiseReduction::Auto), ("off", NoiseReduction::Off)];
-const AUDIO_GAINS: [(&str, AudioGain); 2] = [("off", AudioGain::Off), ("auto", AudioGain::Auto)];
 const ANCHORS: [(&str, Anchor); 2] = [("bottom", Anchor::Bottom), ("centre", Anchor::Centre)];
 
 /// None is persons; an empty list every class that is looked for.
@@ -307,6 +220,14 @@ fn zones(judge: &mut Judge, i: usize, raw: &Camera, detect: &[Arc<str>], behavio
         let name = judge.name(&at("name"), "zone.name", given.name.as_deref());
         let mut zone = Zone::new(&name, judge.polygon(&at("polygon"), &given.polygon));
         zone.kinds = judge.kinds(&at("kinds"), given.kinds.as_ref(), &zone.kinds);
+        for kind in zone.kinds.iter().filter(|k| !OF_ZONES.contains(k)) {
+            let message: String = match kind {
+                Kind::LineCrossing => "no zone tells of line_crossing: it needs a [[camera.line]]".into(),
+                kind => format!("no zone tells of {kind}, which counts everywhere: name it in the camera's `kinds`"),
+            };
+            judge.error(&at("kinds"), message);
+        }
+        zone.kinds.retain(|k| OF_ZONES.contains(k));
         zone.classes = classes(given.classes.as_ref(), detect);
         judge.note_words(&at("classes"), &zone.classes);
         zone.anchor = judge.word(&at("anchor"), given.anchor.as_deref(), &ANCHORS, Anchor::Bottom);

@@ -1,4 +1,5 @@
-//! A TOML file with its places: finds every unknown key and every value of the wrong type, not only the first.
+//! A TOML file with its places: finds every unknown key and every value of the wrong type, not only the first, and whose
+//! camera each is of.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,12 @@ pub(super) enum Step {
     Index(usize),
 }
 
+/// What is wrong with a key: where, what, and the id of the camera whose table holds it.
+type Found = (Range<usize>, String, Option<String>);
+
 impl Document {
-    pub fn parse(path: &Path, text: &str) -> Self {
+    /// `cameras_only` is for the files of `cameras.d`.
+    pub fn parse(path: &Path, text: &str, cameras_only: bool) -> Self {
         let mut document = Self {
             path: path.to_owned(),
             text: text.to_owned(),
@@ -40,23 +45,27 @@ impl Document {
         }
         let schema = serde_json::to_value(schemars::schema_for!(Raw)).unwrap_or_default();
         let mut unknown = Vec::new();
-        check_keys(tree.get_mut(), &schema, &schema, "the file", &mut unknown);
-        for (span, message) in unknown {
-            let camera = document.camera_at(span.start);
+        if cameras_only {
+            keep_cameras(tree.get_mut(), &mut unknown);
+        }
+        check_keys(tree.get_mut(), &schema, &schema, "the file", None, &mut unknown);
+        for (span, message, camera) in unknown {
             document.error(Some(span), message, camera);
         }
-        // Each wrong value is told and taken out, until what is left fits.
-        for _ in 0..100 {
+        // Each wrong value is told and taken out, until what is left fits. To stop before would leave nothing of the file.
+        loop {
             match Raw::deserialize(tree.clone().into_deserializer()) {
                 Ok(raw) => {
                     document.raw = raw;
                     break;
                 }
                 Err(error) => {
-                    let camera = error.span().and_then(|s| document.camera_at(s.start));
+                    let removed = error.span().and_then(|span| remove(tree.get_mut(), &span));
+                    // What cannot be taken out leaves nothing of the file: that is no camera's own error.
+                    let goes_on = removed.is_some();
+                    let camera = removed.and_then(|r| r.camera);
                     document.error(error.span(), error.message().to_owned(), camera);
-                    let Some(span) = error.span() else { break };
-                    if !remove(tree.get_mut(), &span) {
+                    if !goes_on {
                         break;
                     }
                 }
@@ -104,35 +113,41 @@ impl Document {
             before[line_start..].chars().count() + 1,
         )
     }
+}
 
-    /// The id of the camera whose table holds this byte.
-    fn camera_at(&self, at: usize) -> Option<String> {
-        let start = self.text[..at.min(self.text.len())].rfind("[[camera]]")?;
-        let table = self.text[start + 10..].split("[[camera]]").next()?;
-        let section = self.text[start..at.min(self.text.len())]
-            .lines()
-            .rev()
-            .find(|l| l.trim_start().starts_with('['))?;
-        if !section.contains("camera") {
-            return None;
-        }
-        let line = table
-            .lines()
-            .find(|l| l.split('=').next().is_some_and(|k| k.trim() == "id"))?;
-        Some(
-            line.split('=')
-                .nth(1)?
-                .split('#')
-                .next()?
-                .trim()
-                .trim_matches('"')
-                .to_owned(),
-        )
+/// The id in a camera's table.
+fn id(camera: &DeTable) -> Option<String> {
+    camera.get("id")?.get_ref().as_str().map(str::to_owned)
+}
+
+/// Takes out what is no camera, and says so: nobody reads it there.
+fn keep_cameras(table: &mut DeTable, found: &mut Vec<Found>) {
+    let others: Vec<_> = table
+        .keys()
+        .filter(|key| &**key.get_ref() != "camera")
+        .cloned()
+        .collect();
+    for key in others {
+        let hint = if strsim::damerau_levenshtein(key.get_ref(), "camera") <= 2 {
+            "did you mean `camera`?"
+        } else {
+            "all else stands in the main file"
+        };
+        let message = format!("`{}`: a file of cameras.d holds [[camera]] only; {hint}", key.get_ref());
+        found.push((key.span(), message, None));
+        table.remove(&key);
     }
 }
 
 /// Takes unknown keys out and says so, with the nearest known one.
-fn check_keys(table: &mut DeTable, schema: &Value, root: &Value, place: &str, found: &mut Vec<(Range<usize>, String)>) {
+fn check_keys(
+    table: &mut DeTable,
+    schema: &Value,
+    root: &Value,
+    place: &str,
+    camera: Option<&str>,
+    found: &mut Vec<Found>,
+) {
     let schema = deref(schema, root);
     let Some(known) = schema.get("properties").and_then(Value::as_object) else {
         return;
@@ -152,13 +167,14 @@ fn check_keys(table: &mut DeTable, schema: &Value, root: &Value, place: &str, fo
             found.push((
                 key.span(),
                 format!("unknown key `{}` in {place}; {hint}", key.get_ref()),
+                camera.map(str::to_owned),
             ));
             strangers.push(key.clone());
             continue;
         };
         let sub = deref(sub, root);
         match value.get_mut() {
-            DeValue::Table(t) => check_keys(t, sub, root, &format!("[{}]", key.get_ref()), found),
+            DeValue::Table(t) => check_keys(t, sub, root, &format!("[{}]", key.get_ref()), camera, found),
             DeValue::Array(items) => {
                 let item_schema = sub.get("items").map(|i| deref(i, root)).unwrap_or(&Value::Null);
                 let place = if place.starts_with("[[") {
@@ -168,7 +184,10 @@ fn check_keys(table: &mut DeTable, schema: &Value, root: &Value, place: &str, fo
                 };
                 for item in items.iter_mut() {
                     if let DeValue::Table(t) = item.get_mut() {
-                        check_keys(t, item_schema, root, &place, found);
+                        // No table but the file itself has a list of this name.
+                        let own = (&**key.get_ref() == "camera").then(|| id(t));
+                        let camera = own.as_ref().map_or(camera, Option::as_deref);
+                        check_keys(t, item_schema, root, &place, camera, found);
                     }
                 }
             }
@@ -201,27 +220,38 @@ fn deref<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     }
 }
 
+/// What was taken out of the tree.
+#[derive(Default)]
+struct Removed {
+    /// The id of the camera whose table held it.
+    camera: Option<String>,
+}
+
 /// Takes the entry whose value holds the span out of the tree. A table's own span is its header only, so that every
 /// table is looked into.
-fn remove(table: &mut DeTable, span: &Range<usize>) -> bool {
+fn remove(table: &mut DeTable, span: &Range<usize>) -> Option<Removed> {
     let mut culprit = None;
     for (key, value) in table.iter_mut() {
         let holds = value.span().start <= span.start && span.end <= value.span().end;
         let deeper = match value.get_mut() {
             DeValue::Table(t) => remove(t, span),
-            DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
+            DeValue::Array(items) => items.iter_mut().find_map(|item| match item.get_mut() {
+                DeValue::Table(t) if &**key.get_ref() == "camera" => {
+                    let camera = id(t);
+                    remove(t, span).map(|_| Removed { camera })
+                }
                 DeValue::Table(t) => remove(t, span),
-                _ => false,
+                _ => None,
             }),
-            _ => false,
+            _ => None,
         };
-        if deeper {
-            return true;
+        if deeper.is_some() {
+            return deeper;
         }
         if holds || key.span() == *span {
             culprit = Some(key.clone());
             break;
         }
     }
-    culprit.is_some_and(|key| table.remove(&key).is_some())
+    table.remove(&culprit?).map(|_| Removed::default())
 }

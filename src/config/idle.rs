@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::document::Step::{self, Index, Key};
 use super::judge::Judge;
 use super::raw::Camera;
+use super::rules::{OF_LINES, OF_ZONES};
 use crate::behaviour::BehaviourOptions;
 use crate::data::Kind;
 
@@ -85,7 +86,9 @@ pub(super) fn idle(
         let line = behaviour.lines.iter().find(|l| *l.name == **name);
         let tells = zone.is_some_and(|z| z.kinds.contains(&kind))
             || line.is_some_and(|l| kind == Kind::LineCrossing || (kind == Kind::WrongWay && l.way.is_some()));
-        if (zone.is_some() || line.is_some()) && !tells {
+        // What none could ever tell of is an error of the rule's.
+        let could = (zone.is_some() && OF_ZONES.contains(&kind)) || (line.is_some() && OF_LINES.contains(&kind));
+        if could && !tells {
             let at = [Key("camera"), Index(i), Key("rule"), Index(r), Key("zone")];
             judge.warn(&at, format!("the rule does nothing: {name:?} tells of no {kind}"));
         }

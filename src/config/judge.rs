@@ -87,18 +87,6 @@ impl Judge<'_> {
         value
     }
 
-    /// The camera's own word, or else that of the defaults.
-    pub fn inherited_word<T: Copy + PartialEq>(
-        &mut self,
-        steps: &[Step],
-        [own, general]: [&Option<String>; 2],
-        words: &[(&str, T)],
-        default: T,
-    ) -> T {
-        let given = own.as_ref().or(general.as_ref());
-        self.word(steps, given.map(String::as_str), words, default)
-    }
-
     fn one_of<T: Copy>(&mut self, steps: &[Step], given: Option<&str>, words: &[(&str, T)], default: T) -> T {
         let Some(given) = given else { return default };
         if let Some((_, value)) = words.iter().find(|(w, _)| *w == given) {
@@ -211,6 +199,13 @@ impl Judge<'_> {
         points
     }
 
+    /// A file that whoever asks can open; the service's user may be another one.
+    pub fn readable(&mut self, steps: &[Step], file: &str) {
+        if let Err(error) = std::fs::File::open(file) {
+            self.error(steps, format!("{file} cannot be read ({error})"));
+        }
+    }
+
     /// Printed as what refers to it, and as stars where it stands in the file itself.
     pub fn secret(&mut self, steps: &[Step], raw: &RawSecret) -> Option<Secret> {
         let reference =
@@ -226,19 +221,17 @@ impl Judge<'_> {
         );
         let found = match raw {
             RawSecret::Plain(text) => Ok(text.clone()),
-            RawSecret::Env { env } => {
-                (self.around.env)(env).ok_or_else(|| format!("environment variable {env} is not set"))
-            }
+            RawSecret::Env { env } => match (self.around.env)(env) {
+                None if self.around.secrets == Secrets::Checked => {
+                    let how = format!("Environment={env}=… or EnvironmentFile=");
+                    return self.not_checked(steps, &how);
+                }
+                value => value.ok_or_else(|| format!("environment variable {env} is not set")),
+            },
             RawSecret::File { file } => std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}")),
             RawSecret::Credential { credential } => match (self.around.env)("CREDENTIALS_DIRECTORY") {
                 None if self.around.secrets == Secrets::Checked => {
-                    self.warn(
-                        steps,
-                        format!(
-                            "not checked here: the service gets it by LoadCredential={credential}:FILE in its unit"
-                        ),
-                    );
-                    return Some(Secret::new(String::new()));
+                    return self.not_checked(steps, &format!("LoadCredential={credential}:FILE"));
                 }
                 None => Err(format!(
                     "there are no credentials: add LoadCredential={credential}:FILE to the service"
@@ -259,6 +252,15 @@ impl Judge<'_> {
                 None
             }
         }
+    }
+
+    /// A secret that systemd hands to the service alone.
+    fn not_checked(&mut self, steps: &[Step], how: &str) -> Option<Secret> {
+        self.warn(
+            steps,
+            format!("not checked here: the service gets it by {how} in its unit"),
+        );
+        Some(Secret::new(String::new()))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the operator wrote, checked, and turned into each owner's options.
 
 mod camera;
+mod common;
 mod docs;
 mod document;
 mod idle;
 mod judge;
+mod mqtt;
 mod print;
 mod raw;
 mod resolve;
@@ -176,7 +178,8 @@ pub struct Surroundings {
 pub enum Secrets {
     /// To log in with it.
     Needed,
-    /// To see whether it is there. systemd hands its credentials to the service alone: elsewhere these are not looked for.
+    /// To see whether it is there. systemd hands its credentials and the unit's environment to the service alone: elsewhere
+    /// these are not missed.
     Checked,
     /// For nothing: neither a secret nor a recording that cannot be read is a fault, as neither broker nor camera is asked.
     Unused,
@@ -244,7 +247,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
 
 /// As [`load`], from texts.
 pub fn load_texts(texts: Vec<(PathBuf, String)>, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic>> {
-    let documents: Vec<Document> = texts.iter().map(|(path, text)| Document::parse(path, text)).collect();
+    // The first is the main file.
+    let documents = texts.iter().enumerate();
+    let documents = documents.map(|(n, (path, text))| Document::parse(path, text, n > 0));
+    let documents: Vec<Document> = documents.collect();
     resolve::resolve(documents, around).map(|mut loaded| {
         loaded.texts = texts;
         loaded

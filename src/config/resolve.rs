@@ -6,16 +6,15 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::camera::camera;
+use super::common::defaults;
 use super::document::Document;
 use super::document::Step::{Index, Key};
 use super::judge::Judge;
+use super::mqtt::mqtt;
 use super::print::Printed;
-use super::raw::RawSecret;
-use super::url::url;
-use super::{Config, Diagnostic, Loaded, Secrets, Surroundings};
+use super::{Config, Diagnostic, Loaded, Surroundings};
 use crate::data::{CameraId, Redactor};
 use crate::nn::{DeviceChoice, FusionMethod, ModelOptions};
-use crate::publish::{MqttOptions, MqttVersion};
 use crate::store::StoreOptions;
 use crate::window::WindowOptions;
 
@@ -86,9 +85,14 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
         window_ms,
         ..WindowOptions::default()
     };
+    // What follows is printed with every camera.
+    let mut printed = std::mem::take(&mut judge.printed);
+    judge.least_fps = least_fps.clone();
+    judge.action_fps = action_fps;
+    let all: Vec<_> = documents.iter().flat_map(|d| d.raw.camera.iter()).collect();
+    let defaults = defaults(&mut judge, &all);
     errors.append(&mut judge.errors);
     warnings.append(&mut judge.warnings);
-    let mut printed = std::mem::take(&mut judge.printed);
 
     let mut cameras: Vec<super::CameraConfig> = Vec::new();
     let mut disabled = BTreeMap::new();
@@ -106,7 +110,7 @@ pub(super) fn resolve(documents: Vec<Document>, around: &Surroundings) -> Result
                 action_fps,
                 printed: Printed::default(),
             };
-            let camera = camera(&mut judge, i, raw, &main.raw.camera_defaults, &window, &timezone);
+            let camera = camera(&mut judge, i, raw, &defaults, &window, &timezone);
             let id = raw.id.clone().unwrap_or_default();
             if !seen.insert(id.clone()) {
                 judge.error(
@@ -186,94 +190,6 @@ fn store(judge: &mut Judge) -> StoreOptions {
         keep_for: hours(keep_days * 24.0),
         outbox_max: judge.whole(&at("outbox_max"), raw.outbox_max, 10, 10_000_000, 10_000) as usize,
         outbox_max_age: hours(max_age_h),
-    }
-}
-
-fn mqtt(judge: &mut Judge, site: &str, box_name: &str) -> MqttOptions {
-    let raw = judge.document.raw.mqtt.clone();
-    let text = raw.url.as_deref().unwrap_or("mqtt://127.0.0.1:1883");
-    let place = [Key("mqtt"), Key("url")];
-    let parsed = url(text).filter(|u| matches!(u.scheme, "mqtt" | "mqtts") && !u.host.is_empty());
-    if parsed.is_none() {
-        judge.error(
-            &place,
-            "the broker's url must be mqtt://host:port or mqtts://host:port; a `/` in a password is written %2F",
-        );
-    }
-    let tls = parsed.as_ref().is_some_and(|u| u.scheme == "mqtts");
-    let host_port = parsed.as_ref().map_or("", |u| u.host);
-    let (host, port) = match host_port.rsplit_once(':') {
-        Some((host, port)) => match port.parse() {
-            Ok(port) => (host, port),
-            Err(_) => {
-                judge.error(&place, format!("`{port}` is no port"));
-                (host, 1883)
-            }
-        },
-        None => (host_port, if tls { 8883 } else { 1883 }),
-    };
-    let mut username = raw.username;
-    let mut password = raw
-        .password
-        .as_ref()
-        .and_then(|p| judge.secret(&[Key("mqtt"), Key("password")], p));
-    if let Some((user, secret)) = parsed.as_ref().and_then(|u| u.user.clone()) {
-        username.get_or_insert(user);
-        if let Some(secret) = secret {
-            let warning = judge.at(
-                &place,
-                "a password in the url is easily shown; use mqtt.password".into(),
-            );
-            judge.warnings.push(warning);
-            let secret = judge.secret(&[Key("mqtt"), Key("password")], &RawSecret::Plain(secret));
-            password = password.or(secret);
-        }
-    }
-    let scheme = if tls { "mqtts" } else { "mqtt" };
-    judge.note(&place, format!("{scheme}://{host}:{port}"));
-    if let Some(username) = &username {
-        judge.note(&[Key("mqtt"), Key("username")], username.clone());
-    }
-    for (key, file) in [("ca", &raw.ca), ("cert", &raw.cert), ("key", &raw.key)] {
-        let Some(file) = file else { continue };
-        judge.note(&[Key("mqtt"), Key(key)], file.clone());
-        if judge.around.secrets != Secrets::Unused
-            && let Err(error) = std::fs::File::open(file)
-        {
-            judge.error(&[Key("mqtt"), Key(key)], format!("{file} cannot be read ({error})"));
-        }
-    }
-    let keep_alive_s = judge.whole(&[Key("mqtt"), Key("keep_alive_s")], raw.keep_alive_s, 5, 65_535, 20);
-    let versions = [("5", MqttVersion::V5), ("3.1.1", MqttVersion::V311)];
-    let version = judge.word(
-        &[Key("mqtt"), Key("version")],
-        raw.version.as_deref(),
-        &versions,
-        MqttVersion::V5,
-    );
-    if raw.cert.is_some() != raw.key.is_some() {
-        judge.error(&[Key("mqtt")], "a client certificate needs both `cert` and `key`");
-    }
-    let switch = |judge: &mut Judge, key, given: Option<bool>, default| {
-        judge.note(&[Key("mqtt"), Key(key)], given.unwrap_or(default))
-    };
-    MqttOptions {
-        home_assistant: switch(judge, "home_assistant", raw.home_assistant, true),
-        commands: switch(judge, "commands", raw.commands, false),
-        version,
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port,
-        tls,
-        username,
-        password,
-        ca: raw.ca.map(Into::into),
-        cert: raw.cert.map(Into::into),
-        key: raw.key.map(Into::into),
-        site: site.to_owned(),
-        box_name: box_name.to_owned(),
-        keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
-        backoff_first: Duration::from_millis(500),
-        backoff_cap: Duration::from_secs(30),
     }
 }
 

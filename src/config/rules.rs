@@ -9,6 +9,18 @@ use crate::behaviour::BehaviourOptions;
 use crate::data::{Kind, Severity};
 use crate::policy::{KindPolicy, PolicyOptions, Schedule};
 
+/// The kinds that a zone can tell of, and those that a line can.
+pub(super) const OF_ZONES: [Kind; 7] = [
+    Kind::Intrusion,
+    Kind::Loitering,
+    Kind::Crowd,
+    Kind::WrongWay,
+    Kind::Running,
+    Kind::Fall,
+    Kind::LeftOrTaken,
+];
+pub(super) const OF_LINES: [Kind; 2] = [Kind::LineCrossing, Kind::WrongWay];
+
 /// The place of a rule's key.
 struct At(usize, usize);
 
@@ -65,12 +77,23 @@ fn entry<'a>(
     policy: &'a mut PolicyOptions,
 ) -> Option<&'a mut KindPolicy> {
     let zone = rule.zone.as_deref();
-    if let Some(zone) = zone
-        && !behaviour.zones.iter().any(|z| *z.name == *zone)
-        && !behaviour.lines.iter().any(|l| *l.name == *zone)
-    {
-        judge.error(&at.key("zone"), format!("the camera has no zone and no line `{zone}`"));
-        return None;
+    if let Some(name) = zone {
+        let is_zone = behaviour.zones.iter().any(|z| *z.name == *name);
+        let is_line = behaviour.lines.iter().any(|l| *l.name == *name);
+        let (of_zones, of_lines) = (OF_ZONES.contains(&kind), OF_LINES.contains(&kind));
+        let why = match (is_zone, is_line) {
+            (false, false) => format!("the camera has no zone and no line `{name}`"),
+            _ if !of_zones && !of_lines => {
+                format!("no zone and no line tells of {kind}: it takes a rule without a zone")
+            }
+            (true, false) if !of_zones => format!("only lines tell of {kind}, and `{name}` is a zone"),
+            (false, true) if !of_lines => format!("only zones tell of {kind}, and `{name}` is a line"),
+            _ => String::new(),
+        };
+        if !why.is_empty() {
+            judge.error(&at.key("zone"), why);
+            return None;
+        }
     }
     if !policy.kinds.iter().any(|p| p.kind == kind && p.zone.as_deref() == zone) {
         let general = policy.kinds.iter().find(|p| p.kind == kind)?.clone();
@@ -166,24 +189,18 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     }
     let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
     match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
-        Some(_) if is_sound && rule.zone.is_some() => {
-            judge.error(
-                &at.key("zone"),
-                "threshold and min_windows are for a rule without a zone",
-            );
-        }
         Some(sound) => {
             sound.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, sound.threshold);
             sound.min_windows = rule.min_windows.unwrap_or(sound.min_windows).max(1);
         }
-        None if kind == Kind::Fight && rule.zone.is_none() => {
+        None if kind == Kind::Fight => {
             if let Some(fight) = &mut behaviour.fight {
                 fight.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, fight.threshold);
                 fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
                 fight.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, fight.prior);
             }
         }
-        None if kind.is_mood() && rule.zone.is_none() && rule.min_windows.is_none() => {
+        None if kind.is_mood() && rule.min_windows.is_none() => {
             if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
                 mood.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.05, 1.0, mood.threshold);
             }

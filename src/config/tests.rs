@@ -1,6 +1,9 @@
+mod defaults_tests;
 mod idle_tests;
 mod kinds_tests;
 mod last_good_tests;
+mod login_tests;
+mod place_tests;
 
 use super::*;
 

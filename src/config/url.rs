@@ -8,6 +8,25 @@ pub(super) struct Url<'a> {
     pub rest: &'a str,
 }
 
+/// Without a word of the text: where the port is no number, a password may stand in its place.
+pub(super) const NO_PORT: &str = "what stands behind the host's `:` must be a port, 1 to 65535; user and password stand \
+                                  before an `@`, and an IPv6 address stands in brackets";
+
+impl<'a> Url<'a> {
+    /// The host, and the port where there is one; None where it is no port.
+    pub fn host_port(&self) -> Option<(&'a str, Option<u16>)> {
+        match self.host.rsplit_once(':') {
+            // These colons are those of an IPv6 address.
+            Some((_, end)) if end.ends_with(']') => Some((self.host, None)),
+            Some((host, port)) => {
+                let port = port.parse::<u16>().ok().filter(|p| *p > 0)?;
+                (!host.is_empty()).then_some((host, Some(port)))
+            }
+            None => Some((self.host, None)),
+        }
+    }
+}
+
 /// None where it is no url, or a password in it holds a slash that is not written `%2F`.
 pub(super) fn url(text: &str) -> Option<Url<'_>> {
     let (scheme, after) = text.split_once("://")?;

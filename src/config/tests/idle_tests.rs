@@ -46,8 +46,11 @@ fn what_can_never_fire_is_warned_of() {
             "the line's `way` does nothing",
         ),
         (
-            format!("[[camera.zone]]\nname = \"z\"\n{ZONE}\n[[camera.rule]]\nkind = \"line_crossing\"\nzone = \"z\""),
-            "\"z\" tells of no line_crossing",
+            format!(
+                "kinds = [\"intrusion\", \"fall\"]\n[[camera.zone]]\nname = \"z\"\n{ZONE}\n\
+                 [[camera.rule]]\nkind = \"fall\"\nzone = \"z\""
+            ),
+            "\"z\" tells of no fall",
         ),
     ] {
         let loaded = camera(&rest);
@@ -96,6 +99,52 @@ fn two_of_one_name_and_heights_that_nothing_has_are_errors() {
             errors.len() == 1 && errors[0].message.contains(said),
             "{rest}: {errors:?}"
         );
+    }
+}
+
+#[test]
+fn a_kind_that_no_zone_or_line_tells_of_is_refused_there() {
+    let zone = |kinds: &str, rule: &str| format!("[[camera.zone]]\nname = \"z\"\n{kinds}{ZONE}\n{rule}");
+    let rule =
+        |kind: &str, of: &str| format!("[[camera.rule]]\nkind = \"{kind}\"\nzone = \"{of}\"\nseverity = \"info\"");
+    for (rest, line, said) in [
+        (
+            zone("kinds = [\"line_crossing\"]\n", ""),
+            6,
+            "it needs a [[camera.line]]",
+        ),
+        (
+            zone("kinds = [\"intrusion\", \"gunshot\"]\n", ""),
+            6,
+            "no zone tells of gunshot, which counts everywhere: name it in the camera's `kinds`",
+        ),
+        (
+            zone("", &rule("line_crossing", "z")),
+            9,
+            "only lines tell of line_crossing, and `z` is a zone",
+        ),
+        (zone("", &rule("gunshot", "z")), 9, "it takes a rule without a zone"),
+        (
+            format!("[[camera.line]]\nname = \"l\"\n{LINE}\n{}", rule("intrusion", "l")),
+            10,
+            "only zones tell of intrusion, and `l` is a line",
+        ),
+    ] {
+        let errors = camera(&rest).camera_errors;
+        assert!(
+            errors.len() == 1 && errors[0].message.contains(said) && errors[0].line == line,
+            "{rest}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn the_reference_names_the_kinds_that_zones_tell_of() {
+    let reference = markdown();
+    let row = reference.lines().find(|l| l.contains("What counts here")).unwrap();
+    for kind in crate::data::Kind::ALL {
+        let named = row.contains(&format!("`{kind}`"));
+        assert_eq!(named, rules::OF_ZONES.contains(kind), "{kind}");
     }
 }
 

@@ -1,0 +1,135 @@
+//! The ways to the broker and to cameras: urls, certificates, passwords.
+
+use super::*;
+use crate::ingest::Source;
+
+fn mqtt(lines: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    load_one(&format!("[mqtt]\n{lines}\n"))
+}
+
+fn camera(lines: &str, secrets: Secrets) -> Loaded {
+    let text = format!("[[camera]]\nid = \"a\"\n{lines}\n");
+    let around = Surroundings { secrets, ..around() };
+    load_texts(vec![("w.toml".into(), text)], &around).unwrap()
+}
+
+#[test]
+fn certificates_are_for_mqtts_only() {
+    for key in ["ca", "cert", "key"] {
+        for url in ["url = \"mqtt://10.0.0.9\"", "# the default"] {
+            let errors = mqtt(&format!("{url}\n{key} = \"/dev/null\"")).unwrap_err();
+            let told = errors
+                .iter()
+                .any(|e| e.line == 3 && e.camera.is_none() && e.message.contains("use mqtts://"));
+            assert!(told, "{key}: {errors:#?}");
+        }
+    }
+    assert!(mqtt("url = \"mqtts://10.0.0.9\"\nca = \"/dev/null\"").is_ok());
+}
+
+#[test]
+fn a_password_for_the_broker_without_a_name_is_warned_of() {
+    let loaded = mqtt("password = \"canary\"").unwrap();
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].message.contains("mqtt.username") && loaded.warnings[0].line == 2);
+    let both = mqtt("username = \"guard\"\npassword = \"canary\"").unwrap();
+    assert!(both.warnings.is_empty(), "{:?}", both.warnings);
+}
+
+#[test]
+fn a_port_that_is_none_is_refused_without_a_word_of_the_text() {
+    for url in [
+        "mqtt://guard:hunter2",
+        "mqtt://guard:hunter2/x",
+        "mqtts://guard:70000",
+        "mqtt://guard:0",
+        "mqtt://fe80::hunter",
+    ] {
+        let errors = mqtt(&format!("url = \"{url}\"")).unwrap_err();
+        assert!(
+            errors.len() == 1 && errors[0].message.contains("1 to 65535"),
+            "{url}: {errors:#?}"
+        );
+        let text = errors[0].to_string();
+        assert!(!text.contains("hunter") && !text.contains("70000"), "{text}");
+    }
+    for url in [
+        "rtsp://guard:hunter2",
+        "rtsp://10.0.0.1:65536/x",
+        "rtsps://guard:canary@10.0.0.1:70000/x",
+    ] {
+        let loaded = camera(&format!("url = \"{url}\""), Secrets::Needed);
+        assert!(loaded.config.cameras.is_empty(), "{url}");
+        let text = loaded.camera_errors[0].to_string();
+        assert!(
+            text.starts_with("w.toml:3:7:") && text.contains("1 to 65535"),
+            "{url}: {text}"
+        );
+        assert!(!text.contains("hunter2") && !text.contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn an_ipv6_address_needs_no_port() {
+    for (url, host, port) in [
+        ("mqtt://[fe80::1]", "fe80::1", 1883),
+        ("mqtts://[fe80::1]", "fe80::1", 8883),
+        ("mqtt://guard@[fe80::1]:1884", "fe80::1", 1884),
+    ] {
+        let broker = mqtt(&format!("url = \"{url}\"")).unwrap().config.mqtt;
+        assert_eq!((broker.host.as_str(), broker.port), (host, port), "{url}");
+    }
+    for url in [
+        "rtsp://[fe80::1]/x",
+        "rtsp://[fe80::1]:554/x",
+        "rtsp://10.0.0.1:65535/x",
+    ] {
+        let loaded = camera(&format!("url = \"{url}\""), Secrets::Needed);
+        assert_eq!(loaded.config.cameras.len(), 1, "{url}: {:?}", loaded.camera_errors);
+    }
+}
+
+#[test]
+fn a_cameras_authority_is_for_rtsps_and_looked_for_by_check() {
+    let plain = camera(
+        "url = \"rtsp://10.0.0.1/x\"\nca = \"/nowhere/ca.pem\"",
+        Secrets::Checked,
+    );
+    assert!(plain.warnings.len() == 1 && plain.warnings[0].message.contains("use rtsps://"));
+    match &plain.config.cameras[0].ingest.source {
+        Source::Rtsp { ca, .. } => assert_eq!(ca, &None),
+        other => panic!("{other:?}"),
+    }
+    let missing = "url = \"rtsps://10.0.0.1/x\"\nca = \"/nowhere/ca.pem\"";
+    let told = camera(missing, Secrets::Checked).camera_errors;
+    assert!(
+        told.len() == 1 && told[0].line == 4 && told[0].message.contains("/nowhere/ca.pem cannot be read"),
+        "{told:?}"
+    );
+    // The daemon tries anew with every connection.
+    assert!(camera(missing, Secrets::Needed).camera_errors.is_empty());
+    let there = camera(&missing.replace("/nowhere/ca.pem", "/dev/null"), Secrets::Checked);
+    assert!(there.camera_errors.is_empty() && there.warnings.is_empty());
+}
+
+#[test]
+fn the_environment_of_the_service_is_missed_only_where_it_is_needed() {
+    let text = "url = \"rtsp://10.0.0.1/x\"\npassword = { env = \"OF_THE_UNIT\" }";
+    let needed = camera(text, Secrets::Needed).camera_errors;
+    assert!(needed[0].message.contains("OF_THE_UNIT is not set"), "{needed:?}");
+    let checked = camera(text, Secrets::Checked);
+    assert!(checked.camera_errors.is_empty(), "{:?}", checked.camera_errors);
+    let warning = &checked.warnings[0];
+    assert!(
+        warning.line == 4 && warning.message.starts_with("not checked here"),
+        "{warning}"
+    );
+    assert!(warning.message.contains("Environment=OF_THE_UNIT="), "{warning}");
+    let broker = Surroundings {
+        secrets: Secrets::Checked,
+        ..around()
+    };
+    let text = "[mqtt]\nusername = \"guard\"\npassword = { env = \"OF_THE_UNIT\" }\n";
+    let loaded = load_texts(vec![("w.toml".into(), text.into())], &broker).unwrap();
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+}
