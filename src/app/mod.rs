@@ -34,7 +34,7 @@ use crate::data::{CameraId, CameraStatus, Kind};
 use crate::graph::{Graph, GraphOptions, Metrics, Models};
 use crate::ingest::CameraCounters;
 use crate::publish::payload::BoxStatusPayload;
-use crate::publish::{Order, Publisher, Topics};
+use crate::publish::{Order, Publisher, Topics, check_tls};
 use crate::service::Service;
 use crate::store::{self, Store};
 use camera::Running;
@@ -54,6 +54,9 @@ const HANGS_AFTER: Duration = Duration::from_secs(20);
 pub(crate) struct Board {
     pub metrics: RwLock<Metrics>,
     pub cameras: RwLock<BTreeMap<CameraId, CameraStatus>>,
+    /// What is wrong with the configuration that runs; a reload judges it anew.
+    pub config_problems: RwLock<Vec<String>>,
+    /// What else is wrong, whatever the configuration says: it stands until who told it takes it back.
     pub problems: RwLock<Vec<String>>,
     pub evicted: std::sync::atomic::AtomicU64,
     /// Why the process has to end, in order, and to be started anew.
@@ -71,6 +74,17 @@ pub(crate) struct Board {
 impl Board {
     fn add_problem(&self, text: String) {
         self.problems.write().unwrap_or_else(|e| e.into_inner()).push(text);
+    }
+
+    fn set_config_problems(&self, texts: Vec<String>) {
+        *self.config_problems.write().unwrap_or_else(|e| e.into_inner()) = texts;
+    }
+
+    /// What the box's status and `/healthz` say.
+    fn all_problems(&self) -> Vec<String> {
+        let mut all = self.config_problems.read().unwrap_or_else(|e| e.into_inner()).clone();
+        all.extend(self.problems.read().unwrap_or_else(|e| e.into_inner()).iter().cloned());
+        all
     }
 }
 
@@ -103,9 +117,18 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
     }
 }
 
-/// The configuration with its models. Where these cannot be loaded the last configuration that could be started with runs.
+/// Says what is doubtful about a configuration that was read, and which cameras do not run for it.
+fn log_doubts(loaded: &Loaded) {
+    for diagnostic in loaded.warnings.iter().chain(&loaded.camera_errors) {
+        tracing::warn!("{diagnostic}");
+    }
+}
+
+/// The configuration with its models. Where these cannot be loaded, or a certificate for the broker cannot be used, the last
+/// configuration that could be started with runs.
 fn load(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<(Loaded, LoadedModels)> {
-    let with_models = |loaded: Loaded| {
+    let with_models = |loaded: Loaded| -> anyhow::Result<(Loaded, LoadedModels)> {
+        check_tls(&loaded.config.mqtt).map_err(|why| anyhow!(why))?;
         let models = LoadedModels::load(&loaded.config.models, &loaded.config.cameras);
         models.map(|models| (loaded, models))
     };
@@ -135,9 +158,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     let (loaded, models) = load(path, &mut problems)?;
-    for diagnostic in loaded.warnings.iter().chain(&loaded.camera_errors) {
-        tracing::warn!("{diagnostic}");
-    }
+    log_doubts(&loaded);
     problems.extend(loaded.camera_errors.iter().map(ToString::to_string));
     let (config, texts) = (loaded.config, loaded.texts);
     // Before anything of the state is touched, and for as long as this process lives.
@@ -146,7 +167,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     let vocabulary = models.vocabulary();
     let (fight_threshold, emotion) = (models.fight_threshold(), models.emotion());
     let board: Arc<Board> = Arc::default();
-    *board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
+    board.set_config_problems(problems);
 
     let (store, trouble) = Store::open_at_start(&config.store, clock.utc_ns() / 1_000_000)?;
     if let Some(text) = trouble {
@@ -189,7 +210,8 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     running.start_all(&graph)?;
     // Only now: what cannot be started with is no good one.
     if let Err(why) = config::keep_last_good(&texts, &running.config.store.dir) {
-        running.board.add_problem(why);
+        let mut problems = running.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
+        problems.push(why);
     }
     let end = serve(path, &mut running, &graph, &recorder);
 
@@ -239,7 +261,10 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
     service.ready();
     tracing::info!(cameras = running.cameras.len(), "ready");
     let started_ns = running.clock.monotonic_ns();
-    let mut told_ns = None;
+    running.tell_box_status(0);
+    // Only now: what the broker holds of an earlier life is not taken for live.
+    running.publisher.all_told();
+    let mut told_ns = Some(started_ns);
     loop {
         let now_ns = running.clock.monotonic_ns();
         if told_ns.is_none_or(|t| now_ns - t > 30_000_000_000) {
@@ -317,7 +342,7 @@ impl Running {
             outbox: self.board.outbox.load(Relaxed),
             shed,
             evicted: self.board.evicted.load(Relaxed),
-            problems: self.board.problems.read().unwrap_or_else(|e| e.into_inner()).clone(),
+            problems: self.board.all_problems(),
         };
         self.publisher.retain(
             self.topics.box_status(),

@@ -84,7 +84,7 @@ pub(super) fn answers(
         }),
         health: Arc::new(move || {
             let stuck = health.stuck(clock.monotonic_ns(), HANGS_AFTER);
-            let mut problems = health_board.problems.read().unwrap_or_else(|e| e.into_inner()).clone();
+            let mut problems = health_board.all_problems();
             problems.extend(health_publisher.state().trouble().map(|why| format!("MQTT: {why}")));
             let body = serde_json::json!({"ok": stuck.is_empty(), "stuck": stuck, "problems": problems});
             (stuck.is_empty(), body.to_string() + "\n")

@@ -4,11 +4,15 @@ use std::path::Path;
 
 use super::camera::Running;
 use super::leftover::clear_gone_cameras;
+use super::log_doubts;
 use crate::config::{self, CameraConfig, Surroundings};
 use crate::data::{CameraId, StateReason};
 use crate::graph::Graph;
-use crate::publish::home_assistant;
+use crate::publish::{check_tls, home_assistant};
 use crate::store::Store;
+
+/// What a wrong configuration's problem ends with.
+const GOES_ON: &str = "the one before goes on";
 
 impl Running {
     pub(super) fn reload(&mut self, path: &Path, graph: &Graph) {
@@ -18,16 +22,19 @@ impl Running {
                 for error in &errors {
                     tracing::error!("{error}");
                 }
-                self.problems(vec![format!(
-                    "the configuration is wrong ({}); the one before goes on",
-                    errors[0]
-                )]);
+                let mut told = self.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
+                // What was wrong with the one that goes on still is.
+                told.retain(|text| !text.ends_with(GOES_ON));
+                told.push(format!("the configuration is wrong ({}); {GOES_ON}", errors[0]));
                 return;
             }
         };
         let mut problems: Vec<String> = loaded.camera_errors.iter().map(ToString::to_string).collect();
-        for text in &problems {
-            tracing::error!("{text}");
+        log_doubts(&loaded);
+        let no_start = check_tls(&loaded.config.mqtt).err();
+        if let Some(why) = &no_start {
+            tracing::error!("{why}; a restart would fail");
+            problems.push(format!("{why}; a restart would fail"));
         }
         let old = std::mem::replace(&mut self.config, loaded.config);
         let waits = old.fixed_at_start() != self.config.fixed_at_start();
@@ -46,7 +53,10 @@ impl Running {
         if !not_yet.is_empty() {
             not_yet.iter().for_each(|text| tracing::warn!("{text}"));
             problems.extend(not_yet);
-        } else if !waits && let Err(why) = config::keep_last_good(&loaded.texts, &self.config.store.dir) {
+        } else if !waits
+            && no_start.is_none()
+            && let Err(why) = config::keep_last_good(&loaded.texts, &self.config.store.dir)
+        {
             // Only now: what waits for a restart is no good one yet.
             problems.push(why);
         }
@@ -77,7 +87,7 @@ impl Running {
             self.tell_disabled(&camera, &why);
         }
         self.forget_gone(&old);
-        self.problems(problems);
+        self.board.set_config_problems(problems);
     }
 
     /// A camera may ask for models that were not loaded at the start.
@@ -104,6 +114,14 @@ impl Running {
         watched.retain(|id, _| self.cameras.contains_key(id));
         drop(watched);
         gone.iter().for_each(|id| self.clear(id, old));
+        // Nothing is open of a camera that was switched off; the store may not know yet what was on its way then.
+        let off = |c: &&CameraConfig| self.config.disabled.contains_key(&c.ingest.id);
+        for camera in old.cameras.iter().filter(off) {
+            for policy in &camera.policy.kinds {
+                let topic = self.topics.active(camera.ingest.id.as_str(), policy.kind.as_str());
+                self.publisher.retain(topic, b"OFF".to_vec());
+            }
+        }
         match Store::open(&self.config.store) {
             Ok(store) => clear_gone_cameras(&store, &self.config, &self.topics, &self.publisher),
             Err(error) => tracing::warn!(%error, "what is retained of cameras that are gone stays until a restart"),
@@ -130,9 +148,5 @@ impl Running {
     fn reason(&self, id: &CameraId) -> Option<StateReason> {
         let cameras = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
         cameras.get(id)?.reason
-    }
-
-    fn problems(&self, problems: Vec<String>) {
-        *self.board.problems.write().unwrap_or_else(|e| e.into_inner()) = problems;
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::app::{Vocabulary, Wanted};
 use crate::config::{self, Config, Secrets, Surroundings};
+use crate::publish::check_tls;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,7 +22,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
         Ok(loaded) => {
-            let (faults, doubts) = models(&loaded.config);
+            let (mut faults, doubts) = models(&loaded.config);
+            faults.extend(check_tls(&loaded.config.mqtt).err());
             loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
             doubts.iter().for_each(|w| eprintln!("warning: {w}"));
             loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));

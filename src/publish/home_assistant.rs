@@ -30,31 +30,34 @@ pub fn device(topics: &Topics, camera: &str, kinds: &[Kind], pictures: bool) -> 
             "json_attributes_topic": topics.camera_status(camera),
         }),
     );
-    for kind in kinds {
+    // Home Assistant removes what comes with its platform alone, and keeps what does not come at all.
+    let gone = |platform: &str| json!({ "platform": platform });
+    for kind in Kind::ALL {
         let class = match kind {
             Kind::Tamper => "tamper",
             Kind::Fall => "safety",
             kind if kind.is_sound() => "sound",
             _ => "motion",
         };
-        components.insert(
-            kind.to_string(),
-            json!({
+        let offered = kinds.contains(kind);
+        let sensor = match offered {
+            true => json!({
                 "platform": "binary_sensor", "unique_id": format!("{id}_{kind}"), "name": words(*kind),
                 "device_class": class, "state_topic": topics.active(camera, kind.as_str()),
                 "payload_on": "ON", "payload_off": "OFF",
             }),
-        );
-        if pictures {
-            components.insert(
-                format!("{kind}_picture"),
-                json!({
-                    "platform": "image", "unique_id": format!("{id}_{kind}_picture"),
-                    "name": format!("{} picture", words(*kind)), "content_type": "image/jpeg",
-                    "image_topic": topics.snapshot(camera, kind.as_str()),
-                }),
-            );
-        }
+            false => gone("binary_sensor"),
+        };
+        let picture = match offered && pictures {
+            true => json!({
+                "platform": "image", "unique_id": format!("{id}_{kind}_picture"),
+                "name": format!("{} picture", words(*kind)), "content_type": "image/jpeg",
+                "image_topic": topics.snapshot(camera, kind.as_str()),
+            }),
+            false => gone("image"),
+        };
+        components.insert(kind.to_string(), sensor);
+        components.insert(format!("{kind}_picture"), picture);
     }
     let payload = json!({
         "device": {
@@ -114,11 +117,25 @@ mod tests {
             .as_object()
             .unwrap()
             .values()
-            .map(|c| c["unique_id"].as_str().unwrap())
+            .filter_map(|c| c["unique_id"].as_str())
             .collect();
         assert_eq!(ids.len(), 5);
         let topic = topic(&topics, "yard");
         assert_eq!(camera_of("gatehouse", &topic), Some("yard"));
         assert_eq!(camera_of("gate", &topic), None);
+    }
+
+    #[test]
+    fn a_kind_and_a_picture_that_are_not_offered_come_with_their_platform_alone_so_that_they_go() {
+        let topics = Topics::new("gatehouse", "edge-1");
+        let bytes = device(&topics, "yard", &[Kind::Siren], false);
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let components = &value["components"];
+        assert_eq!(components["fall"], json!({"platform": "binary_sensor"}));
+        assert_eq!(components["fall_picture"], json!({"platform": "image"}));
+        assert_eq!(components["siren_picture"], json!({"platform": "image"}));
+        assert!(components["siren"]["unique_id"].is_string() && components["state"]["unique_id"].is_string());
+        // The state, and two of each kind.
+        assert_eq!(components.as_object().unwrap().len(), 1 + 2 * Kind::ALL.len());
     }
 }

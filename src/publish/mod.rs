@@ -7,7 +7,7 @@ mod orders;
 pub mod payload;
 mod topics;
 
-pub use mqtt::{Publisher, PublisherState};
+pub use mqtt::{Publisher, PublisherState, check_tls};
 pub use mqtt_subscribe::subscribe;
 pub use orders::Order;
 pub use topics::Topics;

@@ -3,9 +3,12 @@
 mod client;
 mod fit;
 mod loss;
+mod online;
 mod outbox;
 mod refusals;
 mod tls;
+mod truth;
+mod under_way;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -54,11 +57,24 @@ impl PublisherState {
 enum Command {
     /// Now true of this topic; empty clears it.
     Retain(String, Vec<u8>),
+    /// All that is true at a start has been told.
+    AllTold,
     /// Not retained, and not kept while there is no connection.
     Send(Outward),
     /// The outbox has grown.
     Wake,
     Stop(Duration),
+}
+
+/// Whether the broker's certificates and key can be used, for whoever wants to know before a start.
+///
+/// # Errors
+/// The key of `[mqtt]`, its file, and what is wrong with it.
+pub fn check_tls(options: &MqttOptions) -> Result<(), String> {
+    match options.tls {
+        true => tls::configuration(options).map(drop),
+        false => Ok(()),
+    }
 }
 
 /// The way to the publisher's thread.
@@ -113,6 +129,12 @@ impl Publisher {
     /// Publishes `payload` retained now and at every connect.
     pub fn retain(&self, topic: String, payload: Vec<u8>) {
         let _ = self.commands.send(Command::Retain(topic, payload));
+    }
+
+    /// Says that all that is true at a start was told: from now on every connection says `online`, after what is retained.
+    /// Before this the box is `offline`, as the broker may hold what was true before a power cut.
+    pub fn all_told(&self) {
+        let _ = self.commands.send(Command::AllTold);
     }
 
     /// Publishes once, if connected (QoS 0).

@@ -45,6 +45,14 @@ impl Topics {
         format!("{}/camera/{camera}/active/{kind}", self.prefix)
     }
 
+    /// Whether this is a topic that says of a kind whether alerts are open.
+    pub fn is_active(&self, topic: &str) -> bool {
+        let below = topic
+            .strip_prefix(&self.prefix)
+            .and_then(|t| t.strip_prefix("/camera/"));
+        below.is_some_and(|t| t.split('/').nth(1) == Some("active"))
+    }
+
     pub fn emotion(&self, camera: &str) -> String {
         format!("{}/camera/{camera}/emotion", self.prefix)
     }
@@ -86,6 +94,8 @@ mod tests {
         assert_eq!(t.alert("yard", "siren"), "watchfire/gatehouse/camera/yard/alert/siren");
         assert_eq!(t.camera_of(&t.active("yard", "siren")), Some("yard"));
         assert_eq!(t.camera_of(&t.available()), None);
+        assert!(t.is_active(&t.active("yard", "siren")) && t.is_active(&t.active("active", "siren")));
+        assert!(!t.is_active(&t.camera_status("active")) && !t.is_active(&t.alert("active", "siren")));
         assert_eq!(t.command("reload"), "watchfire/gatehouse/command/reload");
     }
 }

@@ -20,6 +20,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+fn text_of(out: &Output) -> String {
+    text(&out.stdout) + &text(&out.stderr)
+}
+
 #[test]
 fn probe_tells_what_a_camera_sends_and_why_it_does_not() {
     let mount = Mount::test("yard", "h264", "pcmu");
@@ -92,6 +96,22 @@ fn json_logs_are_one_object_a_line() {
             "{entry}"
         );
     }
+}
+
+#[test]
+fn check_finds_a_certificate_that_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, junk) = (dir.path().join("own.toml"), dir.path().join("junk.der"));
+    std::fs::write(&junk, "no certificate").unwrap();
+    let text = format!(
+        "[mqtt]\nurl = \"mqtts://broker.example\"\nca = \"{}\"\n[models]\ndir = \"{ROOT}/models\"\n",
+        junk.display()
+    );
+    std::fs::write(&own, text).unwrap();
+    let checked = watchfire(&["check", "--config", own.to_str().unwrap()]);
+    let said = text_of(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("mqtt.ca: ") && said.contains("junk.der"), "{said}");
 }
 
 #[test]

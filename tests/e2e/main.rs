@@ -19,3 +19,4 @@ mod sixteen;
 mod state;
 mod stop;
 mod tls;
+mod truth;

@@ -15,7 +15,7 @@ use super::pki::Pki;
 
 const VERSIONS: [MqttVersion; 2] = [MqttVersion::V5, MqttVersion::V311];
 
-fn options(port: u16, version: MqttVersion) -> MqttOptions {
+pub fn options(port: u16, version: MqttVersion) -> MqttOptions {
     MqttOptions {
         host: "127.0.0.1".into(),
         port,
@@ -36,7 +36,7 @@ fn options(port: u16, version: MqttVersion) -> MqttOptions {
     }
 }
 
-fn store(dir: &Path) -> StoreOptions {
+pub fn store(dir: &Path) -> StoreOptions {
     StoreOptions {
         dir: dir.join("state"),
         keep_for: Duration::from_secs(3600),
@@ -46,15 +46,22 @@ fn store(dir: &Path) -> StoreOptions {
 }
 
 /// One publisher, stopped and joined at the end.
-struct Running(Publisher, Option<JoinHandle<()>>);
+pub struct Running(pub Publisher, Option<JoinHandle<()>>);
 
 impl Running {
     fn start(options: MqttOptions, dir: &Path) -> Self {
+        let running = Self::spawn(options, dir);
+        running.0.all_told();
+        running
+    }
+
+    /// One that does not know yet all that is true.
+    pub fn spawn(options: MqttOptions, dir: &Path) -> Self {
         let (publisher, thread) = Publisher::spawn(options, &store(dir)).unwrap();
         Self(publisher, Some(thread))
     }
 
-    fn wait(&self, what: &str, wanted: impl Fn(&PublisherState) -> bool) {
+    pub fn wait(&self, what: &str, wanted: impl Fn(&PublisherState) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let look = crossbeam_channel::tick(Duration::from_millis(5));
         while !wanted(self.0.state()) {

@@ -108,4 +108,68 @@ fn a_camera_that_is_removed_while_it_alerts_leaves_nothing_retained() {
     let last = told.find(|(t, _)| t.ends_with("camera/gate/active/siren"));
     let last = last.expect("it was retained");
     assert!(last.1.is_empty(), "{}", String::from_utf8_lossy(&last.1));
+    // Home Assistant ignores what is empty.
+    let before = told.find(|(t, _)| t.ends_with("camera/gate/active/siren"));
+    assert!(before.is_some_and(|(_, p)| p == b"OFF"), "{before:?}");
+}
+
+#[test]
+fn a_camera_that_is_switched_off_while_it_alerts_is_off() {
+    let mut house = House::new();
+    let cameras = siren_camera(house.dir.path());
+    let camera = |more: &str| {
+        format!(
+            "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n{more}",
+            cameras.url("gate")
+        )
+    };
+    house.configure(&camera(""));
+    house.start();
+    house.wait_alert("gate", "siren", "start", 60);
+    house.configure(&camera("enabled = false\n"));
+    house.daemon().signal(Signal::SIGHUP);
+    house.wait_state("gate", "disabled", None, 60);
+    house.daemon().signal(Signal::SIGTERM);
+    // Whatever it had to say was said before this.
+    house.wait("offline", 30, |t, p| {
+        (t.ends_with("b/available") && p == b"offline").then_some(())
+    });
+    let mut told = house.heard.iter().rev();
+    let last = told.find(|(t, _)| t.ends_with("camera/gate/active/siren"));
+    assert!(last.is_some_and(|(_, p)| p == b"OFF"), "{last:?}");
+}
+
+#[test]
+fn what_was_wrong_at_the_start_is_still_told_after_a_reload_and_warnings_are_logged() {
+    let mut house = House::new();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", house.http_port)).unwrap();
+    let problems = |topic: &str, payload: &[u8]| -> Option<String> {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        topic.ends_with("box/b/status").then(|| status["problems"].to_string())
+    };
+    house.configure("");
+    house.start();
+    let told = house.wait("the status at the start", 60, problems);
+    assert!(told.contains("no /metrics"), "{told}");
+    house.configure(
+        "[[camera]]\nid = \"wrong\"\nurl = \"gopher://10.0.0.1/x\"\n\
+         [[camera]]\nid = \"shown\"\nurl = \"rtsp://viewer:pass@127.0.0.1:1/x\"\n",
+    );
+    house.daemon().signal(Signal::SIGHUP);
+    let told = house.wait("the status after the reload", 60, |t, p| {
+        problems(t, p).filter(|told| told.contains("gopher") || told.contains("rtsp"))
+    });
+    assert!(told.contains("no /metrics"), "{told}");
+    assert!(house.log().contains("easily shown"), "{}", house.log());
+
+    // A wrong one leaves what is wrong with the one that goes on.
+    house.configure("[graph]\nwindow_ms = 1\n");
+    house.daemon().signal(Signal::SIGHUP);
+    let told = house.wait("the status after a wrong one", 60, |t, p| {
+        problems(t, p).filter(|told| told.contains("the one before goes on"))
+    });
+    assert!(
+        told.contains("no /metrics") && (told.contains("gopher") || told.contains("rtsp")),
+        "{told}"
+    );
 }

@@ -117,6 +117,30 @@ fn a_start_with_a_wrong_configuration_runs_the_last_good_one_and_says_so() {
     });
 }
 
+#[test]
+fn a_start_with_a_certificate_that_is_none_runs_the_last_good_configuration_and_says_so() {
+    let mut house = House::new();
+    house.configure("");
+    house.start();
+    house.wait_log("a good start", 30, |log| log.contains("ready"));
+    house.daemon().signal(Signal::SIGTERM);
+    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    let junk = house.dir.path().join("junk.der");
+    std::fs::write(&junk, "no certificate").unwrap();
+    let port = house.mqtt_port;
+    house.configure_with(
+        &format!("url = \"mqtts://127.0.0.1:{port}\"\nca = \"{}\"\n", junk.display()),
+        "",
+    );
+    house.start();
+    house.wait("the problem in the box's status", 60, |topic, payload| {
+        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        let problems = status["problems"].to_string();
+        (topic.ends_with("box/b/status") && problems.contains("mqtt.ca: ") && problems.contains("last good"))
+            .then_some(())
+    });
+}
+
 /// Whoever has a state folder of their own has it from the file alone.
 #[test]
 fn a_file_that_is_no_toml_any_more_still_tells_where_the_last_good_one_lies() {

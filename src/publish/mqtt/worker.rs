@@ -1,6 +1,5 @@
 //! The loop: one connection after another, the outbox in order, the retained truth at every connect.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,8 +10,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::client::{Client, Happened, Outward};
 use super::fit::{fits, slimmed};
 use super::loss::Loss;
+use super::online::Online;
 use super::outbox::{Cursor, Kept};
-use super::refusals::Refusals;
+use super::truth::Truth;
+use super::under_way::{About, UnderWay};
 use super::{Command, PublisherState};
 use crate::publish::orders::{Order, order};
 use crate::publish::{MqttOptions, Topics, home_assistant};
@@ -24,18 +25,6 @@ const REFUSES: &str = "the broker refuses alerts";
 /// An alert sent so late says so.
 const LATE_MS: i64 = 2_000;
 
-/// What a QoS 1 publish was about.
-enum About {
-    /// This row of the outbox.
-    Alert(i64),
-    /// The truth of this topic; it is remembered by the store until the broker has forgotten it.
-    Truth {
-        topic: String,
-        cleared: bool,
-    },
-    Passing,
-}
-
 pub(super) struct Worker {
     options: MqttOptions,
     topics: Topics,
@@ -44,17 +33,11 @@ pub(super) struct Worker {
     commands: UnboundedReceiver<Command>,
     ordered: crossbeam_channel::Sender<Order>,
     state: Arc<PublisherState>,
-    retained: BTreeMap<String, Vec<u8>>,
-    /// Retained topics whose present truth this connection has not sent yet.
-    untold: VecDeque<String>,
-    /// Retained topics.
-    refused: Refusals,
+    truth: Truth,
+    online: Online,
     outbox: Cursor,
     kept: Kept,
-    /// QoS 1 publishes handed to the client, in order.
-    sent: VecDeque<About>,
-    /// By packet id.
-    in_flight: HashMap<u16, About>,
+    under_way: UnderWay,
     /// The largest packet that this broker takes.
     max_bytes: Option<usize>,
     /// So often at least something comes from the broker.
@@ -86,13 +69,11 @@ impl Worker {
             commands,
             ordered,
             state,
-            retained: BTreeMap::new(),
-            untold: VecDeque::new(),
-            refused: Refusals::default(),
+            truth: Truth::default(),
+            online: Online::default(),
             outbox: Cursor::default(),
             kept: Kept::default(),
-            sent: VecDeque::new(),
-            in_flight: HashMap::new(),
+            under_way: UnderWay::default(),
             max_bytes: None,
         }
     }
@@ -129,6 +110,7 @@ impl Worker {
                 Err(_) => return false,
                 Ok(None | Some(Command::Stop(_))) => return true,
                 Ok(Some(Command::Retain(topic, payload))) => self.note(topic, payload),
+                Ok(Some(Command::AllTold)) => self.online.ready(Instant::now()),
                 // What is not kept is not sent late either; what is stored waits there.
                 Ok(Some(Command::Send(_) | Command::Wake)) => {}
             }
@@ -146,19 +128,12 @@ impl Worker {
         if !payload.is_empty() {
             warn(self.store.remember_retained(&topic));
         }
-        self.tell_soon(topic.clone());
-        self.retained.insert(topic, payload);
-    }
-
-    fn tell_soon(&mut self, topic: String) {
-        if !self.untold.contains(&topic) {
-            self.untold.push_back(topic);
-        }
+        self.truth.note(topic, payload);
     }
 
     async fn connection(&mut self) -> Over {
-        (self.outbox, self.sent, self.in_flight, self.refused) = Default::default();
-        self.untold = self.retained.keys().cloned().collect();
+        (self.outbox, self.under_way) = Default::default();
+        self.truth.tell_all();
         let mut client = Client::connect(&self.options, self.tls.clone(), self.topics.available());
         let mut stop_at: Option<Instant> = None;
         let mut offline_sent = false;
@@ -170,7 +145,8 @@ impl Worker {
                 let done = self.idle() || Instant::now() >= at;
                 if done && !offline_sent {
                     offline_sent = true;
-                    self.tell_available(&client, "offline");
+                    self.online.over();
+                    self.tell(&client, self.topics.available(), b"offline".to_vec());
                     stop_at = Some(Instant::now() + Duration::from_millis(500));
                 } else if done {
                     client.disconnect();
@@ -201,6 +177,10 @@ impl Worker {
                         self.note(topic, payload);
                         self.fill(&client);
                     }
+                    Some(Command::AllTold) => {
+                        self.online.ready(Instant::now());
+                        self.fill(&client);
+                    }
                 },
                 _ = poll_outbox.tick() => {
                     if stop_at.is_some() && !self.state.connected.load(Relaxed) {
@@ -223,12 +203,12 @@ impl Worker {
         let acknowledged = message.acknowledged;
         let passed = self.takes(&message.topic, &message.payload) && client.publish(message);
         if passed && acknowledged {
-            self.sent.push_back(About::Passing);
+            self.under_way.handed(About::Passing);
         }
     }
 
     fn idle(&self) -> bool {
-        let none_under_way = self.untold.is_empty() && self.sent.is_empty() && self.in_flight.is_empty();
+        let none_under_way = self.truth.is_told() && self.under_way.count() == 0;
         none_under_way && self.store.outbox_depth().is_ok_and(|n| n == 0)
     }
 
@@ -244,7 +224,7 @@ impl Worker {
                     broker = %format!("{}:{}", self.options.host, self.options.port), version = %self.options.version,
                     "MQTT connected"
                 );
-                self.tell_available(client, "online");
+                self.online.connected(Instant::now());
                 if self.options.home_assistant {
                     client.subscribe(home_assistant::BIRTH.into());
                 }
@@ -253,13 +233,9 @@ impl Worker {
                 }
                 self.fill(client);
             }
-            Happened::Sent(id) => {
-                if let Some(about) = self.sent.pop_front() {
-                    self.in_flight.insert(id, about);
-                }
-            }
+            Happened::Sent(id) => self.under_way.left(id),
             Happened::Acknowledged(id) => {
-                match self.in_flight.remove(&id) {
+                match self.under_way.answered(id) {
                     Some(About::Alert(row)) => {
                         self.kept.remove(&self.store, row);
                         self.outbox.taken(row);
@@ -269,8 +245,8 @@ impl Worker {
                         }
                     }
                     Some(About::Truth { topic, cleared }) => {
-                        self.refused.over(&topic);
-                        if cleared && self.retained.get(&topic).is_none_or(|now| now.is_empty()) {
+                        let last = !self.under_way.tells(&topic);
+                        if self.truth.acknowledged(&topic, cleared && last) {
                             warn(self.store.forget_retained(&topic));
                         }
                     }
@@ -279,10 +255,10 @@ impl Worker {
                 self.fill(client);
             }
             Happened::Refused(id, reason) => {
-                match self.in_flight.remove(&id) {
+                match self.under_way.answered(id) {
                     Some(About::Alert(row)) => self.refused(row, &reason),
                     Some(About::Truth { topic, .. }) => {
-                        if self.refused.refuse(topic.clone(), Instant::now()) {
+                        if self.truth.refused(topic.clone(), Instant::now()) {
                             tracing::warn!("MQTT: the broker refuses {topic}: {reason}");
                         }
                     }
@@ -312,9 +288,7 @@ impl Worker {
     fn hear(&mut self, client: &Client, topic: &str, payload: &[u8]) {
         if topic == home_assistant::BIRTH {
             if payload == b"online" {
-                let devices = self.retained.keys().filter(|t| t.starts_with(home_assistant::PREFIX));
-                let devices: Vec<String> = devices.cloned().collect();
-                devices.into_iter().for_each(|topic| self.tell_soon(topic));
+                self.truth.tell_again(home_assistant::PREFIX);
                 self.fill(client);
             }
             return;
@@ -332,16 +306,14 @@ impl Worker {
             return;
         }
         let now = Instant::now();
-        // That the box is available is told by nobody but a new connection.
-        let due = self.refused.due(now).into_iter();
-        let due: Vec<String> = due.filter(|topic| self.retained.contains_key(topic)).collect();
-        due.into_iter().for_each(|topic| self.tell_soon(topic));
-        while let (true, Some(topic)) = (self.room() > 0, self.untold.front()) {
-            let payload = self.retained.get(topic).cloned().unwrap_or_default();
-            if !self.tell(client, topic.clone(), payload) {
-                return;
-            }
-            self.untold.pop_front();
+        self.truth.try_again(now);
+        let handed = self.tell_truth(client);
+        let is_due = self.online.is_due(self.truth.is_told(), now);
+        if is_due && self.tell(client, self.topics.available(), b"online".to_vec()) {
+            self.online.over();
+        }
+        if !handed {
+            return;
         }
         self.outbox.try_again(now);
         while self.room() > 0 {
@@ -356,6 +328,22 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Hands out what is true now and was not told yet. False where the client takes no more.
+    fn tell_truth(&mut self, client: &Client) -> bool {
+        while let (true, Some((topic, payload))) = (self.room() > 0, self.truth.first()) {
+            // Home Assistant ignores an empty state: what was ON before it is cleared would be ON for ever.
+            let was_active = payload.is_empty() && self.topics.is_active(&topic);
+            if was_active && !self.tell(client, topic.clone(), b"OFF".to_vec()) {
+                return false;
+            }
+            if !self.tell(client, topic, payload) {
+                return false;
+            }
+            self.truth.told();
+        }
+        true
     }
 
     /// False where the client takes no more: the next acknowledgement tries again.
@@ -391,7 +379,7 @@ impl Worker {
             if !handed {
                 return false;
             }
-            self.sent.push_back(About::Alert(message.row));
+            self.under_way.handed(About::Alert(message.row));
             self.outbox.handed_out(message.row, message.topic);
             self.state.published.fetch_add(1, Relaxed);
         }
@@ -415,11 +403,7 @@ impl Worker {
     }
 
     fn room(&self) -> usize {
-        IN_FLIGHT.saturating_sub(self.sent.len() + self.in_flight.len())
-    }
-
-    fn tell_available(&mut self, client: &Client, word: &str) {
-        self.tell(client, self.topics.available(), word.into());
+        IN_FLIGHT.saturating_sub(self.under_way.count())
     }
 
     /// Publishes a topic's truth, retained. False when the client's queue is full.
@@ -436,7 +420,7 @@ impl Worker {
             queued_ms: None,
         });
         if done {
-            self.sent.push_back(About::Truth { topic, cleared });
+            self.under_way.handed(About::Truth { topic, cleared });
         }
         done
     }
