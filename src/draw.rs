@@ -54,7 +54,9 @@ pub fn boxed(p: &mut Picture, b: &BBox, colour: Rgb, label: &str) {
         colour,
     );
     let (x, y) = pixel(p, corner(b.x1, b.y1));
-    text(p, x, (y - 10).max(0), colour, label);
+    // At the right edge the whole label is in the picture.
+    let last = i64::from(p.width) - 8 * label.chars().count() as i64;
+    text(p, x.min(last).max(0), (y - 10).max(0), colour, label);
 }
 
 /// Words in 8×8 letters on black, from the pixel (x, y) to the right and downwards.

@@ -213,6 +213,8 @@ impl Recorder {
         let Some(window) = &verdict.window else { return };
         let since = self.levels.entry(verdict.camera.clone()).or_default();
         since.hear(verdict.heard());
+        since.frames += window.frames.len();
+        since.span_ns += window.end_ns - window.start_ns;
         if window.end_ns.saturating_sub(since.told_ns) < 1_000_000_000 {
             return;
         }
@@ -231,7 +233,7 @@ impl Recorder {
         }
         let mut sounds: Vec<(Arc<str>, f32)> = loudest.sounds.into_iter().collect();
         sounds.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let seconds = (window.end_ns - window.start_ns) as f64 / 1e9;
+        let seconds = loudest.span_ns as f64 / 1e9;
         let levels = LevelsPayload {
             at: utc(window.utc_ns(window.end_ns)),
             dbfs: loudest.dbfs.map(rounded),
@@ -241,7 +243,7 @@ impl Recorder {
                 .map(|(label, score)| (label.to_string(), rounded(score)))
                 .collect(),
             tracks,
-            fps: (window.frames.len() as f64 / seconds * 10.0).round() / 10.0,
+            fps: (loudest.frames as f64 / seconds * 10.0).round() / 10.0,
             latency_ms: self.clock.monotonic_ns().saturating_sub(window.arrived_ns) / 1_000_000,
         };
         let topic = self.topics.levels(verdict.camera.as_str());
@@ -250,10 +252,12 @@ impl Recorder {
     }
 }
 
-/// What was heard since the last message of levels: a shot between two messages must not be missed by who chooses a threshold.
+/// What came and was heard since the last message of levels: a shot between two messages must not be missed by who chooses a threshold.
 #[derive(Default)]
 struct Levels {
     told_ns: u64,
+    frames: usize,
+    span_ns: u64,
     dbfs: Option<f32>,
     sounds: BTreeMap<Arc<str>, f32>,
 }

@@ -23,7 +23,7 @@ pub struct Args {
     /// Seconds to listen.
     #[arg(long, default_value = "10", value_parser = seconds)]
     seconds: Duration,
-    /// Writes one frame there.
+    /// Writes the last frame there, as JPEG.
     #[arg(long)]
     frame: Option<PathBuf>,
     /// One JSON object instead of lines.
@@ -127,7 +127,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     )?;
     let until = Instant::now() + args.seconds;
     let mut facts = Facts::default();
-    let mut wanted = args.frame;
+    let mut newest = None;
     while let Ok(event) = told.recv_deadline(until) {
         match event {
             Err(status) => {
@@ -140,15 +140,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(window) => {
                 facts.frames += window.frames.len();
                 facts.levels_dbfs.extend(level_dbfs(&window));
-                if let (Some(frame), Some(path)) = (window.frames.first(), &wanted) {
-                    let bytes = jpeg(&frame.picture).map_err(anyhow::Error::msg)?;
-                    std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
-                    wanted = None;
-                }
+                newest = window.frames.into_iter().next_back().or(newest);
             }
         }
     }
     let _ = running.stop().join();
+    if let (Some(frame), Some(path)) = (newest, &args.frame) {
+        let bytes = jpeg(&frame.picture).map_err(anyhow::Error::msg)?;
+        std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
+    }
     if args.json {
         println!("{}", facts.json());
     } else {

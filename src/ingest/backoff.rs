@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Doubles from `first` to `cap`; each wait is 75 to 125 % of that, so that cameras do not come back all at once.
+/// Doubles from `first` to `cap`; each wait is 75 to 125 % of that and at most `cap`, so that cameras do not come back all at once.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -42,6 +42,7 @@ impl Backoff {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         full.mul_f64(0.75 + 0.5 * (self.random % 1024) as f64 / 1024.0)
+            .min(self.cap)
     }
 }
 
@@ -54,7 +55,8 @@ mod tests {
         let mut b = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), 7);
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
             let wait = b.next_wait().as_secs_f64();
-            assert!((expected * 0.75..=expected * 1.25).contains(&wait), "{expected} {wait}");
+            let most = f64::min(expected * 1.25, 30.0);
+            assert!((expected * 0.75..=most).contains(&wait), "{expected} {wait}");
         }
         assert_eq!(b.tries(), 7);
         b.reset();

@@ -195,6 +195,35 @@ fn spawn(options: CameraOptions, clock: Arc<dyn Clock>) -> (Camera, Receiver<Tol
     (camera, told)
 }
 
+/// Key frames come every two seconds here; whoever comes between them would decode grey smears.
+#[test]
+fn a_stream_that_is_joined_midway_begins_with_a_whole_picture() {
+    let server = SimServer::start(&[Mount::test("yard", "h264", "")], None, None).unwrap();
+    let first_window = || {
+        let options = CameraOptions::new(CameraId::new("yard"), source(server.url("yard")));
+        let (camera, told) = spawn(options, Arc::new(SystemClock::new()));
+        let until = Instant::now() + Duration::from_secs(30);
+        let window = loop {
+            match told.recv_deadline(until).expect("a window with pictures") {
+                Told::Window(window) if !window.frames.is_empty() => break window,
+                Told::Lost => panic!("the picture goes on"),
+                _ => {}
+            }
+        };
+        (camera, window)
+    };
+    let (stays, _) = first_window();
+    for _ in 0..3 {
+        let (camera, window) = first_window();
+        // A white ball on black.
+        let rgb = &window.frames[0].picture.rgb;
+        let mean = rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / rgb.len() as f64;
+        assert!(mean < 60.0, "mean grey {mean}");
+        let _ = camera.stop().join();
+    }
+    let _ = stays.stop().join();
+}
+
 #[test]
 fn a_sound_that_fails_leaves_the_picture() {
     let pipelines = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use gst::prelude::*;
 use gstreamer as gst;
@@ -63,6 +64,18 @@ pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>)
             .ok_or_else(|| GstError::Setup(format!("the template lacks `{name}`")))
     };
     let (scale, size) = (part("scale")?, part("size")?.downgrade());
+    // Templates of one's own may lack it: the rate is not known then.
+    if let Some(pad) = bin.by_name("rate").and_then(|e| e.static_pad("sink")) {
+        let source = source.clone();
+        // Ahead of what thins it out.
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
+                let fps = caps.caps().structure(0).and_then(|s| s.get("framerate").ok());
+                source.store_rate(fps);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
     let Some(pad) = scale.static_pad("sink") else {
         return Ok(());
     };
@@ -74,7 +87,7 @@ pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>)
                 s.get::<i32>("width").unwrap_or(0).max(1),
                 s.get::<i32>("height").unwrap_or(0).max(1),
             );
-            source.store(w as u32, h as u32, s.get::<gst::Fraction>("framerate").ok());
+            source.store_size(w as u32, h as u32);
             let shrink = (f64::from(longest_px) / f64::from(w.max(h))).min(1.0);
             let even = |side: i32| ((f64::from(side) * shrink / 2.0).round() as i32 * 2).max(2);
             let wanted = gst::Caps::builder("video/x-raw")
@@ -100,9 +113,13 @@ pub(super) struct SourceSize {
 }
 
 impl SourceSize {
-    fn store(&self, width: u32, height: u32, fps: Option<gst::Fraction>) {
+    fn store_size(&self, width: u32, height: u32) {
         self.width.store(width.into(), Relaxed);
         self.height.store(height.into(), Relaxed);
+    }
+
+    /// 0 where the stream does not say.
+    fn store_rate(&self, fps: Option<gst::Fraction>) {
         let fps = fps
             .filter(|f| f.denom() > 0)
             .map_or(0.0, |f| f64::from(f.numer()) / f64::from(f.denom()));
@@ -115,15 +132,22 @@ impl SourceSize {
     }
 }
 
+/// Pictures before the first key frame would be grey smears. A stream that has none (its parts are refreshed in turn) is taken as it is
+/// after so long.
+const FIRST_KEY: Duration = Duration::from_secs(4);
 /// What a camera lags behind by is left out in pieces of this length where every picture is a key frame.
 const PIECE_NS: u64 = 1_000_000_000;
 
-/// Under overload, drops what is not a key frame until the next one, ahead of the decoder: the only place where
+/// Drops what comes before the first key frame. Under overload, drops what is not a key frame until the next one, ahead of the decoder: the only place where
 /// dropping saves work without damaging pictures. Of a stream of key frames a second is left out.
-pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<AtomicU64>) {
+pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<AtomicU64>, stall_after: Duration) {
     let Some(pad) = bin.by_name("gate").and_then(|e| e.static_pad("src")) else {
         return;
     };
+    // Well before it counts as stalled.
+    let patience_ns = FIRST_KEY.min(stall_after / 2).as_nanos() as u64;
+    let started = AtomicBool::new(false);
+    let first_ns = AtomicU64::new(u64::MAX);
     let has_deltas = AtomicBool::new(false);
     let until_ns = AtomicU64::new(0);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -133,6 +157,13 @@ pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<Atom
         let is_delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         has_deltas.fetch_or(is_delta, Relaxed);
         let pts_ns = buffer.pts().map_or(0, gst::ClockTime::nseconds);
+        if !started.load(Relaxed) {
+            let waited_ns = pts_ns.saturating_sub(first_ns.fetch_min(pts_ns, Relaxed).min(pts_ns));
+            if is_delta && waited_ns < patience_ns {
+                return gst::PadProbeReturn::Drop;
+            }
+            started.store(true, Relaxed);
+        }
         let drop = if has_deltas.load(Relaxed) {
             shed.fetch_and(is_delta, Relaxed) && is_delta
         } else {

@@ -325,7 +325,7 @@ impl Shared {
         let (bin, out) = branch::bin(launch)?;
         if video {
             branch::scale_to(&bin, Lens::longest_px(&self.options), self.size.clone())?;
-            branch::shed_gate(&bin, self.shed.clone(), self.dropped.clone());
+            branch::shed_gate(&bin, self.shed.clone(), self.dropped.clone(), self.options.stall_after);
         }
         let shared = Arc::downgrade(self);
         out.set_callbacks(
