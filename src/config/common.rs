@@ -55,9 +55,25 @@ pub(super) struct Common {
 pub(super) fn defaults(judge: &mut Judge, cameras: &[&Camera]) -> CameraDefaults {
     let given = judge.document.raw.camera_defaults.clone();
     let before = judge.errors.len();
-    let common = common(judge, &[Key("camera_defaults")], &given);
-    let mut takers = cameras.iter().filter(|c| c.kinds.is_none()).peekable();
-    if let Some(kind) = common.kinds.iter().find(|k| k.is_mood())
+    let place = [Key("camera_defaults")];
+    let running = || cameras.iter().filter(|c| c.enabled != Some(false));
+    // What only fits together is asked of those that take it together.
+    let kinds = if running().any(|c| c.kinds.is_none() && c.analysis_fps.is_none()) {
+        common(judge, &place, &given).kinds
+    } else {
+        let rest = CameraDefaults {
+            kinds: None,
+            ..given.clone()
+        };
+        common(judge, &place, &rest);
+        judge.kinds(
+            &[Key("camera_defaults"), Key("kinds")],
+            given.kinds.as_ref(),
+            &DEFAULT_KINDS,
+        )
+    };
+    let mut takers = running().filter(|c| c.kinds.is_none()).peekable();
+    if let Some(kind) = kinds.iter().find(|k| k.is_mood())
         && takers.peek().is_some()
         && takers.all(|c| c.emotion != Some(true))
     {

@@ -15,14 +15,16 @@ pub(super) const NO_PORT: &str = "what stands behind the host's `:` must be a po
 impl<'a> Url<'a> {
     /// The host, and the port where there is one; None where it is no port.
     pub fn host_port(&self) -> Option<(&'a str, Option<u16>)> {
-        match self.host.rsplit_once(':') {
+        // Some cameras are asked for their stream by a query without a path.
+        let host = self.host.split_once('?').map_or(self.host, |(host, _)| host);
+        match host.rsplit_once(':') {
             // These colons are those of an IPv6 address.
-            Some((_, end)) if end.ends_with(']') => Some((self.host, None)),
+            Some((_, end)) if end.ends_with(']') => Some((host, None)),
             Some((host, port)) => {
                 let port = port.parse::<u16>().ok().filter(|p| *p > 0)?;
                 (!host.is_empty()).then_some((host, Some(port)))
             }
-            None => Some((self.host, None)),
+            None => Some((host, None)),
         }
     }
 }

@@ -68,3 +68,29 @@ fn kinds_that_read_emotion_may_be_defaults_where_a_camera_opts_in() {
     assert_eq!(loaded.config.cameras.len(), 1);
     assert_eq!(loaded.camera_errors[0].camera.as_deref(), Some("a"));
 }
+
+#[test]
+fn defaults_that_no_running_camera_takes_together_need_not_fit_together() {
+    let own = |line: &str| CAMERAS.replace("\nurl", &format!("\n{line}\nurl"));
+    for (defaults, cameras) in [
+        ("kinds = [\"running\"]\nanalysis_fps = 2.0", own("analysis_fps = 5.0")),
+        ("kinds = [\"fight\"]", own("kinds = [\"siren\"]")),
+        ("kinds = [\"distress\"]", own("enabled = false")),
+    ] {
+        let loaded = load_one(&format!("[camera_defaults]\n{defaults}\n{cameras}")).unwrap();
+        // One that is switched off is told what is wrong with it all the same, and costs nobody else anything.
+        let well = loaded.camera_errors.is_empty();
+        assert_eq!(
+            well,
+            !cameras.contains("enabled"),
+            "{defaults}: {:#?}",
+            loaded.camera_errors
+        );
+    }
+    // A word that is none is one for whomever.
+    let wrong = format!(
+        "[camera_defaults]\nkinds = [\"runing\"]\n{}",
+        own("kinds = [\"siren\"]")
+    );
+    assert_eq!(load_one(&wrong).unwrap_err().len(), 1);
+}

@@ -133,3 +133,11 @@ fn the_environment_of_the_service_is_missed_only_where_it_is_needed() {
     let loaded = load_texts(vec![("w.toml".into(), text.into())], &broker).unwrap();
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
 }
+
+#[test]
+fn a_camera_may_be_asked_for_its_stream_by_a_query_without_a_path() {
+    for url in ["rtsp://10.0.0.21:554?channel=1", "rtsp://10.0.0.21?t=12:30"] {
+        let loaded = load_one(&format!("[[camera]]\nid = \"a\"\nurl = \"{url}\"\n")).unwrap();
+        assert!(loaded.camera_errors.is_empty(), "{url}: {:#?}", loaded.camera_errors);
+    }
+}
