@@ -28,9 +28,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dir = std::env::temp_dir().join(format!("watchfire-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let result = measure(args, &dir);
+    // An error names the daemon's log: the folder stays then.
+    let capacity = measure(args, &dir)?;
     let _ = std::fs::remove_dir_all(&dir);
-    let capacity = result?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&capacity)?);
     } else {
