@@ -2,12 +2,10 @@
 //! only that a small part of the picture became another while somebody was there, and has stayed so since (two
 //! backgrounds, one that follows at once and one that waits, after Porikli, 2007).
 
-use std::sync::Arc;
-
+use super::places::Places;
 use super::{Zone, by_rule, told_by};
 use crate::cells::{Cells, Colour, distance, follow, without_shift};
 use crate::data::{AlertTrack, BBox, Finding, Kind, TrackedFrame};
-use crate::geometry::inside;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeftOptions {
@@ -52,7 +50,7 @@ const SCORE: f32 = 0.7;
 
 pub(super) struct Left {
     options: LeftOptions,
-    zones: Vec<Zone>,
+    places: Places,
     columns: usize,
     cells: Vec<Cell>,
     /// Objects told of so far.
@@ -155,10 +153,9 @@ impl Cell {
 
 impl Left {
     pub fn new(options: LeftOptions, zones: &[Zone]) -> Self {
-        let zones = zones.iter().filter(|z| z.kinds.contains(&Kind::LeftOrTaken));
         Self {
             options,
-            zones: zones.cloned().collect(),
+            places: Places::of(Kind::LeftOrTaken, zones),
             columns: 0,
             cells: Vec::new(),
             told: 0,
@@ -303,11 +300,6 @@ impl Left {
         let Some((bbox, since_ns)) = self.extent(group) else {
             return Vec::new();
         };
-        let holds = |z: &&Zone| inside(&z.polygon, bbox.bottom());
-        let mut zones: Vec<Option<Arc<str>>> = self.zones.iter().filter(holds).map(|z| Some(z.name.clone())).collect();
-        if self.zones.is_empty() {
-            zones.push(None);
-        }
         // An object has an edge: it was left if that is stronger now, and taken if it was stronger before.
         let (mut is, mut was) = (0.0, 0.0);
         for i in group {
@@ -330,6 +322,7 @@ impl Left {
             at_ns: since_ns,
             ..told_by(Kind::LeftOrTaken, by_rule("left_or_taken", label.into(), SCORE, at_ns))
         };
+        let zones = self.places.of_point(bbox.bottom());
         zones.into_iter().map(finding).collect()
     }
 

@@ -10,6 +10,7 @@ mod moods;
 mod places;
 mod running;
 mod sounds;
+mod spells;
 mod still;
 mod tamper;
 mod wrong_way;

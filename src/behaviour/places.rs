@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Zone, anchor_point};
-use crate::data::{Kind, Track};
+use crate::data::{Kind, Point, Track};
 use crate::geometry::inside;
 
 pub(super) struct Places {
@@ -22,16 +22,24 @@ impl Places {
         Self { zones }
     }
 
-    /// Every zone that the track is in; one without a name where no zone names the kind. None: it does not count here.
+    /// Every zone that the track is in; one without a name where no zone names the kind. Empty: it does not count here.
     pub fn of_track(&self, track: &Track) -> Vec<Option<Arc<str>>> {
-        if self.zones.is_empty() {
-            return if &*track.class == "person" {
-                vec![None]
-            } else {
-                Vec::new()
-            };
+        if self.zones.is_empty() && &*track.class != "person" {
+            return Vec::new();
         }
-        let holds = |z: &&Zone| z.is_about(track) && inside(&z.polygon, anchor_point(z.anchor, &track.bbox));
-        self.zones.iter().filter(holds).map(|z| Some(z.name.clone())).collect()
+        self.that(|z| z.is_about(track) && inside(&z.polygon, anchor_point(z.anchor, &track.bbox)))
+    }
+
+    /// The same of something that no track follows.
+    pub fn of_point(&self, at: Point) -> Vec<Option<Arc<str>>> {
+        self.that(|z| inside(&z.polygon, at))
+    }
+
+    fn that(&self, holds: impl Fn(&Zone) -> bool) -> Vec<Option<Arc<str>>> {
+        if self.zones.is_empty() {
+            return vec![None];
+        }
+        let zones = self.zones.iter().filter(|z| holds(z));
+        zones.map(|z| Some(z.name.clone())).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gait::Gaits;
 use super::places::Places;
+use super::spells::{Spell, Spells};
 use super::{Zone, alert_track, by_rule, told_by};
 use crate::data::{AlertTrack, BBox, Finding, Kind, Track, TrackedFrame};
 use crate::fusion::sigmoid;
@@ -33,16 +34,10 @@ const STILL_RUNNING: f32 = 0.8;
 pub(super) struct Running {
     options: RunningOptions,
     places: Places,
-    runners: BTreeMap<u64, Runner>,
-    /// Who ran since the last findings and does no more.
-    ran: Vec<Runner>,
-    /// When the last findings were asked for.
-    asked_ns: u64,
+    runners: Spells<Runner>,
 }
 
 struct Runner {
-    since_ns: u64,
-    last_ns: u64,
     /// Highest speed so far.
     best: f32,
     /// Since when in which zone.
@@ -53,17 +48,14 @@ struct Runner {
 impl Running {
     pub fn new(options: RunningOptions, zones: &[Zone]) -> Self {
         Self {
+            runners: Spells::new((options.min_s * 1e9) as u64),
             options,
             places: Places::of(Kind::Running, zones),
-            runners: BTreeMap::new(),
-            ran: Vec::new(),
-            asked_ns: 0,
         }
     }
 
     pub fn reset(&mut self) {
         self.runners.clear();
-        self.ran.clear();
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
@@ -71,24 +63,21 @@ impl Running {
             let zones = self.places.of_track(track);
             let counts = !zones.is_empty() && !is_carried(track, frame, aspect);
             let Some(motion) = gaits.motion(track.id, SPAN_S).filter(|_| counts) else {
-                self.stops(track.id);
+                self.runners.stops(track.id);
                 continue;
             };
             let speed = motion.speed();
-            let known = self.runners.contains_key(&track.id);
+            let known = self.runners.goes_on(track.id);
             let wanted = self.options.speed * if known { STILL_RUNNING } else { 1.0 };
             if speed < wanted || motion.straightness < STRAIGHT {
-                self.stops(track.id);
+                self.runners.stops(track.id);
                 continue;
             }
-            let runner = self.runners.entry(track.id).or_insert_with(|| Runner {
-                since_ns: frame.pts_ns,
-                last_ns: frame.pts_ns,
+            let runner = self.runners.does(track.id, frame.pts_ns, || Runner {
                 best: speed,
                 zones: BTreeMap::new(),
                 track: alert_track(track),
             });
-            runner.last_ns = frame.pts_ns;
             runner.zones.retain(|zone, _| zones.contains(zone));
             for zone in zones {
                 runner.zones.entry(zone).or_insert(frame.pts_ns);
@@ -96,56 +85,37 @@ impl Running {
             runner.best = runner.best.max(speed);
             runner.track = alert_track(track);
         }
-        let is_lost = |r: &Runner| frame.pts_ns.saturating_sub(r.last_ns) >= 1_000_000_000;
-        let lost: Vec<u64> = self
-            .runners
-            .iter()
-            .filter(|(_, r)| is_lost(r))
-            .map(|(id, _)| *id)
-            .collect();
-        lost.into_iter().for_each(|id| self.stops(id));
-    }
-
-    /// In a long window who ran has often gone when it ends.
-    fn stops(&mut self, id: u64) {
-        let min_ns = (self.options.min_s * 1e9) as u64;
-        let ran = self.runners.remove(&id);
-        self.ran
-            .extend(ran.filter(|r| r.last_ns - r.since_ns >= min_ns && r.last_ns > self.asked_ns));
+        self.runners.forget_lost(frame.pts_ns);
     }
 
     /// One for each zone in which somebody runs.
     pub fn findings(&mut self, now_ns: u64) -> Vec<Finding> {
-        let asked_ns = std::mem::replace(&mut self.asked_ns, now_ns);
-        let ran = std::mem::take(&mut self.ran);
-        let min_ns = (self.options.min_s * 1e9) as u64;
-        let mut by_zone: BTreeMap<Option<Arc<str>>, Vec<&Runner>> = BTreeMap::new();
-        for runner in self.runners.values().chain(&ran) {
-            let holds = runner.last_ns > asked_ns || now_ns.saturating_sub(runner.last_ns) < 600_000_000;
-            if holds && runner.last_ns - runner.since_ns >= min_ns {
-                for zone in runner.zones.keys() {
-                    by_zone.entry(zone.clone()).or_default().push(runner);
-                }
+        let mut by_zone: BTreeMap<Option<Arc<str>>, Vec<&Spell<Runner>>> = BTreeMap::new();
+        for run in self.runners.lasting(now_ns) {
+            for zone in run.what.zones.keys() {
+                by_zone.entry(zone.clone()).or_default().push(run);
             }
         }
+        let speed = self.options.speed;
         by_zone
             .into_iter()
-            .filter_map(|(zone, all)| self.finding(zone, &all))
+            .filter_map(|(zone, all)| finding(zone, &all, speed))
             .collect()
     }
+}
 
-    fn finding(&self, zone: Option<Arc<str>>, runners: &[&Runner]) -> Option<Finding> {
-        let best = runners.iter().max_by(|a, b| a.best.total_cmp(&b.best))?;
-        let score = sigmoid(2.0 + 4.0 * (best.best / self.options.speed - 1.0));
-        let label = format!("{:.1} body heights a second", best.best);
-        let evidence = by_rule("running", label, score, best.last_ns);
-        Some(Finding {
-            at_ns: runners.iter().filter_map(|r| r.zones.get(&zone).copied()).min()?,
-            zone,
-            tracks: runners.iter().map(|r| r.track.clone()).collect(),
-            ..told_by(Kind::Running, evidence)
-        })
-    }
+/// `speed`: from where on it is running.
+fn finding(zone: Option<Arc<str>>, runs: &[&Spell<Runner>], speed: f32) -> Option<Finding> {
+    let best = runs.iter().max_by(|a, b| a.what.best.total_cmp(&b.what.best))?;
+    let score = sigmoid(2.0 + 4.0 * (best.what.best / speed - 1.0));
+    let label = format!("{:.1} body heights a second", best.what.best);
+    let evidence = by_rule("running", label, score, best.last_ns);
+    Some(Finding {
+        at_ns: runs.iter().filter_map(|r| r.what.zones.get(&zone).copied()).min()?,
+        zone,
+        tracks: runs.iter().map(|r| r.what.track.clone()).collect(),
+        ..told_by(Kind::Running, evidence)
+    })
 }
 
 /// Whether it rides or drives: a bicycle under it, or a vehicle around it.

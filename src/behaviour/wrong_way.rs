@@ -1,8 +1,7 @@
 //! Against the allowed way in a zone: a one-way lane, an escalator, an exit.
 
-use std::collections::BTreeMap;
-
 use super::gait::Gaits;
+use super::spells::Spells;
 use super::{Zone, alert_track, anchor_point, by_rule, told_by};
 use crate::data::{AlertTrack, Finding, Kind, Point, TrackedFrame};
 use crate::fusion::sigmoid;
@@ -20,24 +19,12 @@ const LASTS_NS: u64 = 1_000_000_000;
 pub(super) struct WrongWay {
     zone: Zone,
     way: (Point, Point),
-    walkers: BTreeMap<u64, Walker>,
-    /// Who went since the last finding and does no more.
-    walked: Vec<Walker>,
-    /// When the last finding was asked for.
-    asked_ns: u64,
+    walkers: Spells<Walker>,
 }
 
 struct Walker {
-    since_ns: u64,
-    last_ns: u64,
     speed: f32,
     track: AlertTrack,
-}
-
-impl Walker {
-    fn lasts(&self) -> bool {
-        self.last_ns - self.since_ns >= LASTS_NS
-    }
 }
 
 impl WrongWay {
@@ -47,15 +34,12 @@ impl WrongWay {
         Some(Self {
             zone: zone.clone(),
             way,
-            walkers: BTreeMap::new(),
-            walked: Vec::new(),
-            asked_ns: 0,
+            walkers: Spells::new(LASTS_NS),
         })
     }
 
     pub fn reset(&mut self) {
         self.walkers.clear();
-        self.walked.clear();
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
@@ -72,47 +56,27 @@ impl WrongWay {
                 (m.speed() >= LEAST_SPEED && along < -AGAINST * m.speed()).then_some(-along)
             });
             let Some(speed) = against else {
-                self.stops(track.id);
+                self.walkers.stops(track.id);
                 continue;
             };
-            let walker = self.walkers.entry(track.id).or_insert_with(|| Walker {
-                since_ns: frame.pts_ns,
-                last_ns: frame.pts_ns,
+            let walker = self.walkers.does(track.id, frame.pts_ns, || Walker {
                 speed,
                 track: alert_track(track),
             });
-            walker.last_ns = frame.pts_ns;
             walker.speed = walker.speed.max(speed);
             walker.track = alert_track(track);
         }
-        let is_lost = |w: &Walker| frame.pts_ns.saturating_sub(w.last_ns) >= 1_000_000_000;
-        let lost: Vec<u64> = self
-            .walkers
-            .iter()
-            .filter(|(_, w)| is_lost(w))
-            .map(|(id, _)| *id)
-            .collect();
-        lost.into_iter().for_each(|id| self.stops(id));
-    }
-
-    /// In a long window who went has often gone when it ends.
-    fn stops(&mut self, id: u64) {
-        let walked = self.walkers.remove(&id);
-        self.walked
-            .extend(walked.filter(|w| w.lasts() && w.last_ns > self.asked_ns));
+        self.walkers.forget_lost(frame.pts_ns);
     }
 
     pub fn finding(&mut self, now_ns: u64) -> Option<Finding> {
-        let asked_ns = std::mem::replace(&mut self.asked_ns, now_ns);
-        let walked = std::mem::take(&mut self.walked);
-        let holds = |w: &&Walker| w.lasts() && (w.last_ns > asked_ns || now_ns.saturating_sub(w.last_ns) < 600_000_000);
-        let all: Vec<&Walker> = self.walkers.values().chain(&walked).filter(holds).collect();
-        let best = all.iter().max_by(|a, b| a.speed.total_cmp(&b.speed))?;
-        let label = format!("{} against the way", best.track.class);
-        let evidence = by_rule("wrong_way", label, sigmoid(2.0 + 2.0 * best.speed), best.last_ns);
+        let all = self.walkers.lasting(now_ns);
+        let best = all.iter().max_by(|a, b| a.what.speed.total_cmp(&b.what.speed))?;
+        let label = format!("{} against the way", best.what.track.class);
+        let evidence = by_rule("wrong_way", label, sigmoid(2.0 + 2.0 * best.what.speed), best.last_ns);
         Some(Finding {
             zone: Some(self.zone.name.clone()),
-            tracks: all.iter().map(|w| w.track.clone()).collect(),
+            tracks: all.iter().map(|w| w.what.track.clone()).collect(),
             at_ns: all.iter().map(|w| w.since_ns).min()?,
             ..told_by(Kind::WrongWay, evidence)
         })

@@ -37,15 +37,20 @@ pub fn siren_camera(dir: &std::path::Path) -> SimServer {
     SimServer::start(&[mount], None, None).unwrap()
 }
 
+/// The camera of [`siren_camera`], whose alerts end and come again at once.
+pub fn hears_sirens(cameras: &SimServer) -> String {
+    format!(
+        "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n\
+         [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",
+        cameras.url("gate")
+    )
+}
+
 #[test]
 fn no_committed_alert_is_lost_without_a_broker_or_by_a_kill() {
     let mut house = House::new();
     let cameras = siren_camera(house.dir.path());
-    house.configure(&format!(
-        "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n\
-         [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",
-        cameras.url("gate")
-    ));
+    house.configure(&hears_sirens(&cameras));
     house.start();
     house.wait_alert("gate", "siren", "start", 60);
     house.wait_alert("gate", "siren", "end", 60);

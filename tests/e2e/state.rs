@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::broker::siren_camera;
+use super::broker::{hears_sirens, siren_camera};
 use super::house::{House, Process};
 
 #[test]
@@ -37,11 +37,7 @@ fn a_second_daemon_on_one_state_folder_is_refused_and_who_only_looks_is_not() {
 fn a_database_that_breaks_while_it_runs_ends_the_daemon_and_is_put_aside() {
     let mut house = House::new();
     let cameras = siren_camera(house.dir.path());
-    house.configure(&format!(
-        "[[camera]]\nid = \"gate\"\nurl = \"{}\"\nkinds = [\"siren\"]\n\
-         [[camera.rule]]\nkind = \"siren\"\nhold_s = 1.0\ncooldown_s = 0.0\n",
-        cameras.url("gate")
-    ));
+    house.configure(&hears_sirens(&cameras));
     house.start();
     let before = house.wait_alert("gate", "siren", "end", 60);
     for name in ["watchfire.db", "watchfire.db-wal"] {

@@ -99,32 +99,36 @@ fn a_second_sigterm_ends_at_once() {
     house.broker.as_ref().unwrap().signal(Signal::SIGCONT);
 }
 
-#[test]
-fn a_start_with_a_wrong_configuration_runs_the_last_good_one_and_says_so() {
+/// Whose configuration has run once, and which has stopped since.
+fn started_well_before() -> House {
     let mut house = House::new();
     house.configure("");
     house.start();
     house.wait_log("a good start", 30, |log| log.contains("ready"));
     house.daemon().signal(Signal::SIGTERM);
     assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
-    house.configure("[graph]\nwindow_ms = 5\n");
-    house.start();
+    house
+}
+
+fn tells_that_the_last_good_one_runs(house: &mut House, because: &str) {
     house.wait("the problem in the box's status", 60, |topic, payload| {
         let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
         let problems = status["problems"].to_string();
-        (topic.ends_with("box/b/status") && problems.contains("200 to 2000") && problems.contains("last good"))
-            .then_some(())
+        (topic.ends_with("box/b/status") && problems.contains(because) && problems.contains("last good")).then_some(())
     });
 }
 
 #[test]
-fn a_start_with_a_certificate_that_is_none_runs_the_last_good_configuration_and_says_so() {
-    let mut house = House::new();
-    house.configure("");
+fn a_start_with_a_wrong_configuration_runs_the_last_good_one_and_says_so() {
+    let mut house = started_well_before();
+    house.configure("[graph]\nwindow_ms = 5\n");
     house.start();
-    house.wait_log("a good start", 30, |log| log.contains("ready"));
-    house.daemon().signal(Signal::SIGTERM);
-    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    tells_that_the_last_good_one_runs(&mut house, "200 to 2000");
+}
+
+#[test]
+fn a_start_with_a_certificate_that_is_none_runs_the_last_good_configuration_and_says_so() {
+    let mut house = started_well_before();
     let junk = house.dir.path().join("junk.der");
     std::fs::write(&junk, "no certificate").unwrap();
     let port = house.mqtt_port;
@@ -133,32 +137,17 @@ fn a_start_with_a_certificate_that_is_none_runs_the_last_good_configuration_and_
         "",
     );
     house.start();
-    house.wait("the problem in the box's status", 60, |topic, payload| {
-        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-        let problems = status["problems"].to_string();
-        (topic.ends_with("box/b/status") && problems.contains("mqtt.ca: ") && problems.contains("last good"))
-            .then_some(())
-    });
+    tells_that_the_last_good_one_runs(&mut house, "mqtt.ca: ");
 }
 
 /// Whoever has a state folder of their own has it from the file alone.
 #[test]
 fn a_file_that_is_no_toml_any_more_still_tells_where_the_last_good_one_lies() {
-    let mut house = House::new();
-    house.configure("");
-    house.start();
-    house.wait_log("a good start", 30, |log| log.contains("ready"));
-    house.daemon().signal(Signal::SIGTERM);
-    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    let mut house = started_well_before();
     let text = std::fs::read_to_string(house.config_path()).unwrap();
     std::fs::write(house.config_path(), text.replace("name = \"t\"", "name = t\"")).unwrap();
     house.start_under(&["env", "-u", "STATE_DIRECTORY"]);
-    house.wait("the problem in the box's status", 60, |topic, payload| {
-        let status: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-        let problems = status["problems"].to_string();
-        (topic.ends_with("box/b/status") && problems.contains("toml:2:8") && problems.contains("last good"))
-            .then_some(())
-    });
+    tells_that_the_last_good_one_runs(&mut house, "toml:2:8");
 }
 
 #[test]

@@ -138,8 +138,8 @@ const FIRST_KEY: Duration = Duration::from_secs(4);
 /// What a camera lags behind by is left out in pieces of this length where every picture is a key frame.
 const PIECE_NS: u64 = 1_000_000_000;
 
-/// Drops what comes before the first key frame. Under overload, drops what is not a key frame until the next one, ahead of the decoder: the only place where
-/// dropping saves work without damaging pictures. Of a stream of key frames a second is left out.
+/// Drops what comes before the first key frame. Under overload, drops what is not a key frame until the next one, ahead of the decoder: the
+/// only place where dropping saves work without damaging pictures. Of a stream of key frames a second is left out.
 pub(super) fn shed_gate(bin: &gst::Bin, shed: Arc<AtomicBool>, dropped: Arc<AtomicU64>, stall_after: Duration) {
     let Some(pad) = bin.by_name("gate").and_then(|e| e.static_pad("src")) else {
         return;
