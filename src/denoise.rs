@@ -19,6 +19,9 @@ const PAIRS: usize = 15;
 const KNOWN_PAIRS: usize = 3;
 /// Frames further apart show another scene.
 const APART_NS: u64 = 1_000_000_000;
+/// What was measured before a pause so long says nothing of the light now: a camera that was not looked at may have slept
+/// through dusk.
+const STALE_NS: u64 = 60_000_000_000;
 const RADIUS: usize = 2;
 /// How fast the weight of a neighbour falls with its distance: a Gaussian's standard deviation in pixels.
 const SPREAD_PX: f32 = 2.0;
@@ -33,6 +36,13 @@ pub struct Denoise {
 impl Denoise {
     /// One picture, in the order of time. None: it is good as it is.
     pub fn clean(&mut self, picture: &Arc<Picture>, pts_ns: u64) -> Option<Picture> {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(last_ns, _)| pts_ns.abs_diff(*last_ns) > STALE_NS)
+        {
+            self.noise.clear();
+        }
         if let Some((last_ns, last)) = &self.last
             && !Arc::ptr_eq(last, picture)
             && pts_ns.abs_diff(*last_ns) <= APART_NS
@@ -302,6 +312,24 @@ mod tests {
             rgb: vec![200; 9],
         });
         assert!(denoise.clean(&other, 25_100_000_000).is_none());
+    }
+
+    #[test]
+    fn a_camera_that_slept_through_dusk_measures_anew() {
+        let mut denoise = Denoise::default();
+        for i in 0..8 {
+            assert!(
+                denoise
+                    .clean(&scene(i, 1.0, 60.0, 160.0), u64::from(i) * FRAME_NS)
+                    .is_none()
+            );
+        }
+        let dusk_ns = 3_600_000_000_000;
+        let cleaned = (8..12).map(|i| denoise.clean(&scene(i, 8.0, 60.0, 160.0), dusk_ns + u64::from(i) * FRAME_NS));
+        assert_eq!(
+            cleaned.map(|c| c.is_some()).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
     }
 
     #[test]

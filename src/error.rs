@@ -1,5 +1,8 @@
 //! Errors that more than one floor speaks. Inner errors carry no context; the boundary adds camera, stage and sequence.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 /// What a stage answers when a window cannot be computed. The runner adds stage, camera and sequence.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -14,4 +17,27 @@ pub fn panic_words(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no words".into())
+}
+
+/// Whether this is the first, tenth, hundredth… time in this process that something fails with these words. A model that has
+/// gone wrong fails on every window of every camera, and its log is to say so once and not twice a second.
+pub fn is_news(words: &str) -> bool {
+    // Counts by hash, so that nobody waits for anybody; two failures that share a place are told a little less.
+    static TOLD: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+    let mut hasher = DefaultHasher::new();
+    words.hash(&mut hasher);
+    let place = hasher.finish() as usize % TOLD.len();
+    let times = TOLD[place].fetch_add(1, Relaxed) + 1;
+    10u64.pow(times.ilog10()) == times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_repeats_is_told_the_first_the_tenth_and_the_hundredth_time() {
+        let told: Vec<usize> = (1..=500).filter(|_| is_news("a model of this test fails")).collect();
+        assert_eq!(told, [1, 10, 100]);
+    }
 }

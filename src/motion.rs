@@ -91,6 +91,15 @@ impl Motion {
     }
 }
 
+/// Part of the cells that another picture of the same size shows otherwise, 0 to 1, whatever the noise; 0 of another size.
+pub fn part_changed(now: &Cells, was: &Cells) -> f32 {
+    if now.size_px != was.size_px || now.colours.is_empty() {
+        return 0.0;
+    }
+    let changed = differences(&now.colours, &was.colours);
+    changed.iter().filter(|d| **d > LEAST * SQRT_2).count() as f32 / changed.len() as f32
+}
+
 /// How far each cell is from what it was, beyond what the whole picture has changed.
 fn differences(now: &[Colour], was: &[Colour]) -> Vec<f32> {
     let now = without_shift(now, was);

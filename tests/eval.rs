@@ -1,5 +1,6 @@
 //! `watchfire models eval`: figures and predictions in the form that scripts outside this repository read.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -71,6 +72,74 @@ fn people_in_a_known_picture_are_counted_and_told_in_pixels() {
     }
     // In pixels of the picture, not fractions of it.
     assert!(rows.iter().any(|r| r["box"][2].as_f64().unwrap() > 500.0));
+}
+
+#[test]
+fn what_is_counted_is_printed_whole() {
+    let output = eval(
+        "detector",
+        &Path::new(ROOT).join("tests/data/eval"),
+        &["--device", "cpu"],
+    );
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("1 items"), "{told}");
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let after = |name: &str| words.windows(2).find(|pair| pair[0] == name).map(|pair| pair[1]);
+    assert_eq!(after("objects"), Some("6"), "{told}");
+    assert!(after("recall").is_some_and(|recall| recall.contains('.')), "{told}");
+}
+
+#[test]
+fn boxes_in_pixels_are_no_truth() {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["images", "labels"] {
+        std::fs::create_dir(dir.path().join(part)).unwrap();
+    }
+    let picture = Path::new(ROOT).join("tests/data/eval/images/square.jpg");
+    std::fs::copy(picture, dir.path().join("images/a.jpg")).unwrap();
+    std::fs::write(dir.path().join("labels/a.txt"), "0 0.5 0.5 0.1 0.1\n0 5 5 9 9\n").unwrap();
+    let output = eval("detector", dir.path(), &["--device", "cpu"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["labels/a.txt", "line 2", "0 5 5 9 9", "from 0 to 1"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// An array of bytes as NumPy writes it.
+fn npy(shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((header.len() as u16).to_le_bytes());
+    out.extend(header.as_bytes());
+    out.extend(data);
+    out
+}
+
+#[test]
+fn faces_that_nobody_voted_on_count_for_nothing_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("faces.npz");
+    // Neutral, as three voters say, and two faces without any.
+    let mut votes = [0; 30];
+    votes[0] = 3;
+    let grey: Vec<u8> = (0..3 * 48 * 48).map(|i: usize| (i % 251) as u8).collect();
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in [
+        ("images.npy", npy("(3, 48, 48)", &grey)),
+        ("votes.npy", npy("(3, 10)", &votes)),
+    ] {
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    let output = eval("face_emotion", &path, &["--json", "--device", "cpu"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("2 of 3 faces"), "{said}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["n"], &told["metrics"]["left_out"]), (&1.into(), &2.0.into()));
+    assert_eq!(told["per_class"]["neutral"]["items"], 1.0);
 }
 
 #[test]

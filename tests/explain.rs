@@ -171,6 +171,85 @@ fn what_is_no_alert_is_named() {
     }
 }
 
+/// Whoever may publish to the broker, and whoever named a file, has written what is told.
+#[test]
+fn nothing_in_an_alert_steers_the_terminal() {
+    let mut alert: serde_json::Value = serde_json::from_str(&alert(0, "start")).unwrap();
+    let steering = |name: &str| format!("{name}\u{1b}[31m\nBürgersteig");
+    for field in [
+        "id",
+        "site",
+        "box",
+        "camera",
+        "kind",
+        "severity",
+        "zone",
+        "direction",
+        "snapshot",
+        "source",
+    ] {
+        alert[field] = steering(field).into();
+    }
+    for field in ["modality", "model", "label"] {
+        alert["evidence"][0][field] = steering(field).into();
+    }
+    alert["tracks"] = serde_json::json!([{"id": 1, "class": steering("class"), "score": 0.5, "bbox": [0, 0, 1, 1]}]);
+    alert["emotion"] = serde_json::json!({ steering("anger"): 0.5 });
+    let output = watchfire(&["explain"], &alert.to_string());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!told.contains('\u{1b}'), "{told}");
+    assert!(!told.lines().any(|line| line.starts_with("Bürgersteig")), "{told}");
+    for name in ["id", "site", "camera", "zone", "source", "label", "class", "anger"] {
+        let harmless = format!("{name}\\u{{1b}}[31m\\nBürgersteig");
+        assert!(told.contains(&harmless), "{harmless} is missing in\n{told}");
+    }
+    let output = watchfire(&["explain"], "{\"schema\": \"\\u001b[31mother\"}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("its schema is \\u{1b}[31mother"), "{said}");
+}
+
+#[test]
+fn numbers_that_no_alert_has_are_refused_by_their_field_and_a_sum_that_is_wrong_is_told() {
+    let own = "\"severity\":\"critical\",\"score\":0.9";
+    let evidence = "\"score\":0.9,\"contribution\":4.3944,\"share\":1.0";
+    let track = |bbox: &str| format!("\"tracks\":[{{\"id\":1,\"class\":\"person\",\"score\":0.5,\"bbox\":{bbox}}}]");
+    for (from, to, why) in [
+        (own, own.replace("0.9", "7"), "its score is 7.0, not between 0 and 1"),
+        (own, format!("{own},\"prior\":-0.1"), "its prior is -0.1"),
+        (evidence, evidence.replace("0.9", "1.5"), "its evidence[0].score is 1.5"),
+        (evidence, evidence.replace("1.0", "9"), "its evidence[0].share is 9.0"),
+        (
+            evidence,
+            evidence.replace("4.3944", "1e300"),
+            "its evidence[0].contribution is 1e300",
+        ),
+        (
+            "\"tracks\":[]",
+            track("[0, 0, 1e300, 1]"),
+            "its tracks[0].bbox is 1e300",
+        ),
+    ] {
+        let alert = alert(0, "start");
+        assert!(alert.contains(from), "{alert}");
+        let output = watchfire(&["explain"], &alert.replace(from, &to));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("stdin, object 1: {why}")), "{said}");
+    }
+    for (prior, adds_up) in [("0.1", true), ("0.5", false)] {
+        let alert = alert(0, "start").replace(own, &format!("{own},\"prior\":{prior}"));
+        let output = watchfire(&["explain"], &alert);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            !told.contains("it does not add up: prior and contributions come to"),
+            adds_up,
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_stored_alert_is_found_by_its_id_with_its_life() {
     use watchfire::store::{Message, Store, StoreOptions};
@@ -243,5 +322,70 @@ fn a_plot_has_scores_thresholds_findings_and_alerts_on_one_axis() {
         first["id"].as_str().unwrap(),
     ] {
         assert!(plot.contains(part), "{part:?} is missing in\n{plot}");
+    }
+}
+
+/// A plot is about what was asked for, whatever else the branches said.
+#[test]
+fn a_plot_of_crowds_shows_no_sounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let [film, plot] = ["yard.wav", "yard.svg"].map(|name| dir.path().join(name).display().to_string());
+    std::fs::write(&film, wav(&siren(4.0))).unwrap();
+    let models = Path::new(ROOT).join("models").display().to_string();
+    let args = [
+        "replay",
+        "--kinds",
+        "crowd",
+        &film,
+        "--explain",
+        &plot,
+        "--models",
+        &models,
+    ];
+    let output = watchfire(&args, "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plot = std::fs::read_to_string(&plot).unwrap();
+    assert!(plot.contains("bold\">alerts</text>"), "{plot}");
+    for part in ["siren", "bold\">audio", "bold\">level"] {
+        assert!(!plot.contains(part), "{part:?} is in\n{plot}");
+    }
+}
+
+/// What each kind's rule asks for is told in one line at least, beside what holds for all kinds.
+#[test]
+fn every_kind_has_conditions_of_its_own() {
+    use watchfire::data::Kind;
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let words: Vec<String> = Kind::ALL.iter().map(|kind| format!("{:?}", kind.as_str())).collect();
+    let kinds = format!("kinds = [{}]\nemotion = true", words.join(", "));
+    let zone = "[[camera.zone]]\nname = \"lane\"\npolygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\n\
+                kinds = [\"intrusion\", \"loitering\", \"crowd\", \"wrong_way\"]\nway = [[0.2, 0.9], [0.8, 0.9]]\n\
+                [[camera.line]]\nname = \"path\"\nfrom = [0.5, 0.1]\nto = [0.5, 0.9]\n";
+    std::fs::write(&path, text.replace("kinds = [\"gunshot\"]", &kinds) + zone).unwrap();
+    let place = |kind: Kind| match kind {
+        Kind::LineCrossing => "\"path\"",
+        Kind::Intrusion | Kind::Loitering | Kind::Crowd | Kind::WrongWay => "\"lane\"",
+        _ => "null",
+    };
+    let alerts: Vec<String> = Kind::ALL
+        .iter()
+        .map(|kind| {
+            alert(0, "start")
+                .replace("\"kind\":\"gunshot\"", &format!("\"kind\":\"{kind}\""))
+                .replace("01HZZZZZZZZZZZZZZZZZZZZZZZ", &format!("01{kind}"))
+                .replace("\"zone\":null", &format!("\"zone\":{}", place(*kind)))
+        })
+        .collect();
+    let output = watchfire(&["explain", "--config", &path], &alerts.join("\n"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let accounts: Vec<&str> = told.split("What the configuration asks for now\n").skip(1).collect();
+    assert_eq!(accounts.len(), Kind::ALL.len(), "{told}");
+    for (kind, account) in Kind::ALL.iter().zip(accounts) {
+        let first = account.lines().next().unwrap_or_default();
+        assert!(!first.is_empty() && !first.contains("hold_s"), "{kind}: {account}");
+        assert!(!account.contains("does not alert"), "{kind}: {account}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every module and its floor. A new module finds its place here first.
+/// Every module and its floor. A new module finds its place here first, then in ARCHITECTURE.md's table.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["clock", "data", "error"]),
     (
@@ -190,6 +190,23 @@ fn floor(module: &str) -> Option<u8> {
         .map(|(floor, _)| *floor)
 }
 
+/// The table below "The floors" in ARCHITECTURE.md: each floor with what stands on it, such as `window.rs` or `nn/`.
+fn told_floors(text: &str) -> Vec<(u8, &str)> {
+    let section = text.split("\n## The floors\n").nth(1).unwrap_or_default();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| {
+        let mut cells = line.split('|').skip(1).map(str::trim);
+        Some((cells.next()?.parse::<u8>().ok()?, cells.next()?))
+    });
+    rows.flat_map(|(floor, files)| files.split('`').skip(1).step_by(2).map(move |file| (floor, file)))
+        .collect()
+}
+
+/// `window.rs` → `window`, `nn/` → `nn`.
+fn module_of(file: &str) -> &str {
+    file.trim_end_matches(".rs").trim_end_matches('/')
+}
+
 /// The modules that a line names as `crate::NAME`; `crate::{a, b::c}` gives both.
 fn named_modules(line: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -230,6 +247,33 @@ fn every_module_has_a_floor() {
         .map(|s| s.path.clone())
         .collect();
     assert_none("these files belong to no floor of tests/floors.rs", &broken);
+}
+
+#[test]
+fn the_table_in_architecture_md_is_the_list_of_this_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let told = told_floors(&text);
+    let mut broken = Vec::new();
+    for (theirs, file) in &told {
+        let ours = floor(module_of(file));
+        if ours != Some(*theirs) {
+            broken.push(format!("{file} is told on floor {theirs}; by this test it is {ours:?}"));
+        }
+        if !root.join("src").join(file).exists() {
+            broken.push(format!("{file} is told on floor {theirs} and is not there"));
+        }
+    }
+    for (own, module) in FLOORS
+        .iter()
+        .flat_map(|(own, names)| names.iter().map(move |n| (own, n)))
+    {
+        let times = told.iter().filter(|(_, file)| module_of(file) == *module).count();
+        if times != 1 {
+            broken.push(format!("{module} of floor {own} is told {times} times"));
+        }
+    }
+    assert_none("the table of floors in ARCHITECTURE.md", &broken);
 }
 
 #[test]

@@ -4,9 +4,12 @@
 mod wav;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use watchfire::app::player::Player;
 use watchfire::config::{CameraConfig, Surroundings, load_texts};
 use watchfire::data::Picture;
@@ -288,4 +291,74 @@ fn no_recording_is_written_over_by_a_slip() {
     for path in [&a, &b, &dav, &toml] {
         assert_eq!(std::fs::read(path).unwrap(), b"evidence");
     }
+}
+
+#[test]
+fn a_replay_that_is_stopped_leaves_whole_files_up_to_there_and_one_that_is_killed_leaves_the_old_film() {
+    let dir = tempfile::tempdir().unwrap();
+    let [film, plot, events] = ["film.mp4", "plot.svg", "events.jsonl"].map(|name| dir.path().join(name));
+    let stopped_by = |signal: Signal| {
+        std::fs::write(&film, b"an older film").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        command.args(["replay", "--overwrite", "--models"]);
+        command.arg(Path::new(ROOT).join("models")).arg(footage());
+        for (option, file) in [("--annotate", &film), ("--explain", &plot), ("--events", &events)] {
+            command.arg(option).arg(file);
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(120);
+        // The first alert is told in the first seconds of the recording, which lasts more than a minute.
+        while std::fs::read(&events).map_or(0, |told| told.len()) == 0 {
+            let runs = child.try_wait().unwrap().is_none();
+            assert!(runs && Instant::now() < until, "no alert was told");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        assert_eq!(std::fs::read(&film).unwrap(), b"an older film");
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status, said)
+    };
+
+    let (status, said) = stopped_by(Signal::SIGKILL);
+    assert_eq!(status.code(), None, "{said}");
+    assert_eq!(std::fs::read(&film).unwrap(), b"an older film");
+    assert!(!plot.exists());
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+
+    let (status, said) = stopped_by(Signal::SIGINT);
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("stopped, ") && said.contains("vtest.avi"), "{said}");
+    let mut reader = MediaReader::open(&film, 5.0, 640).unwrap();
+    let mut frames = 0;
+    while let Some(datum) = reader.next_datum().unwrap() {
+        frames += usize::from(matches!(datum, Datum::Frame(..)));
+    }
+    // Of 397.
+    assert!((1..350).contains(&frames), "{frames}");
+    let drawn = std::fs::read_to_string(&plot).unwrap();
+    assert!(drawn.trim_end().ends_with("</svg>"), "{drawn}");
+    let told = std::fs::read_to_string(&events).unwrap();
+    let last: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["phase"], &last["end_reason"]),
+        (&"end".into(), &"shutdown".into())
+    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "litter");
+}
+
+#[test]
+fn a_pipe_is_refused_instead_of_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("a.mp4");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = Command::new("timeout");
+    command.args(["120", env!("CARGO_BIN_EXE_watchfire"), "replay", "--models"]);
+    command.arg(Path::new(ROOT).join("models")).arg(&pipe);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a.mp4: is a pipe, not a file"), "{said}");
 }

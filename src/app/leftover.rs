@@ -1,5 +1,6 @@
 //! What an earlier life of the daemon, or an earlier configuration, has left with the broker.
 
+use super::words::counted;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::publish::payload::AlertPayload;
@@ -29,7 +30,8 @@ pub(super) fn ends_of_what_a_crash_left_open(
         });
     }
     if !messages.is_empty() {
-        tracing::warn!(site = %config.site, "ending {} alerts that were open when the process ended", messages.len());
+        let alerts = counted(messages.len(), "alert");
+        tracing::warn!(site = %config.site, "ending {alerts} left open when the process ended");
     }
     Ok(messages)
 }

@@ -13,7 +13,12 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// To stderr: for the journal under systemd, as JSON, or for people. `RUST_LOG` filters; `info` by default.
 pub fn start(json: bool, pretty: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=off,rumqttc=warn"));
+    start_with(json, pretty, "info,rumqttd=off,rumqttc=warn");
+}
+
+/// As [`start`], with another filter by default.
+pub fn start_with(json: bool, pretty: bool, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // The variable is inherited; whoever looks at a terminal is no journal.
     let to_people = pretty || std::io::stderr().is_terminal();

@@ -16,6 +16,8 @@ mod record;
 mod reload;
 pub mod trace;
 mod vocabulary;
+pub mod whole;
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::Vocabulary;
 use crate::behaviour::BehaviourOptions;
-use crate::config::CameraConfig;
+use crate::config::{CameraConfig, MODEL_THRESHOLD};
 use crate::data::Kind;
 use crate::graph::Models;
 use crate::nn::{
@@ -17,11 +17,11 @@ use crate::stages::FaceModels;
 
 /// The models' own thresholds, where the configuration names none.
 pub fn fill_thresholds(behaviour: &mut BehaviourOptions, detector: &Manifest, sound: &Manifest, fight: Option<f32>) {
-    if let Some(rule) = behaviour.fight.as_mut().filter(|r| r.threshold == 0.0) {
+    if let Some(rule) = behaviour.fight.as_mut().filter(|r| r.threshold == MODEL_THRESHOLD) {
         rule.threshold = fight.unwrap_or(0.5);
     }
     let of = |manifest: &Manifest, name: &str| manifest.label(name).map(|l| l.threshold);
-    for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == 0.0) {
+    for rule in behaviour.sounds.iter_mut().filter(|r| r.threshold == MODEL_THRESHOLD) {
         rule.threshold = of(sound, rule.kind.as_str()).unwrap_or(0.5);
     }
     for zone in &mut behaviour.zones {
@@ -69,8 +69,8 @@ impl Wanted {
         one.chain(more).flatten().chain(self.faces.iter().flatten()).collect()
     }
 
-    /// What keeps [`LoadedModels::load`] from these models, each with the key that chooses it. They are loaded on the CPU: a
-    /// configuration may be checked where its GPU is not.
+    /// What keeps [`LoadedModels::load`] from these models, each with the key that chooses it. They are loaded on the CPU:
+    /// where the device itself cannot be used, that is one fault and not one a model.
     pub fn faults(&self, options: &ModelOptions, cameras: &[CameraConfig]) -> Vec<String> {
         fn tried<M>(loaded: Result<M, ModelError>) -> anyhow::Result<()> {
             Ok(loaded.map(drop)?)

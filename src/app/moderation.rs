@@ -3,8 +3,6 @@
 mod lock;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,6 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::player::Player;
+use super::whole::Whole;
+use super::words::shown;
 use crate::data::{Alert, Severity};
 use crate::ingest::Source;
 use crate::nn::FusionMethod;
@@ -159,7 +159,7 @@ impl Job {
             out.push("zones, thresholds or other rules of the camera differ".into());
         }
         let gone = self.paths.iter().filter(|p| !now.paths.contains(p));
-        out.extend(gone.map(|p| format!("{} was judged too", p.display())));
+        out.extend(gone.map(|p| format!("{} was judged too", shown(p.display()))));
         out
     }
 }
@@ -319,19 +319,8 @@ impl Report {
     /// The file cannot be written.
     pub fn save(&mut self, path: &Path) -> anyhow::Result<()> {
         self.totals = self.count();
-        // A name of its own: whoever else writes, to this report or beside it, has another.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}.part", std::process::id()));
-        let beside = PathBuf::from(beside);
         let text = serde_json::to_string_pretty(self)? + "\n";
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&beside)?;
-            file.write_all(text.as_bytes())?;
-            // Before its name: a power cut must not leave an empty report in the place of the one before.
-            file.sync_all()?;
-            std::fs::rename(&beside, path)
-        };
-        write().with_context(|| path.display().to_string())
+        Whole::write(path, text.as_bytes())
     }
 
     fn count(&self) -> Totals {

@@ -63,6 +63,12 @@ pub(super) fn answers(
                 state.connects.load(Relaxed) as f64,
             );
             text.single(
+                "mqtt_short_connections_total",
+                "counter",
+                "Connections to the broker that broke off soon after they were made.",
+                state.short.load(Relaxed) as f64,
+            );
+            text.single(
                 "mqtt_logins_refused_total",
                 "counter",
                 "Times that the broker did not take user and password.",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use crossbeam_channel::TryRecvError;
 
+use super::words::counted;
 use super::{LoadedModels, fill_thresholds};
 use crate::clock::SystemClock;
 use crate::config::{CameraConfig, digest};
@@ -27,6 +28,7 @@ pub struct Player {
     wrap: fn(Models) -> Models,
     models: Vec<String>,
     models_sha256: String,
+    stop: Arc<AtomicBool>,
 }
 
 impl Player {
@@ -67,7 +69,14 @@ impl Player {
             wrap,
             models: names,
             models_sha256: digest(&sums),
+            stop: Arc::default(),
         })
+    }
+
+    /// Once `stop` is set, what is played ends where it is: its open alerts end with the reason `shutdown`, and it counts as
+    /// played.
+    pub fn heed(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
     }
 
     /// As it is played, with all thresholds.
@@ -139,7 +148,8 @@ impl Player {
                         wrong = take(&verdict).err();
                     }
                 }
-                enough.store(wrong.is_some() || fatal().is_some(), Relaxed);
+                let over = wrong.is_some() || fatal().is_some() || self.stop.load(Relaxed);
+                enough.store(over, Relaxed);
             }
             reader
                 .join()
@@ -149,7 +159,12 @@ impl Player {
         inlet.over(EndReason::Eof);
         // Always answered, also when no alert was open.
         let last = self.verdicts.next(Duration::from_secs(5));
-        if let (Next::Item(verdict), None) = (last, &wrong) {
+        if let (Next::Item(mut verdict), None) = (last, &wrong) {
+            // The graph knows of an end only; whoever reads the alerts must not take it for the recording's.
+            if self.stop.load(Relaxed) {
+                let ends = verdict.alerts.iter_mut().filter_map(|a| a.end_reason.as_mut());
+                ends.for_each(|reason| *reason = EndReason::Shutdown);
+            }
             wrong = take(&verdict).err();
         }
         if let Some(stage) = fatal().filter(|_| wrong.is_none()) {
@@ -161,8 +176,9 @@ impl Player {
         wrong.map_or(read, Err)?;
         if failed > 0 {
             return Err(anyhow!(
-                "{}: {failed} windows could not be computed; the log says why",
-                file.display()
+                "{}: {} could not be computed; the log says why",
+                file.display(),
+                counted(failed, "window")
             ));
         }
         Ok(())
@@ -170,7 +186,8 @@ impl Player {
 
     /// With a graph that runs, in the place of one that gave up.
     fn start_anew(&mut self) -> anyhow::Result<()> {
-        let new = Self::start_with(self.camera.clone(), &self.options, self.wrap)?;
+        let mut new = Self::start_with(self.camera.clone(), &self.options, self.wrap)?;
+        new.heed(self.stop.clone());
         if let Err(why) = std::mem::replace(self, new).stop() {
             tracing::warn!("the graph that gave up: {why:#}");
         }

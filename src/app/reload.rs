@@ -1,5 +1,7 @@
 //! SIGHUP: what changed, camera by camera. A wrong configuration changes nothing and says so.
 
+mod changes;
+
 use std::path::Path;
 
 use super::camera::Running;
@@ -10,9 +12,11 @@ use crate::data::{CameraId, StateReason};
 use crate::graph::Graph;
 use crate::publish::{check_tls, home_assistant};
 use crate::store::Store;
+use changes::{Changes, waiting_for_a_restart};
 
 /// What a wrong configuration's problem ends with.
 const GOES_ON: &str = "the one before goes on";
+const NOTHING_WATCHED: &str = "no camera is configured and switched on: nothing is watched";
 
 impl Running {
     pub(super) fn reload(&mut self, path: &Path, graph: &Graph) {
@@ -22,6 +26,7 @@ impl Running {
                 for error in &errors {
                     tracing::error!("{error}");
                 }
+                tracing::error!("reload: nothing was changed; {GOES_ON}");
                 let mut told = self.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
                 // What was wrong with the one that goes on still is.
                 told.retain(|text| !text.ends_with(GOES_ON));
@@ -39,9 +44,10 @@ impl Running {
         let old = std::mem::replace(&mut self.config, loaded.config);
         let waits = old.fixed_at_start() != self.config.fixed_at_start();
         if waits {
-            let text = "what changed in site.name, box, mqtt, state, models, fusion, inference and http takes effect at a restart";
+            let keys = waiting_for_a_restart(&old, &self.config).join(", ");
+            let text = format!("what changed in {keys} takes effect at a restart");
             tracing::warn!("{text}");
-            problems.push(text.into());
+            problems.push(text);
             self.config.keep_what_is_fixed(&old);
         }
         let not_yet: Vec<String> = self
@@ -60,34 +66,70 @@ impl Running {
             // Only now: what waits for a restart is no good one yet.
             problems.push(why);
         }
-        let running: Vec<CameraId> = self.cameras.keys().cloned().collect();
-        for id in running {
-            let wanted = self
-                .config
-                .cameras
-                .iter()
-                .find(|c| c.ingest.id == id)
-                .map(config::CameraConfig::fingerprint);
-            // An account may have been mended on the camera's side.
-            let locked_out = self.reason(&id) == Some(StateReason::AuthFailed);
-            if locked_out || wanted.as_ref() != self.cameras.get(&id).map(|c| &c.fingerprint) {
-                tracing::info!(camera = %id, "stops for a reload");
-                self.stop(&id);
-            }
-        }
-        for camera in self.config.cameras.clone() {
-            if !self.cameras.contains_key(&camera.ingest.id) {
-                tracing::info!(camera = %camera.ingest.id, "starts after a reload");
-                if let Err(error) = self.start(graph, &camera) {
-                    problems.push(format!("camera {}: {error}", camera.ingest.id));
-                }
-            }
-        }
+        let changes = self.exchange_cameras(graph, &old, &mut problems);
         for (camera, why) in self.config.disabled.clone() {
             self.tell_disabled(&camera, &why);
         }
         self.forget_gone(&old);
+        tracing::info!("reload: {changes}");
+        if self.config.cameras.is_empty() {
+            tracing::warn!("{NOTHING_WATCHED}");
+        }
         self.board.set_config_problems(problems);
+    }
+
+    /// Ends the cameras that are gone or changed, and starts those that are new or changed.
+    fn exchange_cameras(&mut self, graph: &Graph, old: &config::Config, problems: &mut Vec<String>) -> Changes {
+        let mut changes = Changes::default();
+        let running: Vec<CameraId> = self.cameras.keys().cloned().collect();
+        for id in &running {
+            let wanted = self
+                .config
+                .cameras
+                .iter()
+                .find(|c| c.ingest.id == *id)
+                .map(config::CameraConfig::fingerprint);
+            // An account may have been mended on the camera's side.
+            let locked_out = self.reason(id) == Some(StateReason::AuthFailed);
+            if !locked_out && wanted.as_ref() == self.cameras.get(id).map(|c| &c.fingerprint) {
+                changes.unchanged += 1;
+                continue;
+            }
+            tracing::info!(camera = %id, "stops for a reload");
+            self.stop(id);
+            match (wanted, self.config.disabled.get(id)) {
+                (Some(_), _) => {}
+                (None, Some(why)) if why.starts_with("switched off") => changes.switched_off.push(id.clone()),
+                (None, Some(_)) => changes.wrong.push(id.clone()),
+                (None, None) => changes.removed.push(id.clone()),
+            }
+        }
+        // Cameras that did not run may be gone as well.
+        let did_not_run = old.disabled.keys().chain(old.cameras.iter().map(|c| &c.ingest.id));
+        let lives = |id: &CameraId| {
+            self.config.disabled.contains_key(id) || self.config.cameras.iter().any(|c| c.ingest.id == *id)
+        };
+        let gone = did_not_run.filter(|id| !running.contains(id) && !lives(id));
+        changes.removed.extend(gone.cloned());
+        for camera in self.config.cameras.clone() {
+            let id = &camera.ingest.id;
+            if self.cameras.contains_key(id) {
+                continue;
+            }
+            tracing::info!(camera = %id, "starts after a reload");
+            let known = old.disabled.contains_key(id) || old.cameras.iter().any(|c| c.ingest.id == *id);
+            if let Err(error) = self.start(graph, &camera) {
+                problems.push(format!("camera {id}: {error}"));
+                changes.failed.push(id.clone());
+            } else if running.contains(id) {
+                changes.restarted.push(id.clone());
+            } else if known {
+                changes.switched_on.push(id.clone());
+            } else {
+                changes.added.push(id.clone());
+            }
+        }
+        changes
     }
 
     /// A camera may ask for models that were not loaded at the start.

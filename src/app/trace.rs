@@ -1,12 +1,16 @@
 //! What every branch said over time, gathered from verdicts for a plot.
 
+mod asked;
+
 use std::collections::BTreeMap;
 
+use crate::behaviour::BehaviourOptions;
 use crate::config::CameraConfig;
 use crate::data::{Alert, Kind, Phase, Severity};
 use crate::fusion::pool;
 use crate::nn::BACKGROUND;
 use crate::stages::Verdict;
+use asked::Asked;
 
 /// One modality's scores over time, in seconds from the recording's start.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +60,7 @@ pub struct Trace {
     pub seconds: f64,
     /// UTC of the first window, from which seconds are counted.
     pub start_utc_ns: Option<i64>,
+    pub(super) asked: Asked,
 }
 
 /// The learned fusion's word on a fight, before nearness and the camera's own prior.
@@ -68,29 +73,40 @@ const MOVING_PERCENT: (f64, f64) = (0.0, 25.0);
 
 impl Trace {
     pub fn new(camera: &CameraConfig) -> Self {
-        let mut trace = Self::default();
-        for zone in &camera.behaviour.zones {
-            for (class, score) in &zone.min_score {
-                let lane = trace.lane("video", SCORES, "score");
-                lane.thresholds.insert(class.to_string(), f64::from(*score));
-            }
-        }
-        for rule in &camera.behaviour.sounds {
-            let lane = trace.lane("audio", SCORES, "score");
-            lane.thresholds.insert(rule.kind.to_string(), f64::from(rule.threshold));
-        }
-        if let Some(fight) = &camera.behaviour.fight {
-            for name in ["action", "fusion"] {
-                let lane = trace.lane(name, SCORES, "score");
-                let label = Kind::Fight.to_string();
-                lane.thresholds.insert(label, f64::from(fight.threshold));
-            }
-        }
-        for mood in &camera.behaviour.moods {
-            let lane = trace.lane("fusion", SCORES, "score");
-            lane.thresholds.insert(mood.kind.to_string(), f64::from(mood.threshold));
-        }
+        let mut trace = Self {
+            asked: Asked {
+                kinds: camera.policy.kinds.iter().map(|p| p.kind).collect(),
+                emotion: camera.emotion,
+            },
+            ..Self::default()
+        };
+        trace.thresholds(&camera.behaviour);
         trace
+    }
+
+    fn thresholds(&mut self, behaviour: &BehaviourOptions) {
+        let asked = self.asked.clone();
+        let mut need = |lane: &str, label: &str, from: f32| {
+            let lane = self.lane(lane, SCORES, "score");
+            lane.thresholds.insert(label.to_owned(), f64::from(from));
+        };
+        let zones = behaviour.zones.iter();
+        for zone in zones.filter(|z| z.kinds.iter().any(|kind| asked.about(*kind))) {
+            for (class, score) in &zone.min_score {
+                need("video", class, *score);
+            }
+        }
+        for rule in behaviour.sounds.iter().filter(|r| asked.about(r.kind)) {
+            need("audio", rule.kind.as_str(), rule.threshold);
+        }
+        if let Some(fight) = behaviour.fight.as_ref().filter(|_| asked.about(Kind::Fight)) {
+            for lane in ["action", "fusion"] {
+                need(lane, Kind::Fight.as_str(), fight.threshold);
+            }
+        }
+        for mood in behaviour.moods.iter().filter(|m| asked.about(m.kind)) {
+            need("fusion", mood.kind.as_str(), mood.threshold);
+        }
     }
 
     pub fn take(&mut self, verdict: &Verdict) {
@@ -104,15 +120,17 @@ impl Trace {
             self.fuse(verdict, seconds);
             let end_s = seconds(window.end_ns);
             for (kind, score) in &verdict.judged {
-                let lane = self.lane("fusion", SCORES, "score");
-                lane.point(kind.as_str(), end_s, *score);
+                if self.asked.about(*kind) {
+                    let lane = self.lane("fusion", SCORES, "score");
+                    lane.point(kind.as_str(), end_s, *score);
+                }
             }
             self.feel(verdict, end_s);
             if let Some(part) = verdict.moving {
                 let lane = self.lane("motion", MOVING_PERCENT, "% of the picture");
                 lane.point("moving", end_s, 100.0 * part);
             }
-            for finding in &verdict.findings {
+            for finding in verdict.findings.iter().filter(|f| self.asked.about(f.kind)) {
                 self.findings.push(Mark {
                     at_s: seconds(finding.newest_ns()),
                     name: named(finding.kind, finding.zone.as_deref()),
@@ -127,7 +145,9 @@ impl Trace {
 
     /// The surest track of each class at each frame; nobody is 0.
     fn see(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
-        let Some(seen) = verdict.seen() else { return };
+        let Some(seen) = verdict.seen().filter(|_| self.asked.of_tracks()) else {
+            return;
+        };
         let lane = self.lane("video", SCORES, "score");
         for frame in &seen.frames {
             let mut best: BTreeMap<String, f32> = lane.series.keys().map(|class| (class.clone(), 0.0)).collect();
@@ -143,14 +163,20 @@ impl Trace {
 
     /// The scores of each patch, and how loud it was.
     fn hear(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
-        let Some(heard) = verdict.heard() else { return };
+        let Some(heard) = verdict.heard().filter(|_| self.asked.of_sound()) else {
+            return;
+        };
+        let shown: Vec<bool> = heard
+            .labels
+            .iter()
+            .map(|label| &**label != BACKGROUND && self.asked.hears(label))
+            .collect();
         for patch in &heard.patches {
             let at_s = seconds(patch.start_ns);
             let lane = self.lane("audio", SCORES, "score");
-            for (label, score) in heard.labels.iter().zip(&patch.scores) {
-                if &**label != BACKGROUND {
-                    lane.point(label, at_s, *score);
-                }
+            let scores = heard.labels.iter().zip(&patch.scores);
+            for ((label, score), _) in scores.zip(&shown).filter(|(_, shown)| **shown) {
+                lane.point(label, at_s, *score);
             }
             let level = self.lane("level", LEVELS_DBFS, "dBFS");
             level.point("loudness", at_s, patch.level_dbfs.max(LEVELS_DBFS.0 as f32));
@@ -159,7 +185,9 @@ impl Trace {
 
     /// What the clip model says of the clip that ends there.
     fn act(&mut self, verdict: &Verdict, seconds: impl Fn(u64) -> f64) {
-        let Some(acted) = verdict.acted() else { return };
+        let Some(acted) = verdict.acted().filter(|_| self.asked.about(Kind::Fight)) else {
+            return;
+        };
         let lane = self.lane("action", SCORES, "score");
         for (label, score) in acted.told() {
             lane.point(label, seconds(acted.end_ns), score);
@@ -171,6 +199,9 @@ impl Trace {
         let (Some(blend), Some(acted)) = (&verdict.blend, verdict.acted()) else {
             return;
         };
+        if !self.asked.about(Kind::Fight) {
+            return;
+        }
         let (lane, at_s) = (self.lane("fusion", SCORES, "score"), seconds(acted.end_ns));
         lane.point(TOGETHER, at_s, pool(blend.prior, &blend.evidence));
         for evidence in &blend.evidence {
@@ -181,7 +212,9 @@ impl Trace {
 
     /// What faces, voice and both seem to express; nothing where nothing was read lately.
     fn feel(&mut self, verdict: &Verdict, at_s: f64) {
-        let Some(emotion) = &verdict.emotion else { return };
+        let Some(emotion) = verdict.emotion.as_ref().filter(|_| self.asked.of_moods()) else {
+            return;
+        };
         let lanes = [
             ("face", &emotion.face),
             ("voice", &emotion.speech),
@@ -245,81 +278,4 @@ fn named(kind: Kind, zone: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::data::{
-        ActionReport, Affect, AudioState, Branch, CameraId, Emotion, Report, ReportBody, Reports, Status, Window,
-    };
-    use crate::fusion::{Blend, LogOdds};
-
-    #[test]
-    fn clip_model_fusion_emotion_and_motion_have_a_lane_each() {
-        let window = Window {
-            camera: CameraId::new("yard"),
-            seq: 0,
-            start_ns: 0,
-            end_ns: 500_000_000,
-            frames: vec![],
-            audio: vec![],
-            audio_state: AudioState::Present,
-            utc_offset_ns: 0,
-            arrived_ns: 0,
-            breaks_off: false,
-            stretch: 0,
-        };
-        let acted = ActionReport {
-            start_ns: 0,
-            end_ns: 400_000_000,
-            scores: vec![0.75, 0.25],
-            labels: ["fight".into(), "no_fight".into()].into(),
-            model: "action@1".into(),
-        };
-        let mut reports = Reports::default();
-        reports.put(Report {
-            body: ReportBody::Action(acted),
-            ..Report::bare(window.camera.clone(), 0, Branch::Action, Status::Ok)
-        });
-        let odds = LogOdds {
-            both: 2.0,
-            video: 1.0,
-            audio: Some(0.5),
-            none: 0.0,
-        };
-        let face = Some(vec![("neutral".into(), 0.25), ("anger".into(), 0.75)]);
-        let camera = window.camera.clone();
-        let verdict = Verdict {
-            window: Some(Arc::new(window)),
-            reports,
-            emotion: Some(Emotion {
-                face,
-                affect: Some(Affect {
-                    arousal: 0.5,
-                    valence: -0.25,
-                }),
-                ..Emotion::default()
-            }),
-            blend: Some(Blend::new(odds, &"av@1".into(), &"fight".into(), 0, 0)),
-            judged: vec![(Kind::Aggression, 0.625)],
-            moving: Some(0.125),
-            ..Verdict::bare(camera)
-        };
-        let mut trace = Trace::default();
-        trace.take(&verdict);
-        let last = |lane: &str, label: &str| {
-            let lane = trace.lanes.iter().find(|l| l.name == lane)?;
-            lane.series.get(label)?.last().copied()
-        };
-        assert_eq!(last("action", "fight"), Some((0.4, 0.75)));
-        assert_eq!(last("action", "no_fight"), None);
-        assert_eq!(last("face", "anger"), Some((0.5, 0.75)));
-        assert_eq!(last("face", "neutral"), None);
-        assert_eq!(last("affect", "arousal"), Some((0.5, 0.5)));
-        assert_eq!(last("affect", "valence"), Some((0.5, -0.25)));
-        assert_eq!(last("fusion", "aggression"), Some((0.5, 0.625)));
-        assert_eq!(last("motion", "moving"), Some((0.5, 12.5)));
-        let near = |label, expected: f64| (last("fusion", label).unwrap().1 - expected).abs() < 1e-3;
-        assert!(near(TOGETHER, 0.881) && near("fight by video alone", 0.731) && near("fight by audio alone", 0.622));
-    }
-}
+mod tests;

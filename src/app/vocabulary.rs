@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::words::with_article;
 use crate::behaviour::mood_labels;
 use crate::config::CameraConfig;
 use crate::data::Kind;
@@ -82,7 +83,12 @@ fn unseen(model: &Manifest, camera: &CameraConfig) -> Vec<String> {
     let (id, all) = (model.id(), model.label_names().join(", "));
     let unseen = classes.into_iter().filter(|class| model.label(class).is_none());
     unseen
-        .map(|class| format!("{id} never finds a {class:?}; its classes are {all}"))
+        .map(|class| {
+            format!(
+                "{id} never finds {}; its classes are {all}",
+                with_article(&format!("{class:?}"))
+            )
+        })
         .collect()
 }
 
@@ -93,7 +99,8 @@ fn unheard(model: &Manifest, camera: &CameraConfig) -> Vec<String> {
     for kind in camera.behaviour.sounds.iter().map(|rule| rule.kind) {
         if kind != Kind::Scream {
             if lacks(kind.as_str()) {
-                out.push(format!("{id} never hears a {kind}; its labels are {all}"));
+                let sound = with_article(kind.as_str());
+                out.push(format!("{id} never hears {sound}; its labels are {all}"));
             }
         } else if lacks(scream::LABEL) {
             // Screams have a rule of their own, which the model holds back.

@@ -38,6 +38,8 @@ const ALIKE_IN_SAME_LIGHT: f32 = 0.35;
 /// A night picture in infrared has less colour than this, a picture by day more.
 const NO_COLOUR: f32 = 3.0;
 const SOME_COLOUR: f32 = 8.0;
+/// So many pictures in a row make that a change of the camera's; a red van before grey asphalt drives by.
+const SWITCHED: u32 = 10;
 
 /// The part of a picture that text may be burned into, and the edges of masks.
 const BURNED_IN: f32 = 0.1;
@@ -63,6 +65,8 @@ struct Normal {
     cells: Vec<LookCell>,
     /// How much pictures are like it without the cells that text may be burned into.
     alike: f32,
+    /// Pictures in a row with colour where there was none, or without.
+    switched: u32,
 }
 
 struct Suspicion {
@@ -212,9 +216,13 @@ impl Normal {
         let comes_or_goes = (was.colour > SOME_COLOUR && now.colour < NO_COLOUR)
             || (was.colour < NO_COLOUR && now.colour > SOME_COLOUR);
         if comes_or_goes && contrast > 0.3 && alike >= ALIKE {
-            *self = Self::default();
+            self.switched += 1;
+            if self.switched >= SWITCHED {
+                *self = Self::default();
+            }
             return None;
         }
+        self.switched = 0;
         // A scene in another light has other shadows; only a view that has nothing in common is another one then.
         let same_light = (0.55..1.8).contains(&light);
         let least = if same_light && !comes_or_goes {

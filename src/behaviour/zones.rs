@@ -21,6 +21,8 @@ pub(super) struct ZoneRule {
     zone: Zone,
     guests: BTreeMap<u64, Guest>,
     crowd_since_ns: Option<u64>,
+    /// Since when there was a crowd that stood for long enough since the last findings, also where it has dissolved by now.
+    crowd_stood_ns: Option<u64>,
     now_ns: u64,
 }
 
@@ -46,6 +48,7 @@ impl ZoneRule {
             zone,
             guests: BTreeMap::new(),
             crowd_since_ns: None,
+            crowd_stood_ns: None,
             now_ns: 0,
         }
     }
@@ -53,6 +56,7 @@ impl ZoneRule {
     pub fn reset(&mut self) {
         self.guests.clear();
         self.crowd_since_ns = None;
+        self.crowd_stood_ns = None;
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness, aspect: f32) {
@@ -98,7 +102,10 @@ impl ZoneRule {
         }
         self.leave();
         if self.is_crowded(aspect) {
-            self.crowd_since_ns.get_or_insert(now_ns);
+            let since_ns = *self.crowd_since_ns.get_or_insert(now_ns);
+            if now_ns - since_ns >= CROWD_NS {
+                self.crowd_stood_ns.get_or_insert(since_ns);
+            }
         } else {
             self.crowd_since_ns = None;
         }
@@ -127,6 +134,7 @@ impl ZoneRule {
     /// What held in a window.
     pub fn findings(&mut self, model: &Arc<str>) -> Vec<Finding> {
         let present = |g: &&Guest| g.counts;
+        let stood_ns = self.crowd_stood_ns.take();
         let mut found = Vec::new();
         for kind in &self.zone.kinds {
             let part: Vec<&Guest> = match kind {
@@ -139,14 +147,11 @@ impl ZoneRule {
                         .filter(|g| g.inside_ns >= long_ns && !g.was_there)
                         .collect()
                 }
-                Kind::Crowd => {
-                    let stands = self.crowd_since_ns.is_some_and(|t| self.now_ns - t >= CROWD_NS);
-                    self.guests.values().filter(present).filter(|_| stands).collect()
-                }
+                Kind::Crowd => self.guests.values().filter(present).collect(),
                 _ => Vec::new(),
             };
             let since_ns = match kind {
-                Kind::Crowd => self.crowd_since_ns,
+                Kind::Crowd => stood_ns,
                 Kind::Intrusion => part.iter().map(|g| g.astir_ns).min(),
                 _ => part.iter().map(|g| g.came_ns).min(),
             };
@@ -182,6 +187,50 @@ mod tests {
     use crate::data::{BBox, Point, Track};
 
     const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_crowd_that_dissolves_within_a_window_is_found_once() {
+        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
+        let mut rule = ZoneRule::new(Zone {
+            kinds: vec![Kind::Crowd],
+            crowd_size: 3,
+            ..Zone::new("yard", corners.map(|(x, y)| Point { x, y }).to_vec())
+        });
+        // Four frames a second, windows of two seconds; there are three from 1 s to 2.5 s, and one may be hidden for a second.
+        let mut window = |quarters: std::ops::Range<u64>| {
+            for at in quarters {
+                let people = if (4..=10).contains(&at) { 3 } else { 1 };
+                let tracks = (0..people).map(|id| Track {
+                    id,
+                    class: "person".into(),
+                    bbox: BBox {
+                        x1: 0.1 + 0.2 * id as f32,
+                        y1: 0.2,
+                        x2: 0.2 + 0.2 * id as f32,
+                        y2: 0.6,
+                    },
+                    score: 0.9,
+                    seen: true,
+                    hits: 9,
+                    born_ns: 0,
+                });
+                let frame = TrackedFrame {
+                    pts_ns: at * S / 4,
+                    tracks: tracks.collect(),
+                };
+                rule.observe(&frame, &Stillness::default(), 1.0);
+            }
+            rule.findings(&"detector@1".into())
+        };
+        let found: Vec<_> = [0..8, 8..16, 16..24]
+            .into_iter()
+            .map(|quarters| {
+                let found = window(quarters);
+                found.iter().map(|f| (f.at_ns, f.tracks.len())).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(found, [vec![], vec![(S * 3 / 2, 3)], vec![]]);
+    }
 
     #[test]
     fn time_in_which_nobody_looked_is_no_time_that_somebody_stayed() {

@@ -17,7 +17,7 @@ pub struct Args {
     /// Seconds that the search may take.
     #[arg(long, default_value_t = 150.0)]
     seconds: f64,
-    /// Folder of the models; the installed ones by default.
+    /// Folder of the models. Default: /usr/share/watchfire/models where there is one, else models.
     #[arg(long)]
     models: Option<PathBuf>,
     /// The result as JSON.

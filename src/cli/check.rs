@@ -22,8 +22,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
         Ok(loaded) => {
-            let (mut faults, doubts) = models(&loaded.config);
-            faults.extend(check_tls(&loaded.config.mqtt).err());
+            let config = &loaded.config;
+            let (mut faults, mut doubts) = models(config);
+            // As a start would: with another device than the one that was asked for nothing runs.
+            faults.extend(config.models.device.ensure_usable().err().map(|e| e.to_string()));
+            faults.extend(check_tls(&config.mqtt).err());
+            doubts.extend(nothing_watched(config).map(|why| format!("{}: {why}", args.config.display())));
             loaded.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
             doubts.iter().for_each(|w| eprintln!("warning: {w}"));
             loaded.camera_errors.iter().for_each(|e| eprintln!("{e}"));
@@ -31,12 +35,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let well = loaded.camera_errors.is_empty() && faults.is_empty();
             if args.print {
                 print!("{}", loaded.resolved);
-            } else if well {
-                println!("{} cameras, all well", loaded.config.cameras.len());
+            } else if well && !config.cameras.is_empty() {
+                println!("{} cameras, all well", config.cameras.len());
             }
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// A configuration that can run and watches nothing: right while a box is set up, and never meant later.
+fn nothing_watched(config: &Config) -> Option<String> {
+    if !config.cameras.is_empty() {
+        return None;
+    }
+    Some(match config.disabled.len() {
+        0 => "there is no [[camera]]: nothing will be watched".into(),
+        off => format!("no camera is switched on and right, of {off}: nothing will be watched"),
+    })
 }
 
 /// What keeps the daemon from starting with these models, and what they do not know.

@@ -12,12 +12,12 @@ pub struct Args {
     /// Real footage of pedestrians (`scripts/media.sh` fetches Debian's vtest.avi).
     #[arg(long, default_value = ".cache/media/vtest.avi")]
     footage: PathBuf,
-    /// Where clips, configuration and state go.
+    /// Where clips, configuration and state go; one demo at a time.
     #[arg(long, default_value = ".cache/demo")]
     dir: PathBuf,
-    /// Folder of the models.
-    #[arg(long, default_value = "models")]
-    models: PathBuf,
+    /// Folder of the models. Default: /usr/share/watchfire/models where there is one, else models.
+    #[arg(long)]
+    models: Option<PathBuf>,
     /// Writes the figures as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         looped: args.looped,
         footage: args.footage.clone(),
         dir: args.dir.clone(),
-        models: args.models.clone(),
+        models: args.models.clone().unwrap_or_else(super::models_dir),
         report: args.report.clone(),
     })
 }

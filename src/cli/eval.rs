@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::eval::{EvalOptions, Filter, Outcome, evaluate};
+use crate::eval::{EvalOptions, Filter, Outcome, evaluate, shown};
 use crate::nn::DeviceChoice;
 
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ fn print(outcome: &Outcome) {
     for (name, value) in &outcome.metrics {
         let range = outcome.interval95.get(name);
         let range = range.map_or_else(String::new, |[low, high]| format!("  95 % {low:.3} to {high:.3}"));
-        println!("  {name:18} {value:.3}{range}");
+        println!("  {name:18} {}{range}", shown(name, *value));
     }
     for (class, figures) in &outcome.per_class {
         println!("  {class:12} {}", listed(figures));
@@ -82,7 +82,7 @@ fn print(outcome: &Outcome) {
 fn listed(figures: &BTreeMap<String, f64>) -> String {
     let each: Vec<String> = figures
         .iter()
-        .map(|(name, value)| format!("{name} {value:.3}"))
+        .map(|(name, value)| format!("{name} {}", shown(name, *value)))
         .collect();
     each.join("  ")
 }

@@ -19,7 +19,7 @@ pub struct Args {
     /// From this time on, such as 2026-11-24T00:00:00Z, or from so long ago, such as 90m, 12h or 2d.
     #[arg(long, value_parser = since)]
     since: Option<Timestamp>,
-    /// One JSON object a line.
+    /// One JSON object a line, with all that is known of an alert.
     #[arg(long)]
     json: bool,
 }
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             );
         }
     }
+    let mut rows = Vec::new();
     for payload in events {
         if args.json {
             println!("{payload}");
@@ -62,19 +63,103 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 continue;
             }
         };
-        let until = a.ended_at.as_deref().unwrap_or("open");
-        let zone = a.zone.as_deref().unwrap_or("-");
-        println!(
-            "{}  {:10} {:14} {:10} {:.2}  until {until}  {}",
-            a.started_at, a.camera, a.kind, zone, a.score, a.id
-        );
+        rows.push(row(a));
+    }
+    if !args.json {
+        print!("{}", table(&rows));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A table has its header always: whoever wants no words takes --json.
+const HEADER: [&str; 9] = [
+    "started",
+    "until",
+    "camera",
+    "kind",
+    "severity",
+    "place",
+    "direction",
+    "score",
+    "id",
+];
+
+fn row(a: AlertPayload) -> [String; 9] {
+    let or_none = |word: Option<String>| word.unwrap_or_else(|| "-".into());
+    [
+        a.started_at,
+        a.ended_at.unwrap_or_else(|| "open".into()),
+        a.camera,
+        a.kind,
+        a.severity,
+        or_none(a.zone),
+        or_none(a.direction),
+        format!("{:.2}", a.score),
+        a.id,
+    ]
+}
+
+/// Columns as wide as what stands in them.
+fn table(rows: &[[String; 9]]) -> String {
+    let mut widths = HEADER.map(|word| word.chars().count());
+    for row in rows {
+        for (width, word) in widths.iter_mut().zip(row) {
+            *width = word.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    let header = HEADER.map(str::to_owned);
+    for row in std::iter::once(&header).chain(rows) {
+        let words = row.iter().zip(widths);
+        let line: Vec<String> = words.map(|(word, width)| format!("{word:width$}")).collect();
+        out += line.join("  ").trim_end();
+        out.push('\n');
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn alert(camera: &str, zone: Option<&str>, direction: Option<&str>, ended_at: Option<&str>) -> AlertPayload {
+        serde_json::from_value(serde_json::json!({
+            "schema": "watchfire.alert/1", "id": "01J", "seq": 0, "phase": "start", "site": "s", "box": "b",
+            "camera": camera, "kind": "intrusion", "severity": "critical", "score": 0.876,
+            "started_at": "1970-01-01T00:00:05.000Z", "updated_at": "1970-01-01T00:00:07.500Z", "ended_at": ended_at,
+            "end_reason": null, "zone": zone, "direction": direction, "tracks": [], "emotion": null, "evidence": [],
+            "snapshot": null, "clip": null}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_table_names_its_columns_and_tells_how_grave_and_which_way() {
+        let until = Some("1970-01-01T00:00:09.000Z");
+        let alerts = [
+            alert("yard", Some("fence"), Some("left_to_right"), until),
+            alert("the-gate-of-the-yard", None, None, None),
+        ];
+        let told = table(&alerts.map(row));
+        let lines: Vec<&str> = told.lines().collect();
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines.len(), 3, "{told}");
+        assert_eq!(words(lines[0]), HEADER);
+        let [first, second] = [lines[1], lines[2]].map(words);
+        let closed = "1970-01-01T00:00:09.000Z yard intrusion critical fence left_to_right 0.88 01J";
+        assert_eq!(first[1..].join(" "), closed);
+        let open = "open the-gate-of-the-yard intrusion critical - - 0.88 01J";
+        assert_eq!(second[1..].join(" "), open);
+        for column in ["kind", "severity", "score"] {
+            let at = lines[0].find(column).unwrap();
+            assert!(
+                lines
+                    .iter()
+                    .all(|l| l.as_bytes()[at - 1] == b' ' && l.as_bytes()[at] != b' '),
+                "{told}"
+            );
+        }
+        assert_eq!(table(&[]).lines().count(), 1);
+    }
 
     #[test]
     fn a_time_or_a_while_ago_is_understood_and_anything_else_named() {

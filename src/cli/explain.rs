@@ -1,6 +1,7 @@
 //! Why did this alert fire?
 
 mod needs;
+mod sane;
 mod story;
 
 use std::io::Read;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
 
+use crate::app::words::shown;
 use crate::config::{self, Config, Secrets, Surroundings};
 use crate::publish::payload::AlertPayload;
 use crate::store::Store;
@@ -57,10 +59,13 @@ fn stored(id: &str, config: &Config) -> anyhow::Result<Vec<AlertPayload>> {
     let life = Store::open_existing(&config.store)?.life(id)?;
     ensure!(
         !life.is_empty(),
-        "the store in {} has no alert {id}; `watchfire events` lists those that it has",
-        config.store.dir.display()
+        "the store in {} has no alert {}; `watchfire events` lists those that it has",
+        config.store.dir.display(),
+        shown(id)
     );
-    let messages = life.iter().map(|payload| serde_json::from_str(payload));
+    let messages = life
+        .iter()
+        .map(|payload| serde_json::from_value(harmless(serde_json::from_str(payload)?)));
     messages
         .collect::<Result<_, _>>()
         .with_context(|| format!("the stored alert {id}"))
@@ -81,7 +86,7 @@ fn from_stdin() -> anyhow::Result<Vec<AlertPayload>> {
         }
     }
     let mut messages = Vec::new();
-    for (i, value) in values.into_iter().enumerate() {
+    for (i, value) in values.into_iter().map(harmless).enumerate() {
         let nth = || format!("stdin, object {}", i + 1);
         let schema = value["schema"].as_str().unwrap_or("none");
         ensure!(
@@ -89,12 +94,27 @@ fn from_stdin() -> anyhow::Result<Vec<AlertPayload>> {
             "{}: its schema is {schema}, not watchfire.alert/1",
             nth()
         );
-        messages.push(serde_json::from_value(value).with_context(nth)?);
+        let message: AlertPayload = serde_json::from_value(value).with_context(nth)?;
+        sane::check(&message).map_err(|why| anyhow!("{}: {why}", nth()))?;
+        messages.push(message);
     }
     if messages.is_empty() {
         bail!("stdin holds no alert; give an alert's id, or its JSON on stdin");
     }
     Ok(messages)
+}
+
+/// Anybody may have written it: no name in it steers the terminal on which it is told.
+fn harmless(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(shown(text)),
+        Value::Array(list) => Value::Array(list.into_iter().map(harmless).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| (shown(name), harmless(value)));
+            Value::Object(fields.collect())
+        }
+        other => other,
+    }
 }
 
 /// The messages of each alert in the order of their numbers, alerts in the order of their first message.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::replay::Setup;
 use crate::app::cpu;
 use crate::app::player::Player;
+use crate::app::words::shown;
 use crate::data::{Branch, Phase, Status};
 use crate::stages::Gating;
 
@@ -41,14 +42,14 @@ pub(super) fn run(setup: &Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow
         let (awake, motion) = match (awake, motion) {
             (Ok(awake), Ok(motion)) => (awake, motion),
             (Err(error), _) | (_, Err(error)) => {
-                eprintln!("watchfire: {error:#}");
+                eprintln!("watchfire: {}", shown(format!("{error:#}")));
                 well = false;
                 continue;
             }
         };
         let (only_awake, only_motion) = differences(&awake.alerts, &motion.alerts, window_ns);
         let same = awake.alerts.len() - only_awake.len();
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = shown(file.file_name().unwrap_or_default().to_string_lossy());
         println!("{}", row(&name, &awake, &motion, same));
         for (whose, alerts) in [("everything awake", only_awake), ("motion", only_motion)] {
             for (what, start_ns) in alerts {

@@ -16,6 +16,7 @@ mod moderate;
 mod probe;
 mod recordings;
 mod replay;
+mod stop;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::app::words::shown;
 use crate::data::Kind;
 use crate::error::panic_words;
 
@@ -78,14 +80,22 @@ enum Command {
 /// A kind of alert on the command line.
 fn kind(word: &str) -> Result<Kind, String> {
     let known: Vec<&str> = Kind::ALL.iter().map(|k| k.as_str()).collect();
-    word.parse()
+    // A space behind a comma is how people write lists.
+    word.trim()
+        .parse()
         .map_err(|()| format!("known kinds are {}", known.join(", ")))
 }
 
-/// Parses the command line and does what it says. Exit status: 0 well, 1 failed, 2 wrong usage.
+/// Parses the command line and does what it says. Exit status: 0 well, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or
+/// SIGTERM before it was done. What runs until it is stopped (`run`, `demo --loop`) is done by that.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    crate::app::log::start(cli.log == LogForm::Json, cli.log == LogForm::Pretty);
+    let (json, pretty) = (cli.log == LogForm::Json, cli.log == LogForm::Pretty);
+    match cli.command {
+        // It tells by itself what the camera's log would say.
+        Command::Probe(_) => crate::app::log::start_with(json, pretty, "error"),
+        _ => crate::app::log::start(json, pretty),
+    }
     if !matches!(cli.command, Command::Run { .. }) {
         end_with_the_reader();
     }
@@ -96,7 +106,9 @@ pub fn main() -> ExitCode {
         _ => resume_unwind(panic),
     });
     result.unwrap_or_else(|error| {
-        eprintln!("watchfire: {error:#}");
+        // The names of files stand in it. Its own lines stay.
+        let told: Vec<String> = format!("{error:#}").lines().map(shown).collect();
+        eprintln!("watchfire: {}", told.join("\n"));
         ExitCode::FAILURE
     })
 }
@@ -137,8 +149,53 @@ fn end_with_the_reader() {
     }));
 }
 
-/// Where the models are when nobody says: installed, else in the working folder.
+/// Where the models are when nobody says: installed, else in the working folder. The help of each command says so too.
 fn models_dir() -> PathBuf {
     let installed = PathBuf::from("/usr/share/watchfire/models");
     if installed.is_dir() { installed } else { "models".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn kinds_are_a_list_as_people_write_it() {
+        assert_eq!(kind(" fall "), Ok(Kind::Fall));
+        let listed = |kinds| Cli::try_parse_from(["watchfire", "replay", "a.mp4", "--kinds", kinds]);
+        assert!(listed("siren, fall ,fight").is_ok());
+        assert!(listed("siren, sirens").is_err_and(|e| e.to_string().contains("known kinds are")));
+    }
+
+    #[test]
+    fn a_camera_is_one_of_a_configuration() {
+        let without = parsed("watchfire replay a.mp4 --camera yard");
+        assert!(without.is_err_and(|e| e.to_string().contains("--config")));
+        assert!(parsed("watchfire replay a.mp4 --camera yard --config w.toml").is_ok());
+    }
+
+    #[test]
+    fn every_command_looks_for_the_models_in_the_same_place_and_says_where() {
+        let mut told = 0;
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let is_of_models = |id: &str| id == "models" || (name == "models" && id == "dir");
+            for argument in command.get_arguments().filter(|a| is_of_models(a.get_id().as_str())) {
+                let help = argument.get_help().unwrap_or_default().to_string();
+                assert!(
+                    help.contains("/usr/share/watchfire/models where there is one, else models"),
+                    "{name}: {help}"
+                );
+                assert!(argument.get_default_values().is_empty(), "{name}");
+                told += 1;
+            }
+        }
+        assert_eq!(told, if cfg!(feature = "demo") { 4 } else { 2 });
+    }
 }

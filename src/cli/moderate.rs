@@ -10,6 +10,7 @@ use super::recordings::Recordings;
 use super::replay::Setup;
 use crate::app::moderation::{FileReport, Job, Report, ReportLock};
 use crate::app::player::Player;
+use crate::app::words::{counted, shown};
 use crate::data::{Alert, Kind};
 use crate::nn::{Manifest, ModelOptions};
 
@@ -44,7 +45,7 @@ pub(super) fn run(
     let start_utc_ns = super::replay::utc_ns(start)?;
     // One spelling for each: however a folder is named, its files are the same.
     if let Some(path) = paths.iter().find(|p| p.to_str().is_none()) {
-        bail!("{}: its name is not UTF-8, and a report is text", path.display());
+        bail!("{}: its name is not UTF-8, and a report is text", shown(path.display()));
     }
     let mut paths: Vec<PathBuf> = paths.iter().map(|p| one_spelling(p)).collect();
     paths.sort();
@@ -84,7 +85,7 @@ pub(super) fn run(
     // A share that is not mounted leaves an empty folder.
     for folder in report.files.iter().filter_map(|f| emptied(&f.file)) {
         if !missing.iter().any(|(path, _)| *path == folder) {
-            let why = format!("{}: nothing is in it any more", folder.display());
+            let why = format!("{}: nothing is in it any more", shown(folder.display()));
             missing.push((folder, why));
         }
     }
@@ -95,9 +96,10 @@ pub(super) fn run(
         .retain(|f| files.binary_search(&f.file).is_ok() || unseen(&f.file));
     let all_seen = missing.is_empty();
     for (path, why) in missing {
-        eprintln!("watchfire: {why}");
-        // A verdict stands until the file is seen to be another.
-        if report.finished(&path).is_none() {
+        eprintln!("watchfire: {}", shown(&why));
+        // A verdict stands until the file is seen to be another, or none at all: a pipe in its place.
+        let is_no_file = std::fs::metadata(&path).is_ok_and(|about| !about.is_file());
+        if is_no_file || report.finished(&path).is_none() {
             report.add(FileReport::unreadable(path, why));
         }
     }
@@ -109,8 +111,9 @@ pub(super) fn run(
         players.push(Player::start(camera.clone(), &models)?);
     }
 
+    let of = counted(waiting, "file");
     let bar = indicatif::ProgressBar::new(waiting as u64).with_style(
-        indicatif::ProgressStyle::with_template("{pos} of {len} files  {wide_bar}  {eta} left  {msg}")
+        indicatif::ProgressStyle::with_template(&format!("{{pos}} of {of}  {{wide_bar}}  {{eta}} left  {{msg}}"))
             .context("progress bar")?,
     );
     let (done, finished) = crossbeam_channel::bounded(2 * players.len());
@@ -119,7 +122,7 @@ pub(super) fn run(
             let (next, done, bar) = (next.clone(), done.clone(), &bar);
             scope.spawn(move || {
                 for entry in next {
-                    bar.set_message(entry.file.display().to_string());
+                    bar.set_message(shown(entry.file.display()));
                     if done.send(judge(player, entry, start_utc_ns)).is_err() {
                         break;
                     }
@@ -170,7 +173,7 @@ fn gather(
         match finished.recv_timeout(wait) {
             Ok(entry) => {
                 if let Some(why) = &entry.unreadable {
-                    bar.suspend(|| eprintln!("watchfire: {why}"));
+                    bar.suspend(|| eprintln!("watchfire: {}", shown(why)));
                 }
                 report.add(entry);
                 bar.inc(1);
@@ -192,12 +195,12 @@ fn judge(player: &mut Player, mut entry: FileReport, start_utc_ns: i64) -> FileR
     let played = player.play(&entry.file, start_utc_ns, |verdict| {
         alerts.extend(verdict.alerts.iter().cloned());
         if let Some(window) = &verdict.window {
-            end_utc_ns = end_utc_ns.max(window.utc_ns(window.end_ns));
+            end_utc_ns = end_utc_ns.max(window.utc_ns(window.filled_ns()));
         }
         Ok(())
     });
     entry.judge(&alerts, start_utc_ns);
-    entry.seconds = (end_utc_ns - start_utc_ns) as f64 / 1e9;
+    entry.seconds = ((end_utc_ns - start_utc_ns) as f64 / 1e7).round() / 1e2;
     entry.unreadable = played.err().map(|error| format!("{error:#}"));
     entry
 }
@@ -210,8 +213,8 @@ fn tell(report: &Report, known: usize) {
         String::new()
     };
     println!(
-        "{} files: {} finished{kept}, {} unreadable; {:.2} hours",
-        t.files,
+        "{}: {} finished{kept}, {} unreadable; {:.2} hours",
+        counted(t.files, "file"),
         t.finished,
         t.unreadable.len(),
         t.hours

@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail, ensure};
 
 use super::recordings::Recordings;
+use super::stop::Stop;
 use super::{gating, moderate};
 use crate::app::Vocabulary;
 use crate::app::annotate::Annotator;
 use crate::app::player::Player;
 use crate::app::plot;
 use crate::app::trace::Trace;
+use crate::app::whole::Whole;
+use crate::app::words::shown;
 use crate::behaviour::Zone;
 use crate::config::{self, CameraConfig, Secrets, Surroundings, default_behaviour, default_policy};
 use crate::data::{CameraId, Kind, Point, Snapshots};
@@ -30,7 +33,7 @@ pub struct Args {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Which camera of the configuration; its first by default.
-    #[arg(long)]
+    #[arg(long, requires = "config")]
     camera: Option<String>,
     /// The kinds that may alert, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = super::kind)]
@@ -62,7 +65,7 @@ pub struct Args {
     /// The time of a file's first frame.
     #[arg(long, default_value = "1970-01-01T00:00:00Z")]
     start: jiff::Timestamp,
-    /// Folder of the models, without --config.
+    /// Folder of the models, without --config. Default: /usr/share/watchfire/models where there is one, else models.
     #[arg(long, conflicts_with = "config")]
     models: Option<PathBuf>,
 }
@@ -70,7 +73,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let setup = setup(args)?;
     for unknown in Vocabulary::unknown(&setup.models, std::slice::from_ref(&setup.camera)) {
-        eprintln!("watchfire: {unknown}");
+        eprintln!("watchfire: {}", shown(unknown));
     }
     if let Some(report) = &args.report {
         let well = moderate::run(&setup, args.start, &args.files, report, args.fresh)?;
@@ -78,14 +81,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let Recordings { files, unreadable } = Recordings::find(&args.files)?;
     for (_, why) in &unreadable {
-        eprintln!("watchfire: {why}");
+        eprintln!("watchfire: {}", shown(why));
     }
     let start_utc_ns = utc_ns(args.start)?;
+    let stop = Stop::default();
     let well = if args.gating {
         gating::run(&setup, start_utc_ns, &files)?
     } else {
-        play(args, setup, start_utc_ns, &files)?
+        play(args, setup, start_utc_ns, &files, &stop)?
     };
+    if let Some(status) = stop.status() {
+        return Ok(status);
+    }
     Ok(if well && unreadable.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -102,25 +109,31 @@ pub(super) fn utc_ns(start: jiff::Timestamp) -> anyhow::Result<i64> {
 fn outputs_harm_nothing(args: &Args, files: &[PathBuf]) -> anyhow::Result<()> {
     let outputs = [&args.events, &args.annotate, &args.explain];
     let outputs: Vec<&PathBuf> = outputs.into_iter().flatten().collect();
+    if let Some(film) = args.annotate.as_ref().filter(|path| path.to_str().is_none()) {
+        bail!(
+            "{}: its name is not UTF-8, and GStreamer takes no other",
+            shown(film.display())
+        );
+    }
     let same = |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     for (i, output) in outputs.iter().enumerate() {
-        let shown = output.display();
+        let named = shown(output.display());
         let folder = output.parent().filter(|p| !p.as_os_str().is_empty());
-        ensure!(folder.is_none_or(Path::is_dir), "{shown}: there is no such folder");
+        ensure!(folder.is_none_or(Path::is_dir), "{named}: there is no such folder");
         ensure!(
             !files.iter().any(|f| same(f, output)),
-            "{shown} is the recording that is read: name another file"
+            "{named} is the recording that is read: name another file"
         );
         ensure!(
             !outputs[..i].iter().any(|o| same(o, output)),
-            "{shown} is named for two things"
+            "{named} is named for two things"
         );
         let is_for = |option: &Option<PathBuf>| option.as_ref() == Some(*output);
         let made_anew = (is_for(&args.events) && ends_with(output, &["json", "jsonl", "ndjson", "txt", "log"]))
             || (is_for(&args.explain) && ends_with(output, &["svg"]));
         ensure!(
             args.overwrite || made_anew || !output.is_file(),
-            "{shown} is there already: name another file, or add --overwrite"
+            "{named} is there already: name another file, or add --overwrite"
         );
     }
     Ok(())
@@ -131,12 +144,16 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
     endings.iter().any(|e| ending.eq_ignore_ascii_case(e))
 }
 
-/// One file after another; false when one could not be read to its end.
-fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyhow::Result<bool> {
+/// One file after another; false when one could not be read to its end. Where it is stopped, all that was asked for is there
+/// and whole up to that moment.
+fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf], stop: &Stop) -> anyhow::Result<bool> {
     let single = files.len() == 1 || (args.annotate.is_none() && args.explain.is_none());
     ensure!(single, "--annotate and --explain take one file");
     outputs_harm_nothing(args, files)?;
     let mut player = Player::start(setup.camera, &setup.models)?;
+    // Until here there is nothing to finish.
+    stop.listen()?;
+    player.heed(stop.flag());
     let mut out: Box<dyn Write> = match &args.events {
         Some(path) => Box::new(LineWriter::new(
             File::create(path).with_context(|| path.display().to_string())?,
@@ -146,8 +163,12 @@ fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyh
     let bar = indicatif::ProgressBar::new(files.len() as u64);
     let mut well = true;
     for file in files {
-        let mut annotator = args.annotate.as_ref().map(|path| Annotator::new(path, player.camera()));
+        let mut film = args.annotate.as_ref().map(|path| {
+            let file = Whole::at(path);
+            (Annotator::new(file.beside(), player.camera()), file)
+        });
         let mut trace = args.explain.as_ref().map(|path| (path, Trace::new(player.camera())));
+        let mut played_ns = 0u64;
         let played = player.play(file, start_utc_ns, |verdict| {
             for alert in &verdict.alerts {
                 let mut payload = AlertPayload::new(alert, &setup.site, &setup.box_name);
@@ -157,16 +178,30 @@ fn play(args: &Args, setup: Setup, start_utc_ns: i64, files: &[PathBuf]) -> anyh
             if let Some((_, trace)) = &mut trace {
                 trace.take(verdict);
             }
-            annotator.as_mut().map_or(Ok(()), |a| a.take(verdict))
+            played_ns = verdict.window.as_ref().map_or(played_ns, |w| w.end_ns);
+            film.as_mut().map_or(Ok(()), |(annotator, _)| annotator.take(verdict))
         });
-        let finished = annotator.map_or(Ok(()), Annotator::finish);
+        let finished = film.map_or(Ok(()), |(annotator, file)| {
+            let named = || {
+                args.annotate
+                    .as_ref()
+                    .map_or_else(String::new, |p| p.display().to_string())
+            };
+            annotator.finish().with_context(named)?;
+            file.done()
+        });
         let plotted = trace.map_or(Ok(()), |(path, trace)| {
             let title = format!("{}, camera {}", file.display(), player.camera().ingest.id);
-            std::fs::write(path, plot::svg(&trace, &title)).with_context(|| path.display().to_string())
+            Whole::write(path, plot::svg(&trace, &title).as_bytes())
         });
         for error in [played, finished, plotted].into_iter().filter_map(Result::err) {
-            bar.suspend(|| eprintln!("watchfire: {error:#}"));
+            bar.suspend(|| eprintln!("watchfire: {}", shown(format!("{error:#}"))));
             well = false;
+        }
+        if stop.is_asked() {
+            let at_s = played_ns as f64 / 1e9;
+            bar.suspend(|| eprintln!("watchfire: stopped, {at_s:.1} s into {}", shown(file.display())));
+            break;
         }
         bar.inc(1);
     }
@@ -187,7 +222,7 @@ pub(super) struct Setup {
 fn setup(args: &Args) -> anyhow::Result<Setup> {
     let mut setup = match &args.config {
         Some(path) => configured(args, path)?,
-        None => default(args),
+        None => default(args.models.as_deref()),
     };
     let kinds = match &args.kinds {
         Some(kinds) => Some(kinds.clone()),
@@ -246,16 +281,15 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
 }
 
 /// Every kind but those that a camera must opt into, and the whole picture as a zone.
-fn default(args: &Args) -> Setup {
+fn default(models: Option<&Path>) -> Setup {
     let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|k| !k.is_mood()).collect();
     let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(x, y)| Point { x, y });
     let mut zone = Zone::new("picture", corners.to_vec());
     zone.kinds = vec![Kind::Intrusion, Kind::Loitering, Kind::Crowd];
     let mut behaviour = default_behaviour(&kinds);
     behaviour.zones.push(zone);
-    let id = CameraId::new(args.camera.as_deref().unwrap_or("replay"));
     let camera = CameraConfig {
-        ingest: CameraOptions::new(id, Source::File { path: PathBuf::new() }),
+        ingest: CameraOptions::new(CameraId::new("replay"), Source::File { path: PathBuf::new() }),
         detect: vec![
             "person".into(),
             "bicycle".into(),
@@ -272,9 +306,8 @@ fn default(args: &Args) -> Setup {
         noise_reduction: NoiseReduction::default(),
         audio_gain: AudioGain::default(),
     };
-    let dir = args.models.clone().unwrap_or_else(super::models_dir);
     let models = ModelOptions {
-        dir,
+        dir: models.map_or_else(super::models_dir, Path::to_owned),
         detector: "detector".into(),
         sound: "sound".into(),
         action: "action".into(),

@@ -23,8 +23,8 @@ use crate::ingest::{CameraOptions, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
 use crate::window::WindowOptions;
 
-/// Below any threshold of a model: it takes the model's own.
-pub(super) const MODEL_THRESHOLD: f32 = 0.0;
+/// Stands for a threshold that nobody gave, which is the model's own: a rule takes none that is not over it.
+pub const MODEL_THRESHOLD: f32 = 0.0;
 
 /// What these kinds need that no zone and no line names, with defaults; sounds take their model's threshold.
 pub fn default_behaviour(kinds: &[Kind]) -> BehaviourOptions {

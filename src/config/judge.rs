@@ -108,6 +108,19 @@ impl Judge<'_> {
         value
     }
 
+    /// What a probability must reach: over 0, which every one does.
+    pub fn threshold(&mut self, steps: &[Step], given: Option<f32>, default: f32) -> f32 {
+        let value = match given {
+            Some(v) if !(f32::MIN_POSITIVE..=1.0).contains(&v) => {
+                self.error(steps, format!("{v} is out of range: over 0, and 1 at most"));
+                default
+            }
+            other => other.unwrap_or(default),
+        };
+        self.printed.set(steps, number(value));
+        value
+    }
+
     /// A whole number.
     pub fn whole(&mut self, steps: &[Step], given: Option<u32>, low: u32, high: u32, default: u32) -> u32 {
         let value = self.within(steps, given, low, high, default);

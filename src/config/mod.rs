@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-pub use camera::{default_behaviour, default_policy};
+pub use camera::{MODEL_THRESHOLD, default_behaviour, default_policy};
 pub use docs::markdown;
 
 use crate::behaviour::BehaviourOptions;

@@ -314,10 +314,10 @@ pub struct Rule {
     pub kind: Option<String>,
     /// Only for this zone or line; such a rule takes severity, times and hours, and goes before one without a zone.
     pub zone: Option<String>,
-    /// Least probability of a patch of sound, or of a window for `fight`, `aggression` and `distress`. Default: the
-    /// model's threshold; 0.5 for aggression and distress.
+    /// Least probability of a patch of sound, or of a window for `fight`, `aggression` and `distress`: over 0, of the last
+    /// two from 0.05 on, and 1 at most. Default: the model's threshold; 0.5 for aggression and distress.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, each one hop of the model after the last (0.48 s with ours). Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// Patches of sound in a row, from 1 on, each one hop of the model after the last (0.48 s with ours). Default: 2; gunshot, explosion, glass_break and scream 1.
     /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
     /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.

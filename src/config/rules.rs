@@ -1,6 +1,6 @@
 //! `[[camera.rule]]`: what a kind needs, and how its alerts live.
 
-use super::camera::MODEL_THRESHOLD;
+use super::camera::{MODEL_THRESHOLD, default_behaviour, default_policy};
 use super::document::Step::{self, Index, Key};
 use super::judge::Judge;
 use super::print::number;
@@ -21,6 +21,9 @@ pub(super) const OF_ZONES: [Kind; 7] = [
 ];
 pub(super) const OF_LINES: [Kind; 2] = [Kind::LineCrossing, Kind::WrongWay];
 
+/// More windows in a row than these, over an hour of them, are a slip of the keyboard.
+const MOST_WINDOWS: u32 = 10_000;
+
 /// The place of a rule's key.
 struct At(usize, usize);
 
@@ -30,7 +33,7 @@ impl At {
     }
 }
 
-/// Rules for a whole camera first: those for a zone start from them.
+/// Rules for a whole camera first: those for a zone start from them. Each is judged whole, whatever of it is wrong.
 pub(super) fn rules(
     judge: &mut Judge,
     camera: usize,
@@ -41,60 +44,60 @@ pub(super) fn rules(
     for of_zone in [false, true] {
         for (r, rule) in raw.iter().enumerate().filter(|(_, r)| r.zone.is_some() == of_zone) {
             let at = At(camera, r);
-            let Some(kind) = kind(judge, &at, rule, policy) else {
+            let kind = kind(judge, &at, rule);
+            place(judge, &at, kind, rule, behaviour);
+            let Some(kind) = kind else {
+                // What every kind takes can be judged without knowing which was meant.
+                life(judge, &at, rule, &mut KindPolicy::default_for(Kind::Intrusion));
                 continue;
             };
-            let Some(own) = entry(judge, &at, kind, rule, behaviour, policy) else {
-                continue;
+            let mut idle;
+            let (behaviour, policy) = if policy.kinds.iter().any(|p| p.kind == kind) {
+                (&mut *behaviour, &mut *policy)
+            } else {
+                let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
+                judge.warn(&at.key("kind"), message);
+                // Judged as if it were, so that no mistake waits for the day on which the kind is switched on.
+                idle = (default_behaviour(&[kind]), default_policy(&[kind]));
+                (&mut idle.0, &mut idle.1)
             };
-            life(judge, &at, rule, own);
+            if let Some(own) = entry(kind, rule, policy) {
+                life(judge, &at, rule, own);
+            }
             needs(judge, &at, kind, rule, behaviour);
         }
     }
 }
 
-fn kind(judge: &mut Judge, at: &At, rule: &Rule, policy: &PolicyOptions) -> Option<Kind> {
+fn kind(judge: &mut Judge, at: &At, rule: &Rule) -> Option<Kind> {
     let Some(word) = &rule.kind else {
         judge.error(&at.key("kind"), "a rule needs its `kind`");
         return None;
     };
-    let kind = judge.kind(&at.key("kind"), word)?;
-    if policy.kinds.iter().all(|p| p.kind != kind) {
-        let message = format!("the rule for {kind} does nothing: {kind} is not among the camera's kinds");
-        judge.warn(&at.key("kind"), message);
-        return None;
-    }
-    Some(kind)
+    judge.kind(&at.key("kind"), word)
+}
+
+/// Whether the rule's zone is there and can tell of its kind, where that is known.
+fn place(judge: &mut Judge, at: &At, kind: Option<Kind>, rule: &Rule, behaviour: &BehaviourOptions) {
+    let Some(name) = rule.zone.as_deref() else { return };
+    let is_zone = behaviour.zones.iter().any(|z| *z.name == *name);
+    let is_line = behaviour.lines.iter().any(|l| *l.name == *name);
+    let tells = |of: &[Kind]| kind.is_none_or(|kind| of.contains(&kind));
+    let (of_zones, of_lines) = (tells(&OF_ZONES), tells(&OF_LINES));
+    let word = kind.map_or("it", Kind::as_str);
+    let why = match (is_zone, is_line) {
+        (false, false) => format!("the camera has no zone and no line `{name}`"),
+        _ if !of_zones && !of_lines => format!("no zone and no line tells of {word}: it takes a rule without a zone"),
+        (true, false) if !of_zones => format!("only lines tell of {word}, and `{name}` is a zone"),
+        (false, true) if !of_lines => format!("only zones tell of {word}, and `{name}` is a line"),
+        _ => return,
+    };
+    judge.error(&at.key("zone"), why);
 }
 
 /// The kind's policy, or the zone's own one, made of the kind's when it is the first.
-fn entry<'a>(
-    judge: &mut Judge,
-    at: &At,
-    kind: Kind,
-    rule: &Rule,
-    behaviour: &BehaviourOptions,
-    policy: &'a mut PolicyOptions,
-) -> Option<&'a mut KindPolicy> {
+fn entry<'a>(kind: Kind, rule: &Rule, policy: &'a mut PolicyOptions) -> Option<&'a mut KindPolicy> {
     let zone = rule.zone.as_deref();
-    if let Some(name) = zone {
-        let is_zone = behaviour.zones.iter().any(|z| *z.name == *name);
-        let is_line = behaviour.lines.iter().any(|l| *l.name == *name);
-        let (of_zones, of_lines) = (OF_ZONES.contains(&kind), OF_LINES.contains(&kind));
-        let why = match (is_zone, is_line) {
-            (false, false) => format!("the camera has no zone and no line `{name}`"),
-            _ if !of_zones && !of_lines => {
-                format!("no zone and no line tells of {kind}: it takes a rule without a zone")
-            }
-            (true, false) if !of_zones => format!("only lines tell of {kind}, and `{name}` is a zone"),
-            (false, true) if !of_lines => format!("only zones tell of {kind}, and `{name}` is a line"),
-            _ => String::new(),
-        };
-        if !why.is_empty() {
-            judge.error(&at.key("zone"), why);
-            return None;
-        }
-    }
     if !policy.kinds.iter().any(|p| p.kind == kind && p.zone.as_deref() == zone) {
         let general = policy.kinds.iter().find(|p| p.kind == kind)?.clone();
         policy.kinds.push(KindPolicy {
@@ -125,7 +128,14 @@ fn life(judge: &mut Judge, at: &At, rule: &Rule, own: &mut KindPolicy) {
     ] {
         match given.as_deref().map(Schedule::parse) {
             Some(Ok(schedule)) => *hours = schedule,
-            Some(Err(why)) => judge.error(&at.key(key), why.to_string()),
+            // It tells of the first only: each is asked by itself.
+            Some(Err(_)) => {
+                for text in given.iter().flatten() {
+                    if let Err(why) = Schedule::parse(std::slice::from_ref(text)) {
+                        judge.error(&at.key(key), why.to_string());
+                    }
+                }
+            }
             None => {}
         }
     }
@@ -186,36 +196,31 @@ fn needs(judge: &mut Judge, at: &At, kind: Kind, rule: &Rule, behaviour: &mut Be
     if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
         mood.min_s = judge.number(&at.key("min_s"), rule.min_s, 1.0, 60.0, mood.min_s);
         mood.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, mood.prior);
+        mood.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.05, 1.0, mood.threshold);
     }
-    let is_sound = rule.threshold.is_some() || rule.min_windows.is_some();
-    match behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
-        Some(sound) => {
-            sound.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, sound.threshold);
-            sound.min_windows = rule.min_windows.unwrap_or(sound.min_windows).max(1);
-        }
-        None if kind == Kind::Fight => {
-            if let Some(fight) = &mut behaviour.fight {
-                fight.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.0, 1.0, fight.threshold);
-                fight.min_windows = rule.min_windows.unwrap_or(fight.min_windows).max(1);
-                fight.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, fight.prior);
-            }
-        }
-        None if kind.is_mood() && rule.min_windows.is_none() => {
-            if let Some(mood) = behaviour.moods.iter_mut().find(|m| m.kind == kind) {
-                mood.threshold = judge.number(&at.key("threshold"), rule.threshold, 0.05, 1.0, mood.threshold);
-            }
-        }
-        None if is_sound => {
-            judge.error(
-                &at.key("kind"),
-                format!(
-                    "threshold and min_windows are for sounds and fight, threshold for aggression and distress; {kind} has \
-                     none (a zone's min_score is for intrusion, loitering and crowd)"
-                ),
-            );
-        }
-        None => {}
+    if let Some(sound) = behaviour.sounds.iter_mut().find(|s| s.kind == kind) {
+        in_a_row(judge, at, rule, &mut sound.threshold, &mut sound.min_windows);
     }
+    if let (Kind::Fight, Some(fight)) = (kind, &mut behaviour.fight) {
+        in_a_row(judge, at, rule, &mut fight.threshold, &mut fight.min_windows);
+        fight.prior = judge.number(&at.key("prior"), rule.prior, 0.001, 0.5, fight.prior);
+    }
+    let counts = kind.is_sound() || kind == Kind::Fight;
+    if (rule.min_windows.is_some() && !counts) || (rule.threshold.is_some() && !counts && !kind.is_mood()) {
+        judge.error(
+            &at.key("kind"),
+            format!(
+                "threshold and min_windows are for sounds and fight, threshold for aggression and distress; {kind} has \
+                 none (a zone's min_score is for intrusion, loitering and crowd)"
+            ),
+        );
+    }
+}
+
+/// What is judged by windows, or patches, in a row.
+fn in_a_row(judge: &mut Judge, at: &At, rule: &Rule, threshold: &mut f32, min_windows: &mut u32) {
+    *threshold = judge.threshold(&at.key("threshold"), rule.threshold, *threshold);
+    *min_windows = judge.whole(&at.key("min_windows"), rule.min_windows, 1, MOST_WINDOWS, *min_windows);
 }
 
 /// What every kind needs in the end, whether a rule said so or not.

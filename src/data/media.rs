@@ -149,6 +149,16 @@ impl Window {
     pub fn utc_ns(&self, pts_ns: u64) -> i64 {
         pts_ns as i64 + self.utc_offset_ns
     }
+
+    /// Where its pictures and sound end, on the camera's clock: a recording ends within its last window.
+    pub fn filled_ns(&self) -> u64 {
+        let pictures = self.frames.iter().map(|f| f.pts_ns);
+        let sounds = self
+            .audio
+            .iter()
+            .map(|a| a.pts_ns + a.samples.len() as u64 * NS_PER_SAMPLE);
+        pictures.chain(sounds).max().unwrap_or(self.start_ns)
+    }
 }
 
 /// An object found in one frame.

@@ -81,6 +81,10 @@ impl Reports {
         self.0.iter().flatten()
     }
 
+    pub fn is_gated(&self, branch: Branch) -> bool {
+        self.get(branch).is_some_and(|report| report.status == Status::Gated)
+    }
+
     pub fn seen(&self) -> Option<&VisionReport> {
         match &self.get(Branch::Vision)?.body {
             ReportBody::Vision(seen) => Some(seen),

@@ -45,12 +45,34 @@ pub struct VideoInfo {
     pub decoder: String,
 }
 
+/// For the log.
+impl fmt::Display for VideoInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            codec,
+            width_px,
+            height_px,
+            fps,
+            decoder,
+        } = self;
+        let fps = (fps * 100.0).round() / 100.0;
+        write!(f, "{codec} {width_px}x{height_px} at {fps} fps by {decoder}")
+    }
+}
+
 /// What a camera's sound is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioInfo {
     /// `aac`, `pcmu`, `pcma`, `opus`.
     pub codec: String,
     pub rate_hz: u32,
+}
+
+/// For the log.
+impl fmt::Display for AudioInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} Hz", self.codec, self.rate_hz)
+    }
 }
 
 /// The present truth about a camera; retained on MQTT.
@@ -80,4 +102,26 @@ pub enum Snapshots {
     Store,
     /// Published too.
     Mqtt,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_camera_sends_is_told_in_words() {
+        let video = VideoInfo {
+            codec: "h264".into(),
+            width_px: 640,
+            height_px: 360,
+            fps: 30_000.0 / 1001.0,
+            decoder: "avdec_h264".into(),
+        };
+        assert_eq!(video.to_string(), "h264 640x360 at 29.97 fps by avdec_h264");
+        let audio = AudioInfo {
+            codec: "pcmu".into(),
+            rate_hz: 8000,
+        };
+        assert_eq!(audio.to_string(), "pcmu 8000 Hz");
+    }
 }

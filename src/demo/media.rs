@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, anyhow};
+use anyhow::{anyhow, bail};
 
 use crate::data::{NS_PER_SAMPLE, SAMPLE_RATE_HZ};
 use crate::ingest::gst::record::Mp4Writer;
@@ -69,6 +69,18 @@ fn speech(dir: &Path) -> Vec<f32> {
 /// # Errors
 /// The footage cannot be read, or a clip cannot be written.
 pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf; 2]> {
+    prepare_unless(footage, dir, &|| false)
+}
+
+/// As [`prepare`], and given up once `stopped` says so.
+///
+/// # Errors
+/// As [`prepare`], or it was stopped.
+pub fn prepare_unless(
+    footage: &Path,
+    dir: &Path,
+    stopped: &dyn Fn() -> bool,
+) -> anyhow::Result<[std::path::PathBuf; 2]> {
     std::fs::create_dir_all(dir)?;
     let clips = [dir.join("square-2.mp4"), dir.join("lawn-2.mp4")];
     if clips.iter().all(|c| c.exists()) {
@@ -86,7 +98,16 @@ pub fn prepare(footage: &Path, dir: &Path) -> anyhow::Result<[std::path::PathBuf
     mix(&mut wail, &siren(SIREN_S.1 - SIREN_S.0), SIREN_S.0);
     for (clip, sound, from_s) in [(&clips[0], walk, 0.0), (&clips[1], wail, 48.5)] {
         let half = clip.with_extension("part.mp4");
-        make(footage, from_s, &sound, &half).with_context(|| clip.display().to_string())?;
+        let made = make(footage, from_s, &sound, &half, stopped);
+        // A Ctrl-C reaches espeak-ng too: a clip without its speech is not kept.
+        if made.is_err() || stopped() {
+            let _ = std::fs::remove_file(&half);
+            bail!(
+                "{}: {:#}",
+                clip.display(),
+                made.err().unwrap_or_else(|| anyhow!("stopped"))
+            );
+        }
         std::fs::rename(&half, clip)?;
     }
     Ok(clips)
@@ -137,7 +158,7 @@ fn mix(into: &mut [f32], sound: &[f32], at_s: f32) {
 }
 
 /// `CLIP_S` seconds of the footage from `from_s` on, with the sound, as H.264 and AAC.
-fn make(footage: &Path, from_s: f32, sound: &[f32], out: &Path) -> anyhow::Result<()> {
+fn make(footage: &Path, from_s: f32, sound: &[f32], out: &Path, stopped: &dyn Fn() -> bool) -> anyhow::Result<()> {
     let mut reader = MediaReader::open(footage, 10.0, 768)?;
     let from_ns = (from_s * 1e9) as u64;
     let mut writer = None;
@@ -147,7 +168,7 @@ fn make(footage: &Path, from_s: f32, sound: &[f32], out: &Path) -> anyhow::Resul
         let Some(at_ns) = pts_ns.checked_sub(from_ns) else {
             continue;
         };
-        if at_ns as f32 >= CLIP_S * 1e9 {
+        if at_ns as f32 >= CLIP_S * 1e9 || stopped() {
             break;
         }
         let writer = match &writer {

@@ -9,11 +9,13 @@ pub mod rig;
 mod screen;
 mod summary;
 
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use crossbeam_channel::TrySendError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::ingest::gst::sim::{Mount, Show, SimServer};
@@ -46,15 +48,22 @@ pub struct Options {
     pub report: Option<PathBuf>,
 }
 
-/// Runs the demo. Exit status 1 when an expected alert did not come.
+/// Runs the demo. Exit status 1 when an expected alert did not come, 128 and the signal's number when it was stopped before it
+/// was over.
 ///
 /// # Errors
 /// Something could not be started, or the daemon ended.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let interrupted = interrupts()?;
     is_free(&options.dir)?;
+    let _alone = alone(&options.dir)?;
     println!("Making the cameras' clips (the first time takes a moment) …");
-    let [square, garden] = media::prepare(&options.footage, &options.dir)?;
+    let clips = media::prepare_unless(&options.footage, &options.dir, &|| !interrupted.is_empty());
+    if let Ok(signal) = interrupted.try_recv() {
+        println!("Stopped before anything was started.");
+        return Ok(stopped_by(signal));
+    }
+    let [square, garden] = clips?;
     let mount = |name: &str, path| Mount {
         name: name.into(),
         show: Show::Clip {
@@ -78,14 +87,33 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     std::fs::write(&config, configuration(&cameras, &broker, &http, &state, &models))?;
     println!("cameras  {}  {}", cameras.url("square"), cameras.url("garden"));
     println!("broker   {broker}");
+    let (host, port) = address(&broker)?;
+    // An MQTT 3.1.1 client, which mosquitto_sub is by default, gets no answer from the embedded broker.
+    let version = if options.broker.is_none() { " -V mqttv5" } else { "" };
+    println!("listen   mosquitto_sub{version} -h {host} -p {port} -v -t 'watchfire/demo/#'");
     println!("config   {}", config.display());
     println!("metrics  http://{http}/metrics\n");
 
-    let (host, port) = address(&broker)?;
     let messages = subscribe(host, port, "watchfire/demo/#")?;
     let mut daemon = Daemon::start(&std::env::current_exe()?, &config, &options.dir.join("daemon.log"))?;
-    let seen = Screen::new().watch(&messages, &interrupted, &mut daemon, 2, options.looped)?;
-    let page = metrics_page(&http)?;
+    let mut screen = Screen::new();
+    let stopped = screen.watch(&messages, &interrupted, &mut daemon, 2, options.looped)?;
+    let seen = screen.seen();
+    let page = metrics_page(&http);
+    if let Some(signal) = stopped.filter(|_| !options.looped) {
+        // One that has hardly begun has no figures, and no order in which to end.
+        drop(daemon);
+        let summary = page.map(|page| Summary::new(&page, seen, Vec::new()));
+        if let Some(summary) = summary.ok().filter(|s| s.windows > 0) {
+            summary.tell();
+        }
+        println!("\nStopped before the clips were over; the daemon, the broker and the cameras have ended.");
+        return Ok(stopped_by(signal));
+    }
+    let page = match stopped {
+        Some(_) => page.unwrap_or_default(),
+        None => page?,
+    };
     daemon.stop()?;
 
     let missing: Vec<String> = EXPECTED
@@ -93,10 +121,13 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         .filter(|(camera, kind)| !seen.contains_key(&((*camera).to_owned(), (*kind).to_owned())))
         .map(|(camera, kind)| format!("{kind} at {camera}"))
         .collect();
-    let summary = Summary::new(&page, &seen, missing);
+    let summary = Summary::new(&page, seen, missing);
     summary.tell();
     if let Some(path) = &options.report {
         std::fs::write(path, serde_json::to_vec_pretty(&summary)?).with_context(|| path.display().to_string())?;
+    }
+    if options.looped {
+        println!("\nStopped; the daemon, the broker and the cameras have ended.");
     }
     if options.looped || summary.missing.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -117,13 +148,41 @@ fn is_free(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Held while a demo uses its folder: a second one would take state and clips from under it. The lock is the kernel's and ends
+/// with the process.
+fn alone(dir: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    let path = dir.join("demo.lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!(
+            "{}: another demo uses this folder; stop it, or name another --dir",
+            dir.display()
+        ),
+        // A file system without locks is no reason not to run.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "no lock against a second demo");
+        }
+    }
+    Ok(file)
+}
+
+/// As a shell tells of a process that a signal has ended.
+fn stopped_by(signal: i32) -> ExitCode {
+    ExitCode::from(128 + signal as u8)
+}
+
 /// Ctrl-C and SIGTERM as messages, so that the daemon is always ended with us.
-fn interrupts() -> anyhow::Result<crossbeam_channel::Receiver<()>> {
+fn interrupts() -> anyhow::Result<crossbeam_channel::Receiver<i32>> {
     let (wish, received) = crossbeam_channel::bounded(1);
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            let _ = wish.try_send(());
+        for signal in signals.forever() {
+            // Nobody is left who would end in order.
+            if let Err(TrySendError::Disconnected(signal)) = wish.try_send(signal) {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
         }
     })?;
     Ok(received)
@@ -178,4 +237,25 @@ polygon = [[0.0, 0.52], [0.2, 0.52], [0.42, 0.68], [0.58, 1.0], [0.0, 1.0]]
         square = cameras.url("square"),
         garden = cameras.url("garden"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_demo_on_a_folder_is_refused_and_one_after_the_first_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("demo");
+        let first = alone(&dir).unwrap();
+        let error = alone(&dir).unwrap_err().to_string();
+        assert!(
+            error.contains("another demo uses this folder") && error.contains("--dir"),
+            "{error}"
+        );
+        drop(first);
+        alone(&dir).unwrap();
+        // The lock alone makes no foreign folder of it.
+        is_free(&dir).unwrap();
+    }
 }

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use crossbeam_channel::Receiver;
 
 use super::daemon::Daemon;
-use super::summary::{metrics_page, sum};
+use super::summary::{metrics_page, shed, sum};
 use crate::ingest::gst::sim::{Mount, Show, SimServer};
 use crate::publish::subscribe;
 
@@ -35,6 +35,7 @@ pub struct Rig {
     broker: u16,
     http: SocketAddr,
     messages: Receiver<(String, Vec<u8>)>,
+    interrupted: Receiver<i32>,
     daemon: Option<Daemon>,
     streaming: BTreeSet<String>,
 }
@@ -89,6 +90,7 @@ impl Rig {
             broker,
             http,
             messages,
+            interrupted: super::interrupts()?,
             daemon: None,
             streaming: BTreeSet::new(),
         })
@@ -138,20 +140,12 @@ impl Rig {
             let rest = l.strip_prefix("watchfire_stage_seconds_sum{stage=\"")?;
             Some(rest.split('"').next()?.to_owned())
         });
-        let branches = after.page.lines().filter_map(|l| {
-            let rest = l.strip_prefix("watchfire_reports_total{")?;
-            Some(rest.split("branch=\"").nth(1)?.split('"').next()?.to_owned())
-        });
-        let shed_of = |branch: &String| {
-            let part = format!("branch=\"{branch}\",status=\"shed\"");
-            grown("watchfire_reports_total", &part) as u64
-        };
         latency_ms.sort_by(f64::total_cmp);
         Ok(Span {
             seconds,
             cpu_s: after.cpu_s - before.cpu_s,
             windows: grown("watchfire_windows_total", "") as u64,
-            shed: branches.collect::<BTreeSet<_>>().iter().map(shed_of).max().unwrap_or(0),
+            shed: shed(&before.page, &after.page),
             frames: grown("watchfire_frames_total", "") as u64,
             busy: stages
                 .map(|stage| {
@@ -182,8 +176,12 @@ impl Rig {
     }
 
     /// Takes messages until then.
+    ///
+    /// # Errors
+    /// The daemon ended, or somebody has stopped us: then it is to be ended with us.
     fn listen(&mut self, until: Instant, latency_ms: &mut Vec<f64>) -> anyhow::Result<()> {
         while let Ok((topic, payload)) = self.messages.recv_deadline(until) {
+            ensure!(self.interrupted.is_empty(), "stopped");
             let now_ms = jiff::Timestamp::now().as_nanosecond() as f64 / 1e6;
             let mut parts = topic.split('/').skip(3);
             let (Some(camera), Some(what)) = (parts.next(), parts.next()) else {
@@ -200,6 +198,7 @@ impl Rig {
                 _ => {}
             }
         }
+        ensure!(self.interrupted.is_empty(), "stopped");
         self.daemon.as_mut().map_or(Ok(()), Daemon::check)
     }
 

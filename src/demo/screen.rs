@@ -38,18 +38,19 @@ impl Screen {
         }
     }
 
-    /// Shows what arrives until `cameras` cameras have shown their clip to the end, or somebody interrupts.
+    /// Shows what arrives until `cameras` cameras have shown their clip to the end, or somebody interrupts: then by which
+    /// signal.
     ///
     /// # Errors
     /// The daemon ended by itself, or the clips did not end in time.
     pub fn watch(
-        mut self,
+        &mut self,
         messages: &Receiver<(String, Vec<u8>)>,
-        interrupted: &Receiver<()>,
+        interrupted: &Receiver<i32>,
         daemon: &mut Daemon,
         cameras: usize,
         looped: bool,
-    ) -> anyhow::Result<Seen> {
+    ) -> anyhow::Result<Option<i32>> {
         let deadline = Instant::now() + PATIENCE;
         let look = crossbeam_channel::tick(Duration::from_secs(1));
         while looped || self.over.len() < cameras {
@@ -58,7 +59,7 @@ impl Screen {
                     Ok((topic, payload)) => self.take(&topic, &payload)?,
                     Err(_) => bail!("the subscriber ended"),
                 },
-                recv(interrupted) -> _ => break,
+                recv(interrupted) -> signal => return Ok(Some(signal?)),
                 recv(look) -> _ => {
                     daemon.check()?;
                     if !looped && Instant::now() > deadline {
@@ -67,7 +68,12 @@ impl Screen {
                 }
             }
         }
-        Ok(self.seen)
+        Ok(None)
+    }
+
+    /// What it has shown.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     fn take(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {

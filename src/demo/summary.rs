@@ -1,5 +1,6 @@
 //! What the run was like: speed, latency, what was shed, from the daemon's own metrics page.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub(super) struct Summary {
     /// Analysed frames a second and camera.
     pub fps: f64,
     pub windows: u64,
-    /// Windows of one branch that were dropped because its model was busy.
+    /// Windows that a branch did not look at because its model was busy, counted by the branch that lost most.
     pub shed: u64,
     /// Upper bounds, from the end of a window's data to its verdict; None when beyond the histogram.
     pub latency_p50_s: Option<f64>,
@@ -39,7 +40,7 @@ impl Summary {
         Self {
             fps: sum(page, "watchfire_frames_total", "") / streamed_s,
             windows: sum(page, "watchfire_windows_total", "") as u64,
-            shed: sum(page, "watchfire_", "status=\"shed\"") as u64,
+            shed: shed("", page),
             latency_p50_s: quantile_s(page, "watchfire_window_latency_seconds", 0.5),
             latency_p99_s: quantile_s(page, "watchfire_window_latency_seconds", 0.99),
             alerts: seen
@@ -75,6 +76,22 @@ pub(super) fn sum(page: &str, name: &str, label: &str) -> f64 {
         .filter(|l| l.starts_with(name) && l.contains(label))
         .filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok())
         .sum()
+}
+
+/// Windows of which at least one branch was shed from the page `before` to `after`, counted by the branch that lost most:
+/// one window can be shed from several. An empty `before` is the daemon's start.
+pub(super) fn shed(before: &str, after: &str) -> u64 {
+    let metric = "watchfire_reports_total";
+    let branches = after.lines().filter_map(|l| {
+        let labels = l.strip_prefix(metric)?.strip_prefix('{')?;
+        labels.split("branch=\"").nth(1)?.split('"').next()
+    });
+    let shed_of = |branch: &str| {
+        let labels = format!("branch=\"{branch}\",status=\"shed\"");
+        (sum(after, metric, &labels) - sum(before, metric, &labels)) as u64
+    };
+    let branches: BTreeSet<&str> = branches.collect();
+    branches.into_iter().map(shed_of).max().unwrap_or(0)
 }
 
 /// The bound of the bucket with quantile `q`, over all label values of one histogram.
@@ -125,5 +142,20 @@ mod tests {
         assert!((summary.fps - 5.0).abs() < 1e-9);
         assert_eq!((summary.latency_p50_s, summary.latency_p99_s), (Some(0.1), Some(1.0)));
         assert_eq!(quantile_s(PAGE, "watchfire_window_latency_seconds", 0.999), None);
+    }
+
+    #[test]
+    fn a_window_that_two_branches_shed_counts_once() {
+        let page = |vision, hearing| {
+            format!(
+                "watchfire_reports_total{{camera=\"a\",branch=\"vision\",status=\"ok\"}} 90\n\
+                 watchfire_reports_total{{camera=\"a\",branch=\"vision\",status=\"shed\"}} {vision}\n\
+                 watchfire_reports_total{{camera=\"b\",branch=\"vision\",status=\"shed\"}} 1\n\
+                 watchfire_reports_total{{camera=\"a\",branch=\"hearing\",status=\"shed\"}} {hearing}\n"
+            )
+        };
+        assert_eq!(Summary::new(&page(7, 5), &Seen::new(), Vec::new()).shed, 8);
+        assert_eq!(shed(&page(7, 5), &page(9, 11)), 6, "hearing lost six, vision two");
+        assert_eq!(shed("", ""), 0);
     }
 }

@@ -27,6 +27,16 @@ pub(super) enum Decision {
     Thresholds { background: usize },
 }
 
+/// The label that scores decide for where one excludes the other: the likeliest, the first of equals.
+pub(super) fn likeliest(scores: &[f32]) -> usize {
+    best(0..scores.len(), |k| scores[k]).unwrap_or(0)
+}
+
+/// The first of equals.
+fn best(candidates: impl DoubleEndedIterator<Item = usize>, of: impl Fn(usize) -> f32) -> Option<usize> {
+    candidates.rev().max_by(|a, b| of(*a).total_cmp(&of(*b)))
+}
+
 /// The label that a data set's word means: its name or one of its aliases.
 pub(super) fn word(labels: &[Label], word: &str) -> Option<usize> {
     labels
@@ -132,29 +142,16 @@ fn class_auc(known: &[(usize, &[f32])], chosen: &[usize], k: usize) -> Option<f6
 }
 
 fn decisions(labels: &[Label], decision: Decision, known: &[(usize, &[f32])]) -> Vec<usize> {
-    let best = |candidates: &[usize], of: &dyn Fn(usize) -> f32| {
-        // The first of equals.
-        candidates
-            .iter()
-            .rev()
-            .copied()
-            .max_by(|a, b| of(*a).total_cmp(&of(*b)))
-    };
     match decision {
-        Decision::Likeliest => {
-            let every: Vec<usize> = (0..labels.len()).collect();
-            known
-                .iter()
-                .map(|(_, s)| best(&every, &|k| s[k]).unwrap_or(0))
-                .collect()
-        }
+        Decision::Likeliest => known.iter().map(|(_, scores)| likeliest(scores)).collect(),
         Decision::Thresholds { background } => {
             let mut there: Vec<usize> = known.iter().map(|i| i.0).filter(|t| *t != background).collect();
             there.sort_unstable();
             there.dedup();
             let one = |(_, scores): &(usize, &[f32])| {
                 let over = |k: usize| scores[k] / labels[k].threshold.max(1e-6);
-                best(&there, &over).filter(|k| over(*k) >= 1.0).unwrap_or(background)
+                let furthest = best(there.iter().copied(), over);
+                furthest.filter(|k| over(*k) >= 1.0).unwrap_or(background)
             };
             known.iter().map(one).collect()
         }
@@ -219,6 +216,24 @@ mod tests {
         // A label that the data set has not is no answer.
         assert_eq!(decisions(&labels(), decision, &known[3..]), [2]);
         assert_eq!(decisions(&labels(), Decision::Likeliest, &known), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn of_equals_the_first_is_decided_for() {
+        assert_eq!([likeliest(&[0.5, 0.5]), likeliest(&[0.2, 0.4, 0.4])], [0, 1]);
+        let known: [(usize, &[f32]); 2] = [(0, &[0.4, 0.4, 0.2]), (1, &[0.8, 0.4, 0.0])];
+        assert_eq!(decisions(&labels(), Decision::Likeliest, &known), [0, 0]);
+        // Both exactly at their thresholds, and so equally far over them.
+        assert_eq!(
+            decisions(&labels(), Decision::Thresholds { background: 2 }, &known[1..]),
+            [1],
+            "a label that the data set has not is no answer"
+        );
+        let both: [(usize, &[f32]); 2] = [(1, &[0.8, 0.4, 0.0]), (0, &[0.0, 0.0, 0.0])];
+        assert_eq!(
+            decisions(&labels(), Decision::Thresholds { background: 2 }, &both),
+            [0, 2]
+        );
     }
 
     #[test]

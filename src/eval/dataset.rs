@@ -30,8 +30,8 @@ pub(super) struct TrueBox {
 /// One picture of an `.npz` and the word that stands for it.
 pub(super) struct LabelledFace {
     pub picture: Picture,
-    /// The word with the most votes.
-    pub label: String,
+    /// The word with the most votes; None where nobody voted.
+    pub label: Option<String>,
     /// The voters agree: without single votes, a word that names an expression has more than half (Barsoum et al., 2016).
     pub agreed: bool,
 }

@@ -85,6 +85,24 @@ impl Outcome {
     }
 }
 
+/// The figures of an [`Outcome`] that count something; all others are shares and rates.
+const COUNTS: [&str; 8] = [
+    "as_background",
+    "false_alarms",
+    "items",
+    "left_out",
+    "majority_items",
+    "objects",
+    "others_fired",
+    "without_label_file",
+];
+
+/// A figure as it is read: what is counted is whole.
+pub fn shown(name: &str, value: f64) -> String {
+    let digits = if COUNTS.contains(&name) { 0 } else { 3 };
+    format!("{value:.digits$}")
+}
+
 /// One evaluation under way.
 struct Job<'a> {
     options: &'a EvalOptions,
@@ -173,4 +191,18 @@ pub fn evaluate(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let outcome = (task.evaluate)(&mut job)?;
     job.predictions.finish()?;
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_shown_whole_and_all_else_with_its_fractions() {
+        assert_eq!([shown("items", 60.0), shown("left_out", 0.0)], ["60", "0"]);
+        assert_eq!(
+            [shown("recall", 1.0), shown("false_alarms_per_hour", 12.3456)],
+            ["1.000", "12.346"]
+        );
+    }
 }

@@ -12,7 +12,7 @@ use super::mailbox::Postman;
 use super::metrics::StageMetrics;
 use super::watch::{Health, Pulse};
 use crate::clock::Clock;
-use crate::error::panic_words;
+use crate::error::{is_news, panic_words};
 use crate::stages::{Input, Stage};
 
 /// So often an idle stage ticks and beats.
@@ -148,7 +148,7 @@ impl Runner {
                 "the stage panicked on a window; its camera starts anew"
             );
             stage.recover(input);
-        } else {
+        } else if is_news(&failure.why) {
             tracing::warn!(stage = self.name, error = failure.why, "a window could not be computed");
         }
         let instead = S::failed(input);

@@ -8,13 +8,14 @@ mod session;
 #[cfg(feature = "demo")]
 pub mod sim;
 mod sources;
+mod thin;
 
 use gstreamer as gst;
 
 use super::template::TemplateError;
 use crate::data::StateReason;
 
-pub use file::{Datum, MediaReader, read_sound};
+pub use file::{Datum, MediaReader, no_file, read_sound};
 pub(super) use session::{Event, Session};
 
 /// Makes the library ready; cheap after the first time.

@@ -333,7 +333,8 @@ impl Supervisor {
             audio: session.audio_info().filter(|_| self.deaf.is_none()),
             ..self.status.clone()
         };
-        tracing::info!(camera = %self.options.id, video = ?self.status.video, audio = ?self.status.audio, "streaming");
+        let (video, audio) = (or_none(self.status.video.as_ref()), or_none(self.status.audio.as_ref()));
+        tracing::info!(camera = %self.options.id, %video, %audio, "streaming");
         self.sink.status(self.status.clone());
     }
 
@@ -398,6 +399,10 @@ impl Supervisor {
         };
         self.sink.status(self.status.clone());
     }
+}
+
+fn or_none<T: ToString>(info: Option<&T>) -> String {
+    info.map_or_else(|| "none".into(), ToString::to_string)
 }
 
 /// What the operator can do about it.

@@ -115,7 +115,7 @@ impl ActionModel {
         let flat = |x: Tensor| x.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>();
         let (scores, pooled) = (flat(scores)?, flat(pooled)?);
         if scores.iter().any(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.loaded.id.clone()));
         }
         Ok((scores, pooled.into()))
     }

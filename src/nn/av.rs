@@ -82,7 +82,10 @@ impl AvModel {
             }
             // A rectifier would turn what is no number into a plausible answer.
             if !x.iter().all(|v| v.is_finite()) {
-                return Err(ModelError::NotFinite);
+                return Err(ModelError::Compute(format!(
+                    "{} was given NaN or infinity by the {whose} model",
+                    self.loaded.id
+                )));
             }
             Ok(Some(Tensor::from_slice(x, (1, length), &Device::Cpu)?))
         };
@@ -92,7 +95,7 @@ impl AvModel {
         let odds = out.flatten_all()?.to_vec1::<f32>()?;
         match odds.first() {
             Some(odds) if odds.is_finite() => Ok(*odds),
-            _ => Err(ModelError::NotFinite),
+            _ => Err(ModelError::NotFinite(self.loaded.id.clone())),
         }
     }
 }
@@ -138,7 +141,8 @@ mod tests {
             }
             for value in [f32::NAN, f32::INFINITY] {
                 let answer = model.log_odds(Some(&vec![value; video]), Some(&vec![0.5; audio]));
-                assert!(matches!(answer, Err(ModelError::NotFinite)), "{method:?} {answer:?}");
+                let said = answer.unwrap_err().to_string();
+                assert!(said.contains("NaN or infinity by the clip model"), "{method:?} {said}");
             }
             for length in [0, 1, video + 1] {
                 let said = model.log_odds(Some(&vec![0.0; length]), None).unwrap_err().to_string();

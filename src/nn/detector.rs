@@ -63,7 +63,7 @@ impl Detector {
         let x = Tensor::from_vec(values, (1, 3, h, w), &self.0.device)?;
         let raw = self.raw(&x)?;
         if raw.iter().any(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.0.id.clone()));
         }
         let side = |px: u32| px as f32 * fit.scale;
         Ok(decode(

@@ -58,7 +58,7 @@ impl FaceDetector {
         )?;
         let raw = self.raw(&x)?;
         if raw.iter().any(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.0.id.clone()));
         }
         Ok(decode(&raw, &fit, picture, floor))
     }

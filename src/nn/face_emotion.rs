@@ -90,7 +90,7 @@ impl FaceEmotion {
             .to_device(&Device::Cpu)?
             .to_vec2()?;
         if scores.iter().flatten().any(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.loaded.id.clone()));
         }
         Ok(scores)
     }

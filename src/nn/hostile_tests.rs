@@ -20,6 +20,14 @@ fn with_weights(bytes: &[u8]) -> Result<Checked, ModelError> {
     Checked::load(dir.path(), DeviceChoice::Cpu, 1)
 }
 
+#[test]
+fn an_answer_that_is_no_number_is_told_with_the_models_name_and_version() {
+    let error = || ModelError::NotFinite("detector@1.3.1".into());
+    assert_eq!(error().to_string(), "detector@1.3.1 answered with NaN or infinity");
+    let found = error().in_folder(std::path::Path::new("/models/detector")).to_string();
+    assert_eq!(found, "/models/detector: detector@1.3.1 answered with NaN or infinity");
+}
+
 fn refused(bytes: &[u8]) -> String {
     let error = with_weights(bytes).err().expect("it was loaded").to_string();
     assert!(error.contains("weights.safetensors"), "{error}");

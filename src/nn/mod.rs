@@ -32,6 +32,7 @@ mod speech_emotion;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use action::{Acted, ActionModel};
 pub use arch::av_fusion::Method as FusionMethod;
@@ -79,8 +80,9 @@ pub enum ModelError {
     Device(String),
     #[error("{0}")]
     Compute(String),
-    #[error("the model answered with NaN or infinity")]
-    NotFinite,
+    /// The model's `name@version`: a daemon asks several.
+    #[error("{0} answered with NaN or infinity")]
+    NotFinite(Arc<str>),
 }
 
 impl ModelError {
@@ -88,7 +90,7 @@ impl ModelError {
     fn in_folder(self, dir: &Path) -> Self {
         let path = match self {
             Self::ArchConfig(_) => dir.join("model.toml"),
-            Self::Compute(_) | Self::NotFinite => dir.to_owned(),
+            Self::Compute(_) | Self::NotFinite(_) => dir.to_owned(),
             Self::File { .. } | Self::Device(_) => return self,
         };
         let why = self.to_string();

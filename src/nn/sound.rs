@@ -79,7 +79,7 @@ impl SoundModel {
         let scores: Vec<Vec<f32>> = candle_nn::ops::sigmoid(&logits)?.to_device(&Device::Cpu)?.to_vec2()?;
         let embeddings: Vec<Vec<f32>> = pooled.to_device(&Device::Cpu)?.to_vec2()?;
         if scores.iter().flatten().any(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.loaded.id.clone()));
         }
         Ok(scores.into_iter().zip(embeddings.into_iter().map(Arc::from)).collect())
     }

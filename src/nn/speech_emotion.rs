@@ -140,7 +140,7 @@ impl SpeechEmotion {
         let probabilities = candle_nn::ops::softmax(&logits, 1)?.to_device(&Device::Cpu)?;
         let probabilities: Vec<f32> = probabilities.flatten_all()?.to_vec1()?;
         if probabilities.iter().any(|p| !p.is_finite()) {
-            return Err(ModelError::NotFinite);
+            return Err(ModelError::NotFinite(self.loaded.id.clone()));
         }
         Ok(probabilities)
     }

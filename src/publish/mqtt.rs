@@ -6,6 +6,7 @@ mod loss;
 mod online;
 mod outbox;
 mod refusals;
+mod retry;
 mod tls;
 mod truth;
 mod under_way;
@@ -40,17 +41,26 @@ pub struct PublisherState {
     pub alerts_refused: AtomicU64,
     /// Messages that were larger than the broker takes: left out, or sent without their tracks and evidence.
     pub too_large: AtomicU64,
+    /// Connections that broke off soon after they were made.
+    pub short: AtomicU64,
     trouble: RwLock<Option<String>>,
+    /// Why connections do not last.
+    unsteady: RwLock<Option<String>>,
 }
 
 impl PublisherState {
-    /// Why there is no connection, or why the broker takes no alert; None while all is well.
+    /// Why there is no connection or none lasts, or why the broker takes no alert; None while all is well.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.read().unwrap_or_else(|e| e.into_inner()).clone()
+        let now = self.trouble.read().unwrap_or_else(|e| e.into_inner()).clone();
+        now.or_else(|| self.unsteady.read().unwrap_or_else(|e| e.into_inner()).clone())
     }
 
     fn set_trouble(&self, why: Option<String>) {
         *self.trouble.write().unwrap_or_else(|e| e.into_inner()) = why;
+    }
+
+    fn set_unsteady(&self, why: Option<String>) {
+        *self.unsteady.write().unwrap_or_else(|e| e.into_inner()) = why;
     }
 }
 

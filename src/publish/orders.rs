@@ -1,5 +1,7 @@
 //! What may be told to a box over MQTT, where the operator has switched that on.
 
+use std::fmt;
+
 use super::Topics;
 
 /// An order from `…/command/<name>`.
@@ -11,6 +13,18 @@ pub enum Order {
     Enable { camera: String, on: bool },
     /// Publish the newest picture of a camera.
     Snapshot { camera: String },
+}
+
+/// For the log; ids are quoted, because anybody may have written them.
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reload => f.write_str("reload"),
+            Self::Enable { camera, on: true } => write!(f, "camera {camera:?} on"),
+            Self::Enable { camera, on: false } => write!(f, "camera {camera:?} off"),
+            Self::Snapshot { camera } => write!(f, "snapshot of camera {camera:?}"),
+        }
+    }
 }
 
 /// The order in a message.
@@ -47,6 +61,7 @@ mod tests {
             camera: "yard".into(),
             on: false,
         };
+        assert_eq!(off.to_string(), "camera \"yard\" off");
         assert_eq!(read("camera/yard/enable", "OFF"), Ok(off));
         assert_eq!(
             read("snapshot", "yard\n"),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::vision::failed_reports;
 use super::{CameraId, CameraProfile, Job, Stage};
+use crate::cells::{Cells, cells, median};
 use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status, Stretch};
-use crate::error::StageError;
+use crate::error::{StageError, is_news};
+use crate::motion::part_changed;
 
 /// What a clip model says of one clip.
 #[derive(Clone, Debug)]
@@ -52,8 +54,40 @@ struct Watched {
     ring: Ring,
 }
 
-/// Pictures and when they were taken.
-type Ring = VecDeque<(u64, Picture)>;
+/// The last pictures, oldest first.
+#[derive(Default)]
+struct Ring {
+    pictures: VecDeque<Seen>,
+    last: Option<Cells>,
+}
+
+struct Seen {
+    pts_ns: u64,
+    picture: Picture,
+    /// Part of it that is other than in the one before, 0 to 1.
+    changed: f32,
+}
+
+impl Ring {
+    fn push(&mut self, pts_ns: u64, picture: Picture) {
+        let now = cells(&picture);
+        let changed = self.last.as_ref().map_or(0.0, |was| part_changed(&now, was));
+        self.last = Some(now);
+        self.pictures.push_back(Seen {
+            pts_ns,
+            picture,
+            changed,
+        });
+    }
+
+    fn has_scene(&self) -> bool {
+        median(self.pictures.iter().map(|seen| seen.changed).collect()) < NO_SCENE
+    }
+}
+
+/// Where so much of the picture becomes another from frame to frame it shows no people, but the snow of a lost signal, or what a
+/// camera sees that is swept about. Of the clips in `models/action/card.md` none comes near.
+const NO_SCENE: f32 = 0.85;
 
 /// A clip is whole when it spans so much of what the model takes.
 const WHOLE: f64 = 0.65;
@@ -86,42 +120,45 @@ impl Action {
         }
         let ring = &mut watched.ring;
         if watched.stretch.is_new(window) {
-            ring.clear();
+            *ring = Ring::default();
         }
         for frame in &window.frames {
             // The next recording, or a clock that was set back: what was before is of another time.
-            if ring.back().is_some_and(|(last_ns, _)| frame.pts_ns <= *last_ns) {
+            if ring.pictures.back().is_some_and(|last| frame.pts_ns <= last.pts_ns) {
                 *ring = Ring::default();
             }
-            let small = self.model.shrink(&frame.picture);
-            ring.push_back((frame.pts_ns, small));
+            ring.push(frame.pts_ns, self.model.shrink(&frame.picture));
         }
-        let (Some((end_ns, _)), false) = (ring.back(), window.frames.is_empty()) else {
+        let pictures = &mut ring.pictures;
+        let (Some(end_ns), false) = (pictures.back().map(|last| last.pts_ns), window.frames.is_empty()) else {
             return Some(Status::Empty);
         };
-        let end_ns = *end_ns;
-        while ring.front().is_some_and(|(at_ns, _)| at_ns + shape.span_ns <= end_ns) {
-            ring.pop_front();
+        while pictures
+            .front()
+            .is_some_and(|first| first.pts_ns + shape.span_ns <= end_ns)
+        {
+            pictures.pop_front();
         }
-        let spanned_ns = end_ns.saturating_sub(ring.front().map_or(end_ns, |f| f.0));
-        if ring.len() < shape.frames / 2 || (spanned_ns as f64) < WHOLE * shape.span_ns as f64 {
+        let spanned_ns = end_ns.saturating_sub(pictures.front().map_or(end_ns, |first| first.pts_ns));
+        let is_whole = pictures.len() >= shape.frames / 2 && (spanned_ns as f64) >= WHOLE * shape.span_ns as f64;
+        if !is_whole || !ring.has_scene() {
             return Some(Status::Empty);
         }
         (!job.awake.action).then_some(Status::Gated)
     }
 
     fn look(&mut self, job: &Job) -> Result<Report, StageError> {
-        let frames = self.cameras.get(job.camera()).map(|watched| &watched.ring);
+        let frames = self.cameras.get(job.camera()).map(|watched| &watched.ring.pictures);
         let (Some(first), Some(last)) = (frames.and_then(|f| f.front()), frames.and_then(|f| f.back())) else {
             return Err(StageError::Input("there are no frames".into()));
         };
-        let clip = frames.into_iter().flatten().map(|(_, p)| p).collect();
+        let clip = frames.into_iter().flatten().map(|seen| &seen.picture).collect();
         let scored = self.model.classify(&[clip]).map_err(StageError::Model)?.pop();
         let scored = scored.ok_or_else(|| StageError::Model("no answer to the clip".into()))?;
         Ok(Report {
             body: ReportBody::Action(ActionReport {
-                start_ns: first.0,
-                end_ns: last.0,
+                start_ns: first.pts_ns,
+                end_ns: last.pts_ns,
                 scores: scored.scores,
                 labels: self.model.labels(),
                 model: self.model.id(),
@@ -151,7 +188,9 @@ impl Stage for Action {
             match self.look(job) {
                 Ok(report) => out.push(report),
                 Err(error) => {
-                    tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "the clip model failed on a window");
+                    if is_news(&error.to_string()) {
+                        tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "the clip model failed on a window");
+                    }
                     out.extend(failed_reports(std::slice::from_ref(job), Branch::Action));
                 }
             }
@@ -288,6 +327,37 @@ mod tests {
         let mut stage = Action::new(Box::new(Counts));
         assert_eq!(step(&mut stage, job(&profile(None), 0, true)).0, Status::Gated);
         assert!(stage.cameras.is_empty());
+    }
+
+    #[test]
+    fn a_lost_signals_snow_is_no_clip_and_what_comes_after_it_is() {
+        let (mut stage, always) = (Action::new(Box::new(Counts)), wants_fights());
+        let snowy = |seq: u64| {
+            let mut job = job(&always, seq, true);
+            for (i, frame) in Arc::get_mut(&mut job.window).unwrap().frames.iter_mut().enumerate() {
+                // Squares of four pixels, each of a brightness of its own.
+                let hash = |n: u64| {
+                    let z = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                    (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB) >> 40
+                };
+                let frame_number = seq * 8 + i as u64;
+                let grey = |x: u64, y: u64| hash(frame_number | (x / 4) << 20 | (y / 4) << 30) as u8;
+                let rgb = (0..32 * 16).flat_map(|at| [grey(at % 32, at / 32); 3]).collect();
+                frame.picture = Arc::new(Picture {
+                    width: 32,
+                    height: 16,
+                    rgb,
+                });
+            }
+            job
+        };
+        for seq in 0..8 {
+            assert_eq!(step(&mut stage, snowy(seq)).0, Status::Empty, "{seq}");
+        }
+        for seq in 8..12 {
+            let _ = step(&mut stage, job(&always, seq, true));
+        }
+        assert_eq!(step(&mut stage, job(&always, 12, true)).0, Status::Ok);
     }
 
     #[test]

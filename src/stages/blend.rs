@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::data::{ActionReport, Branch, Embedding, MAX_SKEW_NS, Reports};
+use crate::error::is_news;
 use crate::fusion::{Blend, LogOdds, SILENT_DBFS};
 
 /// A fusion head as this stage needs it. `nn::AvModel` is one; tests bring their own.
@@ -84,7 +85,9 @@ pub(super) fn blend(head: &mut dyn BlendFight, reports: &Reports, sounds: &Sound
     match weigh(head, acted, video, sounds) {
         Ok(blend) => Some(blend),
         Err(error) => {
-            tracing::warn!(%error, "the learned fusion failed on a window");
+            if is_news(&error) {
+                tracing::warn!(%error, "the learned fusion failed on a window");
+            }
             None
         }
     }

@@ -1,6 +1,7 @@
 //! Joins the reports of a window and lets the pure floor judge: behaviour → findings → an alert's life.
 
 mod over;
+mod verdict;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +10,12 @@ use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
-use crate::data::{
-    ActionReport, Alert, Branch, Emotion, EndReason, Finding, HearingReport, Kind, Report, Reports, Snapshots, Status,
-    Stretch, VisionReport, Window,
-};
+use crate::data::{Branch, Emotion, EndReason, Report, Reports, Status, Stretch, Window};
 use crate::error::StageError;
-use crate::fusion::{Blend, Mood};
+use crate::fusion::Mood;
 use crate::policy::AlertLife;
 use over::Over;
+pub use verdict::Verdict;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FuseOptions {
@@ -42,65 +41,6 @@ pub enum FuseInput {
 }
 
 impl Input for FuseInput {}
-
-/// What came of a window.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    pub camera: CameraId,
-    /// None when alerts end without a window (camera lost, shutdown).
-    pub window: Option<Arc<Window>>,
-    pub reports: Reports,
-    /// What the window held, before an alert's life was made of it.
-    pub findings: Vec<Finding>,
-    pub alerts: Vec<Alert>,
-    pub snapshots: Snapshots,
-    /// What the camera's behaviour has learned, now and then, to be kept.
-    pub learned: Option<Arc<str>>,
-    /// Only of cameras that have opted in.
-    pub emotion: Option<Emotion>,
-    /// What the learned fusion made of the window's clip, whether that was a finding or not.
-    pub blend: Option<Blend>,
-    /// How sure the kinds are that weigh several senses, whether that was a finding or not.
-    pub judged: Vec<(Kind, f32)>,
-    /// Part of the picture that moves, 0 to 1, where it was measured.
-    pub moving: Option<f32>,
-}
-
-impl Verdict {
-    /// One that says nothing.
-    pub fn bare(camera: CameraId) -> Self {
-        Self {
-            camera,
-            window: None,
-            reports: Reports::default(),
-            findings: Vec::new(),
-            alerts: Vec::new(),
-            snapshots: Snapshots::Off,
-            learned: None,
-            emotion: None,
-            blend: None,
-            judged: Vec::new(),
-            moving: None,
-        }
-    }
-
-    /// A branch could not compute the window.
-    pub fn has_failed(&self) -> bool {
-        self.reports.iter().any(|r| r.status == Status::Failed)
-    }
-
-    pub fn seen(&self) -> Option<&VisionReport> {
-        self.reports.seen()
-    }
-
-    pub fn acted(&self) -> Option<&ActionReport> {
-        self.reports.acted()
-    }
-
-    pub fn heard(&self) -> Option<&HearingReport> {
-        self.reports.heard()
-    }
-}
 
 /// Joins and judges, camera by camera.
 pub struct Fuse {
@@ -131,6 +71,8 @@ struct CameraMind {
     /// The window that is being judged; set between windows only after a panic.
     at_hand: Option<Arc<Window>>,
     mood: Mood,
+    /// The newest frame that was told of.
+    seen_ns: Option<u64>,
     /// Of the last judged window: end and UTC offset.
     last: (u64, i64),
     /// When it last told what it has learned.
@@ -164,6 +106,7 @@ impl Fuse {
             life: life(job),
             at_hand: None,
             mood: Mood::default(),
+            seen_ns: None,
             last: (0, 0),
             told_ns: None,
             expected: None,
@@ -187,9 +130,7 @@ impl Fuse {
                 while let Some(joined) = mind.joiner.pop() {
                     out.push(mind.judge(joined, self.fusion.as_deref_mut()));
                 }
-                mind.behaviour.reset();
-                mind.sounds.clear();
-                mind.mood.reset();
+                mind.interrupt();
                 emotion = mind.profile.emotion.then(Emotion::default);
                 let (at_ns, offset_ns) = mind.last;
                 alerts = mind.life.end_all(reason, at_ns, offset_ns);
@@ -252,6 +193,14 @@ impl Fuse {
 }
 
 impl CameraMind {
+    /// What comes next is another stretch of the stream.
+    fn interrupt(&mut self) {
+        self.behaviour.reset();
+        self.sounds.clear();
+        self.mood.reset();
+        self.seen_ns = None;
+    }
+
     fn judge(&mut self, joined: Joined, fusion: Option<&mut (dyn BlendFight + 'static)>) -> Verdict {
         let Joined { job, reports } = joined;
         let window = job.window.clone();
@@ -263,10 +212,9 @@ impl CameraMind {
         if reloaded {
             self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
             self.mood.reset();
-        } else if interrupted {
-            self.behaviour.reset();
-            self.sounds.clear();
-            self.mood.reset();
+        }
+        if interrupted {
+            self.interrupt();
         }
         let mut findings = Vec::new();
         if let Some(seen) = reports.seen() {
@@ -319,9 +267,15 @@ impl CameraMind {
             self.life.set_options(job.profile.policy.clone());
             self.profile = job.profile;
         }
-        if let Some(last) = reports.seen().and_then(|seen| seen.frames.last()) {
+        let told_ns = reports.seen().and_then(|seen| seen.frames.last()).map(|f| f.pts_ns);
+        self.seen_ns = told_ns.or(self.seen_ns);
+        // Also of a window in which nothing was told: a detector that falls asleep keeps the first ones to itself.
+        if let Some(seen_ns) = self
+            .seen_ns
+            .filter(|_| told_ns.is_some() || reports.is_gated(Branch::Vision))
+        {
             let own_ns = window.end_ns - window.start_ns;
-            self.life.set_behind(window.end_ns.saturating_sub(last.pts_ns + own_ns));
+            self.life.set_behind(window.end_ns.saturating_sub(seen_ns + own_ns));
         }
         alerts.extend(self.life.step(&findings, window.end_ns, window.utc_offset_ns));
         let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));

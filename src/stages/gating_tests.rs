@@ -7,7 +7,8 @@ use crossbeam_channel::{Sender, unbounded};
 use super::*;
 use crate::behaviour::{Line, Zone};
 use crate::data::{
-    Alert, AudioChunk, AudioState, BBox, Branch, Detection, Frame, Kind, Phase, Picture, Point, Report, Status, Window,
+    Alert, AudioChunk, AudioState, BBox, Branch, Detection, Frame, Kind, Phase, Picture, Point, Report, ReportBody,
+    Status, Window,
 };
 use crate::policy::KindPolicy;
 
@@ -73,7 +74,7 @@ fn picture(number: u32, somebody: Somebody) -> Picture {
 }
 
 /// A zone in the right half, and a line through the middle.
-fn profile(gating: Gating) -> Arc<CameraProfile> {
+fn profile(gating: Gating) -> CameraProfile {
     let point = |x, y| Point { x, y };
     let mut zone = Zone::new(
         "right",
@@ -89,7 +90,7 @@ fn profile(gating: Gating) -> Arc<CameraProfile> {
         classes: vec!["person".into()],
         anchor: crate::behaviour::Anchor::Bottom,
     };
-    Arc::new(CameraProfile {
+    CameraProfile {
         detect: vec!["person".into()],
         gating,
         behaviour: BehaviourOptions {
@@ -105,7 +106,7 @@ fn profile(gating: Gating) -> Arc<CameraProfile> {
         },
         snapshots: Snapshots::Off,
         ..CameraProfile::default()
-    })
+    }
 }
 
 /// What came of a scene.
@@ -115,6 +116,8 @@ struct Played {
     looked: Vec<u64>,
     /// Vision's answer to each window.
     statuses: Vec<Status>,
+    /// The newest frame that vision told of.
+    told_ns: u64,
     alerts: Vec<Alert>,
 }
 
@@ -139,12 +142,12 @@ impl Played {
 }
 
 fn play(gating: Gating, seconds: u64, somebody: impl Fn(f32) -> Somebody) -> Played {
-    play_with(gating, seconds, somebody, |_| 0.001)
+    play_with(profile(gating), seconds, somebody, |_| 0.001)
 }
 
 /// `loudness`: the sound's amplitude by second.
 fn play_with(
-    gating: Gating,
+    profile: CameraProfile,
     seconds: u64,
     somebody: impl Fn(f32) -> Somebody,
     loudness: impl Fn(f32) -> f32,
@@ -160,8 +163,8 @@ fn play_with(
         },
         None,
     );
-    let profile = profile(gating);
-    let (mut statuses, mut alerts) = (Vec::new(), Vec::new());
+    let profile = Arc::new(profile);
+    let (mut statuses, mut told_ns, mut alerts) = (Vec::new(), 0, Vec::new());
     for seq in 0..seconds * 2 {
         let (start_ns, end_ns) = (seq * WINDOW_NS, (seq + 1) * WINDOW_NS);
         let frames = (start_ns.div_ceil(FRAME_NS)..end_ns.div_ceil(FRAME_NS)).map(|i| Frame {
@@ -185,7 +188,7 @@ fn play_with(
             audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
-            breaks_off: false,
+            breaks_off: seq + 1 == seconds * 2,
             stretch: 0,
         };
         let job = Job::new(window, profile.clone());
@@ -194,6 +197,9 @@ fn play_with(
         vision.process(jobs.clone(), &mut reports).unwrap();
         let [report]: [Report; 1] = reports.try_into().expect("one report a window");
         statuses.push(report.status);
+        if let ReportBody::Vision(seen) = &report.body {
+            told_ns = seen.frames.last().map_or(told_ns, |frame| frame.pts_ns);
+        }
         fuse.process(FuseInput::Expect(jobs.remove(0), 0), &mut verdicts)
             .unwrap();
         fuse.process(FuseInput::Report(report), &mut verdicts).unwrap();
@@ -203,6 +209,7 @@ fn play_with(
     Played {
         looked: looked.try_iter().collect(),
         statuses,
+        told_ns,
         alerts,
     }
 }
@@ -265,6 +272,26 @@ fn who_stands_still_holds_the_alert_open_while_the_gate_sleeps() {
 }
 
 #[test]
+fn one_alert_lasts_while_the_detector_falls_asleep_also_where_little_is_held() {
+    let stands = |t: f32| comes(2.0, 6.0)(t);
+    for hold_s in [1.0, 1.5, 2.0] {
+        let mut brief = profile(Gating::Motion);
+        brief.policy.kinds.iter_mut().for_each(|kind| kind.hold_s = hold_s);
+        let motion = play_with(brief, 50, stands, |_| 0.001);
+        assert!(motion.statuses.contains(&Status::Gated));
+        assert_eq!(motion.told(Kind::Intrusion, Phase::Start).len(), 1, "hold {hold_s} s");
+        assert_eq!(motion.told(Kind::Intrusion, Phase::End), [0; 0], "hold {hold_s} s");
+    }
+}
+
+#[test]
+fn a_recording_that_ends_while_the_detector_sleeps_is_told_of_to_its_end() {
+    let motion = play(Gating::Motion, 18, |_| Some((200.0, 160)));
+    assert_eq!(motion.statuses.last(), Some(&Status::Gated));
+    assert_eq!(motion.told_ns, 18 * S - FRAME_NS);
+}
+
+#[test]
 fn a_glance_finds_who_came_unnoticed_and_who_went_unnoticed() {
     // Two grey levels are below anything that the gate can tell from noise.
     let fades = |t: f32| (40.0..58.0).contains(&t).then_some((200.0, GROUND + 2));
@@ -283,7 +310,7 @@ fn a_glance_finds_who_came_unnoticed_and_who_went_unnoticed() {
 #[test]
 fn a_loud_sound_wakes_the_detector() {
     let bang = |t: f32| if (60.0..60.5).contains(&t) { 0.3 } else { 0.001 };
-    let motion = play_with(Gating::Motion, 90, |_| None, bang);
+    let motion = play_with(profile(Gating::Motion), 90, |_| None, bang);
     assert!(motion.looks_between(60, 65) >= 24, "{:?}", motion.looked);
     assert!(motion.looks_between(70, 90) <= 4);
 }

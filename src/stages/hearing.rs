@@ -8,7 +8,7 @@ use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
 use super::{AudioGain, CameraId, CameraProfile, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SoundPatch, Status, Stretch};
-use crate::error::StageError;
+use crate::error::{StageError, is_news};
 use crate::loudness::{level_dbfs, raised};
 use crate::patches::{Patch, Patches};
 use crate::scream::{self, Scream, ScreamRule};
@@ -222,7 +222,9 @@ impl Stage for Hearing {
             match self.listen(job) {
                 Ok(report) => out.push(report),
                 Err(error) => {
-                    tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "hearing failed on a window");
+                    if is_news(&error.to_string()) {
+                        tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "hearing failed on a window");
+                    }
                     out.extend(failed_reports(std::slice::from_ref(job), Branch::Hearing));
                 }
             }

@@ -70,7 +70,8 @@ impl Held {
             self.looked_ns = window.end_ns;
         }
         self.windows.push_back(window.clone());
-        let keep = if awake || glance { 0 } else { KEPT };
+        // What is kept at the end of a recording would be told by no window.
+        let keep = if awake || glance || window.breaks_off { 0 } else { KEPT };
         let told = self.windows.len().saturating_sub(keep);
         let frames = self.windows.drain(..told).flat_map(|w| w.frames.clone());
         let mut frames: Vec<(Frame, bool)> = frames.map(|frame| (frame, awake)).collect();

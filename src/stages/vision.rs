@@ -10,7 +10,7 @@ use crate::data::{
     Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, Stretch, TrackedFrame, VisionReport,
 };
 use crate::denoise::Denoise;
-use crate::error::StageError;
+use crate::error::{StageError, is_news};
 use crate::tracking::{Tracker, TrackerOptions};
 
 /// A detector as this stage needs it. `nn::Detector` is one; tests bring their own.
@@ -160,7 +160,9 @@ impl Vision {
         let tracked = frames.iter().find(|t| t.pts_ns == frame.pts_ns)?;
         let read = self.faces.as_mut()?.read(&window.camera, frame, &tracked.tracks);
         read.unwrap_or_else(|error| {
-            tracing::warn!(camera = %window.camera, seq = window.seq, error, "faces could not be read in a window");
+            if is_news(&error) {
+                tracing::warn!(camera = %window.camera, seq = window.seq, error, "faces could not be read in a window");
+            }
             None
         })
     }

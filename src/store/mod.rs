@@ -126,7 +126,8 @@ pub struct Store {
     evicts_by_age: bool,
 }
 
-/// Of an alert that is open for hours so many updates are kept, the newest, beside its start and end.
+/// Of an alert that is open for hours so many updates are kept beside its start and end: as many of the oldest, where it
+/// rose, as of the newest.
 const UPDATES_KEPT: i64 = 100;
 
 const VERSION: i64 = 2;
@@ -235,8 +236,10 @@ impl Store {
             if m.phase == "update" {
                 transaction.execute(
                     "DELETE FROM message WHERE row IN (SELECT row FROM message WHERE id = ?1 AND phase = 'update'
-                     ORDER BY row DESC LIMIT -1 OFFSET ?2)",
-                    params![m.alert_id, UPDATES_KEPT],
+                     ORDER BY row DESC LIMIT -1 OFFSET ?2)
+                     AND row NOT IN (SELECT row FROM message WHERE id = ?1 AND phase = 'update'
+                     ORDER BY row LIMIT ?2)",
+                    params![m.alert_id, UPDATES_KEPT / 2],
                 )?;
             }
             transaction.execute(

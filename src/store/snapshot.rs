@@ -9,7 +9,7 @@ use jpeg_encoder::{ColorType, Encoder};
 
 use crate::colour;
 use crate::data::{Alert, Picture};
-use crate::draw;
+use crate::draw::{self, Labels};
 
 use super::StoreError;
 
@@ -35,14 +35,22 @@ pub fn jpeg(picture: &Picture) -> Result<Vec<u8>, String> {
 pub fn write_snapshot(dir: &Path, alert: &Alert, picture: &Picture) -> Result<(String, Vec<u8>), StoreError> {
     let mut drawn = picture.clone();
     for track in &alert.tracks {
-        let label = format!("{} {:.2}", track.class, track.score);
-        draw::boxed(&mut drawn, &track.bbox, colour::of_track(track.id), &label);
+        draw::outline(&mut drawn, &track.bbox, colour::of_track(track.id));
     }
     let title = match &alert.zone {
         Some(zone) => format!("{} {zone} {:.2}", alert.kind, alert.score),
         None => format!("{} {:.2}", alert.kind, alert.score),
     };
-    draw::text(&mut drawn, 2, 2, colour::ALERT, &title);
+    let mut labels = Labels::new(&drawn);
+    labels.heading(&[(title, draw::paper(alert.severity))], colour::WHITE);
+    for track in &alert.tracks {
+        labels.avoid(&track.bbox);
+    }
+    for track in &alert.tracks {
+        let forms = [format!("{} {:.2}", track.class, track.score), track.class.to_string()];
+        labels.beside(&track.bbox, colour::of_track(track.id), colour::BLACK, &forms);
+    }
+    labels.write(&mut drawn);
     let name = format!("{}/{}.jpg", alert.camera, alert.id);
     let path = dir.join("snapshots").join(&name);
     let bytes = jpeg(&drawn).map_err(|why| StoreError::plain(&path, why))?;

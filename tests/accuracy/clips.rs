@@ -45,10 +45,11 @@ pub fn falls(place: &Place) -> String {
     }
     let _ = writeln!(
         out,
-        "\nFalls found: {}. Daily-life clips with a false one: {}; false falls {}. Alerts of other kinds that are not there: {}{}.",
+        "\nFalls found: {}. Daily-life clips with a false one: {}; false falls {}. Alerts of {}, which are not there: {}{}.",
         share(hits, falls),
         share(false_ones, daily),
         an_hour(false_ones, daily_s),
+        [&NEVER[..], &NEVER_INDOORS].concat().join(", "),
         an_hour(others.len(), seconds),
         named(&others)
     );
@@ -99,12 +100,13 @@ pub fn fights(place: &Place) -> String {
         out,
         "An alert of kind `fight` within the clip counts as fight.\n\n| | |\n|---|---|\n| right | {} |\n| right, clips with real sound | {} |\n\
          | fights found | {} |\n| false among the others | {} |\n| false ones, of such clips one after the other | {} |\n| into the clip when half of them were told | {half} |\n\
-         | alerts of kinds that are not there | {}{} |\n\nMissed: {}. False: {}.",
+         | alerts of {}, which are not there | {}{} |\n\nMissed: {}. False: {}.",
         share(right[0] + right[1], all),
         share(right[1], n[1]),
         share(hits, fights),
         share(wrong.len(), all - fights),
         an_hour(wrong.len(), quiet_s),
+        NEVER.join(", "),
         an_hour(others.len(), seconds),
         named(&others),
         listed(&missed),

@@ -48,11 +48,14 @@ struct Heard {
 
 pub fn alerts(place: &Place) -> String {
     let clips = clips(&place.data);
-    let trained: BTreeSet<&str> = of(&clips, Part::Train).map(|c| c.recording.as_str()).collect();
-    let unheard: Vec<&Clip> = clips
-        .iter()
-        .filter(|c| c.part != Part::Train && !trained.contains(c.recording.as_str()))
-        .collect();
+    let recordings = |part| -> BTreeSet<&str> { of(&clips, part).map(|c| c.recording.as_str()).collect() };
+    let (trained, tested) = (recordings(Part::Train), recordings(Part::Test));
+    let is_unheard = |c: &&Clip| match c.part {
+        Part::Train => false,
+        Part::Valid => !trained.contains(&*c.recording) && !tested.contains(&*c.recording),
+        Part::Test => !trained.contains(&*c.recording),
+    };
+    let unheard: Vec<&Clip> = clips.iter().filter(is_unheard).collect();
     let default = hear(place, &unheard, "default", "");
     let rule = |kind| format!("[[camera.rule]]\nkind = \"{kind}\"\nmin_windows = 2\n");
     let patient = hear(place, &unheard, "patient", &AT_ONCE.map(rule).concat());

@@ -156,3 +156,36 @@ fn the_printed_configuration_is_toml_that_check_accepts_and_holds_no_secret() {
     assert!(printed.status.success(), "{}", text(&printed.stderr));
     assert_eq!(text(&printed.stdout), first, "printing it again changes nothing");
 }
+
+#[test]
+fn check_warns_of_a_configuration_that_watches_nothing_and_fails_on_a_device_that_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("own.toml");
+    let camera = "[[camera]]\nid = \"yard\"\nurl = \"rtsp://10.0.0.21/x\"\n";
+    let check = |lines: &str| {
+        std::fs::write(&own, format!("[models]\ndir = \"{ROOT}/models\"\n{lines}")).unwrap();
+        watchfire(&["check", "--config", own.to_str().unwrap()])
+    };
+    for (lines, warning) in [
+        ("", "there is no [[camera]]: nothing will be watched"),
+        (
+            &*format!("{camera}enabled = false\n"),
+            "no camera is switched on and right, of 1",
+        ),
+    ] {
+        let none = check(lines);
+        assert!(none.status.success(), "{}", text_of(&none));
+        assert!(text(&none.stderr).contains(warning), "{}", text_of(&none));
+        assert!(!text(&none.stdout).contains("all well"), "{}", text_of(&none));
+    }
+    let one = check(camera);
+    assert_eq!(text(&one.stdout), "1 cameras, all well\n", "{}", text_of(&one));
+
+    let device = check(&format!("[inference]\ndevice = \"cuda:99\"\n{camera}"));
+    let said = text_of(&device);
+    assert_eq!(device.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cuda:99 is not usable") && said.contains("inference.device"),
+        "{said}"
+    );
+}

@@ -58,7 +58,11 @@ fn home_assistant_learns_every_camera_and_orders_are_obeyed() {
     publish(&house, "watchfire/t/command/camera/yard/enable", "ON", false);
     house.wait_state("yard", "streaming", None, 60);
     publish(&house, "watchfire/t/command/camera/shed/enable", "ON", false);
-    house.wait_log("the unknown camera", 30, |log| log.contains("there is no camera shed"));
+    publish(&house, "watchfire/t/command/snapshot", "barn", false);
+    for unknown in ["shed", "barn"] {
+        let told = format!("there is no camera {unknown}; there are yard");
+        house.wait_log("the unknown camera, and those there are", 30, |log| log.contains(&told));
+    }
 
     // A reload by order; the switches of [mqtt] themselves wait for a restart.
     house.configure_with(&format!("{url}commands = true\n"), "");

@@ -42,6 +42,8 @@ fn a_reload_touches_only_the_cameras_that_changed() {
         left.retain(|id| !(topic == format!("watchfire/t/camera/{id}/status") && status["state"] == "streaming"));
         left.is_empty().then_some(())
     });
+    let told = "reload: cameras: 1 added (c), 1 restarted (b), 1 unchanged";
+    assert!(house.log().contains(told), "{}", house.log());
     // It may tell its clock's offset meanwhile, but it streams as before.
     let mut all = since(&house.heard);
     all.dedup();
@@ -65,6 +67,10 @@ fn a_reload_touches_only_the_cameras_that_changed() {
     house.daemon().signal(Signal::SIGHUP);
     house.wait("b's state is cleared", 60, |t, p| {
         (t.ends_with("camera/b/status") && p.is_empty()).then_some(())
+    });
+
+    house.wait_log("what the reload did", 10, |log| {
+        log.contains("reload: cameras: 1 restarted (c), 1 removed (b), 1 unchanged")
     });
 
     // c is switched off first, and taken out when it runs no more.

@@ -1,5 +1,6 @@
 //! What the configuration asks for before an alert of this kind, zone and camera fires.
 
+use crate::app::words::with_article;
 use crate::app::{Vocabulary, fill_thresholds};
 use crate::behaviour::{Anchor, BehaviourOptions, Line, Zone};
 use crate::config::Config;
@@ -61,22 +62,26 @@ fn in_zone(zone: &Zone, kind: Kind) -> Vec<String> {
     };
     let mut out = vec![format!("zone {name}: {who} with {} inside", word(zone.anchor))];
     // A person who lies is not as high as one who stands.
-    if kind != Kind::Fall {
+    if kind != Kind::Fall && (zone.min_height > 0.0 || zone.max_height < 1.0) {
         let (low, high) = (100.0 * zone.min_height, 100.0 * zone.max_height);
         out.push(format!("zone {name}: {low:.0} to {high:.0} % of the picture high"));
     }
     if matches!(kind, Kind::Intrusion | Kind::Loitering | Kind::Crowd) {
         out.push(format!("zone {name}: inside in at least {} frames", zone.min_frames));
         for (class, score) in &zone.min_score {
-            out.push(format!("zone {name}: a {class} counts from score {score:.2}"));
+            let one = with_article(class);
+            out.push(format!("zone {name}: {one} counts from score {score:.2}"));
         }
     }
     match kind {
-        Kind::Loitering => out.push(format!("loiter_s {}", zone.loiter_s)),
+        Kind::Loitering => out.push(format!("loiter_s {}: inside for so long", zone.loiter_s)),
         Kind::Crowd => {
-            out.push(format!("crowd_size {}", zone.crowd_size));
+            out.push(format!("crowd_size {}: so many at once for 2 s", zone.crowd_size));
             if zone.crowd_density > 0.0 {
-                out.push(format!("crowd_density {}", zone.crowd_density));
+                out.push(format!(
+                    "crowd_density {}: or four or more, so many on an area of one body height squared",
+                    zone.crowd_density
+                ));
             }
         }
         Kind::WrongWay => out.extend(zone.way.map(|(from, to)| {
@@ -114,7 +119,10 @@ fn by_rule(b: &BehaviourOptions, kind: Kind) -> Vec<String> {
     };
     let sounds = b.sounds.iter().filter(|r| r.kind == kind).map(|r| {
         let (threshold, n) = (model(r.threshold), r.min_windows);
-        format!("threshold {threshold} in {n} patches in a row")
+        match n {
+            1 => format!("threshold {threshold} in one patch of a second"),
+            n => format!("threshold {threshold} in {n} patches in a row"),
+        }
     });
     let moods = b.moods.iter().filter(|r| r.kind == kind).map(|r| {
         let (threshold, both, alone) = (r.threshold, r.min_s, r.alone_s());
@@ -125,7 +133,10 @@ fn by_rule(b: &BehaviourOptions, kind: Kind) -> Vec<String> {
     let one = match kind {
         Kind::Fight => b.fight.as_ref().map(|f| {
             let (threshold, n) = (model(f.threshold), f.min_windows);
-            format!("threshold {threshold} in {n} windows in a row")
+            match n {
+                1 => format!("threshold {threshold} in one window"),
+                n => format!("threshold {threshold} in {n} windows in a row"),
+            }
         }),
         Kind::Running => b.running.as_ref().map(|r| {
             let (speed, lasts) = (r.speed, r.min_s);

@@ -1,20 +1,26 @@
 //! An alert's account in words. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::app::words::counted;
 use crate::fusion::{logit, sigmoid};
 use crate::publish::payload::{AlertPayload, EvidencePayload};
 
 /// Width of the bars.
 const BAR: usize = 24;
+/// An alert of hours has thousands of updates: of more than so many only the first and the last are told, and those that changed something.
+const MANY: usize = 8;
+const ENDS: usize = 3;
 
 /// `life`: the messages of one alert, oldest first, at least one. `needs`: what the configuration asks for.
 pub(super) fn tell(life: &[AlertPayload], needs: Option<&[String]>) -> String {
     let (first, last) = (&life[0], &life[life.len() - 1]);
     let mut out = String::new();
-    let _ = headline(&mut out, last);
+    let _ = headline(&mut out, life, last);
     let _ = why(&mut out, last);
-    let _ = tracks(&mut out, last);
+    let _ = faces(&mut out, last);
+    let _ = tracks(&mut out, life, last);
     let _ = lifetime(&mut out, life, first, last);
     if let Some(needs) = needs {
         let _ = writeln!(out, "\nWhat the configuration asks for now");
@@ -25,29 +31,56 @@ pub(super) fn tell(life: &[AlertPayload], needs: Option<&[String]>) -> String {
     out
 }
 
-fn headline(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
+fn headline(out: &mut String, life: &[AlertPayload], a: &AlertPayload) -> std::fmt::Result {
     let place = a.zone.as_ref().map_or(String::new(), |z| format!(" at {z}"));
     let way = a
         .direction
         .as_ref()
         .map_or(String::new(), |d| format!(", {}", d.replace('_', " ")));
-    writeln!(out, "{}{place}{way}: {}, score {:.2}", a.kind, a.severity, a.score)?;
+    let what = what(life, a).map_or(String::new(), |what| format!(" ({what})"));
+    writeln!(
+        out,
+        "{}{place}{way}: {}, score {:.2}{what}",
+        a.kind, a.severity, a.score
+    )?;
     writeln!(
         out,
         "camera {} of {} on {}, alert {}",
         a.camera, a.site, a.box_name, a.id
     )?;
     if a.suppressed > 0 {
-        let n = a.suppressed;
+        let alerts = counted(a.suppressed as usize, "alert");
         writeln!(
             out,
-            "it stands for {n} alerts, more than max_per_hour; its evidence is that of the surest"
+            "it stands for {alerts}, more than max_per_hour; its evidence is that of the surest"
         )?;
     }
     if let Some(source) = &a.source {
         writeln!(out, "found in {source}")?;
     }
+    if let Some(snapshot) = &a.snapshot {
+        writeln!(out, "snapshot {snapshot}")?;
+    }
     Ok(())
+}
+
+/// What the kind alone does not say: how many are a crowd, and what a rule saw.
+fn what(life: &[AlertPayload], a: &AlertPayload) -> Option<String> {
+    if a.kind == "crowd" {
+        let now = a.tracks.len();
+        return Some(match life {
+            [_] => format!("{now} at once"),
+            _ => format!("{now} when last told, at most {} at once", most(life)),
+        });
+    }
+    let rule = format!("rule:{}", a.kind);
+    let own = a.evidence.iter().find(|e| e.model == rule && e.label != a.kind);
+    own.map(|e| e.label.clone())
+}
+
+/// The greatest number of tracks that one message names.
+fn most(life: &[AlertPayload]) -> usize {
+    life.iter().map(|m| m.tracks.len()).max().unwrap_or(0)
 }
 
 /// Prior, contributions and sum, in log-odds and as probabilities, in the order of time.
@@ -85,27 +118,91 @@ fn why(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
             if e.contribution >= 0.0 { "for it" } else { "against it" },
         )?;
     }
-    writeln!(out, "  {end:+6.2}  together: {:.0} %", 100.0 * a.score)
+    writeln!(out, "  {end:+6.2}  together: {:.0} %", 100.0 * a.score)?;
+    if let Some(odds) = astray(a) {
+        writeln!(
+            out,
+            "  it does not add up: prior and contributions come to {odds:+.2}, {:.0} %; Watchfire did not tell it like this",
+            100.0 * sigmoid(odds as f32)
+        )?;
+    }
+    if a.evidence.iter().any(|e| e.model.starts_with("rule:")) {
+        writeln!(out, "  what a rule says is a judgement, not a measured probability")?;
+    }
+    if a.evidence.len() == 1 && a.tracks.len() > 1 && !a.evidence[0].model.starts_with("rule:") {
+        writeln!(
+            out,
+            "  the surest of {} speaks for all: several boxes of one model are one witness",
+            people(a)
+        )?;
+    }
+    Ok(())
 }
 
-fn tracks(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
+/// What prior and contributions come to in log-odds, where that cannot be the score, however each number of the message was rounded.
+fn astray(a: &AlertPayload) -> Option<f64> {
+    // Half of the last of four decimals (`publish::payload::rounded`).
+    const ROUNDED: f64 = 0.5e-4;
+    // Of sums and exponentials in single precision.
+    const SLACK: f64 = 0.02;
+    let prior = a.prior?;
+    let total: f64 = a.evidence.iter().map(|e| e.contribution).sum();
+    let prior_odds = |p: f64| f64::from(logit(p as f32));
+    // A score is not kept off 0 and 1 as a prior is: one that is told as 1 may be as sure as it likes.
+    let score_odds = |p: f64| {
+        let p = p.clamp(0.0, 1.0);
+        (p / (1.0 - p)).ln()
+    };
+    let slack = SLACK + ROUNDED * a.evidence.len() as f64;
+    let least = prior_odds(prior - ROUNDED) + total - slack;
+    let most = prior_odds(prior + ROUNDED) + total + slack;
+    let fits = least <= score_odds(a.score + ROUNDED) && most >= score_odds(a.score - ROUNDED);
+    (!fits).then(|| prior_odds(prior) + total)
+}
+
+/// Only of cameras that have opted in.
+fn faces(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
+    let Some(emotion) = a.emotion.as_ref().filter(|e| !e.is_empty()) else {
+        return Ok(());
+    };
+    let mut labels: Vec<_> = emotion.iter().collect();
+    labels.sort_by(|a, b| b.1.total_cmp(a.1));
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(l, p)| format!("{l} {:.0} %", 100.0 * **p))
+        .collect();
+    writeln!(out, "\nWhat the faces seem to express\n  {}", labels.join(", "))
+}
+
+fn tracks(out: &mut String, life: &[AlertPayload], a: &AlertPayload) -> std::fmt::Result {
     if a.tracks.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nWho took part")?;
+    let last = if life.len() > 1 { ", as last told" } else { "" };
+    writeln!(out, "\nWho took part{last}")?;
     for t in &a.tracks {
         let [x1, y1, x2, y2] = t.bbox;
+        // What no track follows has no number.
+        let id = if t.id == 0 { String::new() } else { format!(" {}", t.id) };
         writeln!(
             out,
-            "  {} {}, score {:.2}: {:.0} % of the picture's width and {:.0} % of its height, standing at {:.0} % from the left, \
+            "  {}{id}, score {:.2}: {:.0} % of the picture's width and {:.0} % of its height, standing at {:.0} % from the left, \
              {:.0} % from the top",
             t.class,
-            t.id,
             t.score,
             100.0 * (x2 - x1),
             100.0 * (y2 - y1),
             50.0 * (x1 + x2),
             100.0 * y2
+        )?;
+    }
+    let all: BTreeSet<u64> = life.iter().flat_map(|m| &m.tracks).map(|t| t.id).collect();
+    if all.len() > a.tracks.len() {
+        let most = most(life);
+        writeln!(
+            out,
+            "  over its life {} tracks, at most {most} in one message",
+            all.len()
         )?;
     }
     Ok(())
@@ -118,16 +215,7 @@ fn lifetime(out: &mut String, life: &[AlertPayload], first: &AlertPayload, last:
         let after = since(&first.started_at, &first.updated_at);
         writeln!(out, "  {}  told ({after})", first.updated_at)?;
     }
-    for m in life.iter().filter(|m| m.phase == "update") {
-        writeln!(
-            out,
-            "  {}  updated: score {:.2}, {} ({})",
-            m.updated_at,
-            m.score,
-            people(m),
-            since(&m.started_at, &m.updated_at)
-        )?;
-    }
+    updates(out, life, first)?;
     match (&last.ended_at, &last.end_reason) {
         (Some(at), reason) => {
             let reason = reason.as_deref().unwrap_or("unknown");
@@ -148,11 +236,60 @@ fn lifetime(out: &mut String, life: &[AlertPayload], first: &AlertPayload, last:
     }
 }
 
-fn people(a: &AlertPayload) -> String {
-    match a.tracks.len() {
-        1 => "1 track".into(),
-        n => format!("{n} tracks"),
+fn updates(out: &mut String, life: &[AlertPayload], first: &AlertPayload) -> std::fmt::Result {
+    let all: Vec<&AlertPayload> = life.iter().filter(|m| m.phase == "update").collect();
+    let mut severity = &first.severity;
+    let mut skipped: Vec<&AlertPayload> = Vec::new();
+    for (i, m) in all.iter().enumerate() {
+        let rises = m.severity != *severity;
+        severity = &m.severity;
+        if all.len() > MANY && i >= ENDS && i + ENDS < all.len() && !rises {
+            skipped.push(m);
+            continue;
+        }
+        between(out, &skipped)?;
+        skipped.clear();
+        let who = if m.tracks.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", people(m))
+        };
+        let now = if rises {
+            format!(", now {severity}")
+        } else {
+            String::new()
+        };
+        let after = since(&m.started_at, &m.updated_at);
+        writeln!(
+            out,
+            "  {}  updated: score {:.2}{who}{now} ({after})",
+            m.updated_at, m.score
+        )?;
     }
+    Ok(())
+}
+
+/// Updates that are not told one by one.
+fn between(out: &mut String, skipped: &[&AlertPayload]) -> std::fmt::Result {
+    let scores = skipped.iter().map(|m| m.score);
+    let (Some(low), Some(high)) = (scores.clone().reduce(f64::min), scores.reduce(f64::max)) else {
+        return Ok(());
+    };
+    let sizes = skipped.iter().map(|m| m.tracks.len());
+    let (few, many) = (sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0));
+    let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
+    let score = range(format!("{low:.2}"), format!("{high:.2}"));
+    let who = if many > 0 {
+        format!(", tracks {}", range(few.to_string(), many.to_string()))
+    } else {
+        String::new()
+    };
+    let updates = counted(skipped.len(), "more update");
+    writeln!(out, "  … {updates}: score {score}{who}")
+}
+
+fn people(a: &AlertPayload) -> String {
+    counted(a.tracks.len(), "track")
 }
 
 fn meaning(reason: &str) -> String {
@@ -180,50 +317,4 @@ fn since(start: &str, at: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn message(seq: u32, phase: &str, score: f64) -> AlertPayload {
-        let ended = (phase == "end").then_some("1970-01-01T00:00:09.000Z");
-        serde_json::from_value(json!({
-            "schema": "watchfire.alert/1", "id": "01J", "seq": seq, "phase": phase, "site": "s", "box": "b",
-            "camera": "yard", "kind": "fight", "severity": "critical", "score": score,
-            "started_at": "1970-01-01T00:00:05.000Z", "updated_at": "1970-01-01T00:00:07.500Z", "ended_at": ended,
-            "end_reason": ended.map(|_| "cleared"), "zone": null, "direction": null,
-            "tracks": [{"id": 4, "class": "person", "score": 0.9, "bbox": [0.1, 0.2, 0.3, 0.8]}], "emotion": null,
-            "evidence": [
-                {"modality": "audio", "model": "sound@1", "label": "scream", "score": 0.2, "contribution": -0.5,
-                 "share": 0.2, "at": "1970-01-01T00:00:06.000Z"},
-                {"modality": "video", "model": "action@1", "label": "fight", "score": 0.9, "contribution": 2.0,
-                 "share": 0.8, "at": "1970-01-01T00:00:05.000Z"}],
-            "snapshot": null, "clip": null}))
-        .unwrap()
-    }
-
-    #[test]
-    fn prior_and_contributions_add_up_to_the_score_in_the_order_of_time() {
-        // logit(0.6) = 0.405 = -1.095 + 2.0 - 0.5
-        let text = tell(&[message(0, "start", 0.6), message(1, "end", 0.6)], None);
-        let at = |part: &str| {
-            text.find(part)
-                .unwrap_or_else(|| panic!("{part:?} is missing in\n{text}"))
-        };
-        assert!(at("-1.09  before any evidence: 25 %") < at("+2.00  video “fight” by action@1"));
-        assert!(at("video “fight”") < at("-0.50  audio “scream”"));
-        assert!(at("against it") < at("+0.41  together: 60 %"));
-        assert!(text.contains("(+4.0 s); nothing more was found for hold_s"));
-        assert!(text.contains("20 % of the picture's width"));
-    }
-
-    #[test]
-    fn an_open_alert_says_so_and_updates_are_listed() {
-        let text = tell(
-            &[message(0, "start", 0.6), message(1, "update", 0.8)],
-            Some(&["threshold 0.5".into()]),
-        );
-        assert!(text.contains("updated: score 0.80, 1 track (+2.5 s)"), "{text}");
-        assert!(text.contains("still open then") && text.contains("threshold 0.5"));
-    }
-}
+mod tests;

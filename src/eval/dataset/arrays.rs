@@ -56,7 +56,7 @@ pub(super) fn of_npz(path: &Path, own: &[Label]) -> anyhow::Result<Vec<LabelledF
     };
     let each = bytes.len() / n;
     let (height, width) = (shape[1] as u32, shape[2] as u32);
-    let face = |(pixels, (label, agreed)): (&[u8], (&str, bool))| LabelledFace {
+    let face = |(pixels, (label, agreed)): (&[u8], (Option<&str>, bool))| LabelledFace {
         picture: Picture {
             width,
             height,
@@ -66,7 +66,7 @@ pub(super) fn of_npz(path: &Path, own: &[Label]) -> anyhow::Result<Vec<LabelledF
                 pixels.iter().flat_map(|grey| [*grey; 3]).collect()
             },
         },
-        label: label.to_owned(),
+        label: label.map(str::to_owned),
         agreed,
     };
     Ok(bytes.chunks_exact(each).zip(labels).map(face).collect())
@@ -91,8 +91,8 @@ fn images(npz: &mut Npz) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     Ok((shape, bytes))
 }
 
-/// The word of each face, and whether its voters agree.
-fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>> {
+/// The word of each face, where anybody voted, and whether its voters agree.
+fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<(Option<&'static str>, bool)>> {
     let [rows, columns] = votes.shape[..] else {
         bail!("`votes` has shape {:?}; [N, K] is read", votes.shape)
     };
@@ -102,15 +102,20 @@ fn by_votes(votes: &Array, n: usize) -> anyhow::Result<Vec<(&'static str, bool)>
         votes.shape,
         WORDS.len()
     );
-    // The first of equals, as NumPy's argmax has it.
-    let top = |row: &[i64]| (0..columns).rev().max_by_key(|k| row[*k]).unwrap_or(0);
+    // The first of equals, as NumPy's argmax has it; where all are zero, that would be a word that nobody said.
+    let top = |row: &[i64]| (0..columns).rev().max_by_key(|k| row[*k]).filter(|k| row[*k] > 0);
     let agreed = |row: &[i64]| {
         let kept = |v: &&i64| **v > 1;
         let most = row.iter().take(NAMED).filter(kept).max().copied().unwrap_or(0);
         2 * most > row.iter().filter(kept).sum::<i64>()
     };
     let rows = votes.values.chunks_exact(columns);
-    Ok(rows.map(|row| (WORDS[top(row)], agreed(row))).collect())
+    let words: Vec<_> = rows.map(|row| (top(row).map(|k| WORDS[k]), agreed(row))).collect();
+    ensure!(
+        words.iter().any(|(word, _)| word.is_some()),
+        "`votes` holds no vote for any face"
+    );
+    Ok(words)
 }
 
 /// What the numbers of `labels` stand for: FER+'s words where each of the model's labels is one of them, else the model's
@@ -128,7 +133,7 @@ fn numbered(own: &[Label]) -> Vec<&str> {
 }
 
 /// One label a face: nobody disagrees.
-fn by_number<'a>(labels: &Array, n: usize, words: &[&'a str]) -> anyhow::Result<Vec<(&'a str, bool)>> {
+fn by_number<'a>(labels: &Array, n: usize, words: &[&'a str]) -> anyhow::Result<Vec<(Option<&'a str>, bool)>> {
     ensure!(
         labels.shape == [n],
         "`labels` has shape {:?} beside {n} images",
@@ -138,7 +143,7 @@ fn by_number<'a>(labels: &Array, n: usize, words: &[&'a str]) -> anyhow::Result<
         usize::try_from(*k)
             .ok()
             .and_then(|k| words.get(k))
-            .map(|word| (*word, true))
+            .map(|word| (Some(*word), true))
             .with_context(|| format!("`labels` holds {k}; 0 to {} are known", words.len() - 1))
     };
     labels.values.iter().map(word).collect()
@@ -261,7 +266,7 @@ mod tests {
             ],
         );
         let faces = of_npz(&path, &[]).unwrap();
-        let labels: Vec<&str> = faces.iter().map(|f| f.label.as_str()).collect();
+        let labels: Vec<&str> = faces.iter().filter_map(|f| f.label.as_deref()).collect();
         assert_eq!(labels, ["happiness", "anger", "NF"]);
         // Five of ten are no majority, and that there is no face names no expression.
         assert_eq!(faces.iter().map(|f| f.agreed).collect::<Vec<_>>(), [true, false, false]);
@@ -274,7 +279,8 @@ mod tests {
                 ("labels", npy("<i4", "(3,)", &numbers)),
             ],
         );
-        assert_eq!(of_npz(&path, &[]).unwrap()[0].label, "fear");
+        let first = |own: &[Label]| of_npz(&path, own).unwrap().swap_remove(0).label;
+        assert_eq!(first(&[]).as_deref(), Some("fear"));
         let own = |name: &str, alias: Option<&str>| Label {
             name: name.into(),
             coco: None,
@@ -283,11 +289,31 @@ mod tests {
         };
         // FER+'s words in another order are FER+'s still; where one is none, the model's own are counted.
         let known = [own("fear", None), own("freude", Some("happiness"))];
-        assert_eq!(of_npz(&path, &known).unwrap()[0].label, "fear");
+        assert_eq!(first(&known).as_deref(), Some("fear"));
         let foreign = ["a", "b", "c", "d", "e", "f", "wut"].map(|name| own(name, None));
-        assert_eq!(of_npz(&path, &foreign).unwrap()[0].label, "wut");
+        assert_eq!(first(&foreign).as_deref(), Some("wut"));
         let error = of_npz(&path, &foreign[..3]).err().unwrap().to_string();
         assert!(error.contains("holds 6; 0 to 2"), "{error}");
+    }
+
+    #[test]
+    fn a_face_that_nobody_voted_on_has_no_word_and_faces_without_any_vote_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |votes: [u8; 20]| {
+            let arrays = [
+                ("images", npy("|u1", "(2, 1, 1)", &[0; 2])),
+                ("votes", npy("|u1", "(2, 10)", &votes)),
+            ];
+            of_npz(&npz(dir.path(), &arrays), &[])
+        };
+        let mut votes = [0; 20];
+        votes[10 + 3] = 7;
+        let faces = read(votes).unwrap();
+        let words: Vec<Option<&str>> = faces.iter().map(|f| f.label.as_deref()).collect();
+        assert_eq!(words, [None, Some("sadness")]);
+        assert_eq!(faces.iter().map(|f| f.agreed).collect::<Vec<_>>(), [false, true]);
+        let error = read([0; 20]).err().unwrap().to_string();
+        assert!(error.contains("no vote for any face"), "{error}");
     }
 
     #[test]

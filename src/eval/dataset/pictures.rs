@@ -141,6 +141,9 @@ fn labelled(mut files: Files) -> anyhow::Result<Vec<LabelledPicture>> {
     Ok(out)
 }
 
+/// Boxes of things that are cut off may reach out of the picture, in fractions of it; those in pixels are far larger.
+const LONGEST: f32 = 1.5;
+
 /// Lines of `class cx cy w h`.
 fn truth(text: &str) -> anyhow::Result<Vec<TrueBox>> {
     let line = |(i, line): (usize, &str)| {
@@ -160,7 +163,15 @@ fn truth(text: &str) -> anyhow::Result<Vec<TrueBox>> {
             number(3),
             number(4),
         ) {
-            (Some(class), Some(cx), Some(cy), Some(w), Some(h)) => Ok(TrueBox { class, cx, cy, w, h }),
+            (Some(class), Some(cx), Some(cy), Some(w), Some(h)) => {
+                ensure!(
+                    inside(cx, w) && inside(cy, h),
+                    "line {}: {line:?} is no box of the picture: centre, width and height are fractions of it, from 0 to 1, and \
+                     not pixels",
+                    i + 1
+                );
+                Ok(TrueBox { class, cx, cy, w, h })
+            }
             _ => bail!(
                 "line {}: {line:?} is not `class cx cy w h` (boxes, not outlines)",
                 i + 1
@@ -174,6 +185,11 @@ fn truth(text: &str) -> anyhow::Result<Vec<TrueBox>> {
         .collect()
 }
 
+/// Along one side of the picture.
+fn inside(centre: f32, length: f32) -> bool {
+    (0.0..=1.0).contains(&centre) && (0.0..=LONGEST).contains(&length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +200,30 @@ mod tests {
         assert_eq!((one.len(), one[0].class, one[0].h), (1, 0, 0.2));
         let error = truth("0 0.5 0.25 0.1 0.2\n1 nan 0 0 0").unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_box_in_pixels_is_refused_and_one_that_is_cut_off_by_the_edge_is_not() {
+        for line in [
+            "0 0.5 0.5 1 1",
+            "0 0.05 0.95 0.1 0.1",
+            "0 0.940813 0.256961 0.151933 0.159890",
+            "0 0 1 0.12 0",
+        ] {
+            assert_eq!(truth(line).unwrap().len(), 1, "{line}");
+        }
+        for line in [
+            "0 5 5 9 9",
+            "0 1.2 0.5 0.1 0.1",
+            "0 0.5 0.5 40 0.1",
+            "0 0.5 0.5 0.1 -0.1",
+        ] {
+            let error = truth(&format!("0 0.5 0.5 0.1 0.1\n{line}")).unwrap_err().to_string();
+            assert!(
+                error.contains("line 2") && error.contains(line) && error.contains("from 0 to 1"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

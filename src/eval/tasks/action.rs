@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 
 use crate::data::{Frame, Picture};
-use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::classes::{Decision, Scored, likeliest, outcome, predict, word};
 use crate::eval::media::Clip;
 use crate::eval::metrics::interval;
 use crate::eval::{Job, Outcome};
@@ -54,20 +54,38 @@ pub(super) fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f32>>) -> Vec<f32> {
     sum.iter().map(|s| s / n.max(1.0)).collect()
 }
 
-/// F1 of the first label, the one that the model is for.
+/// F1 of the first label, the one that the model is for, by the decisions that `outcome` counts.
 pub(super) fn f1_of_the_first(outcome: &mut Outcome, clips: &[Scored]) {
-    let decided = |c: &Scored| c.scores.iter().skip(1).all(|s| *s < c.scores[0]);
-    let f1 = |chosen: &[usize]| {
-        let (mut hits, mut both) = (0.0, 0.0);
-        for clip in chosen.iter().map(|i| &clips[*i]) {
-            let (is, said) = (clip.truth == Some(0), decided(clip));
-            hits += f64::from(u8::from(is && said));
-            both += f64::from(u8::from(is)) + f64::from(u8::from(said));
-        }
-        2.0 * hits / f64::max(both, 1.0)
-    };
     // What is no word of the model counts for nothing.
-    let known: Vec<usize> = (0..clips.len()).filter(|i| clips[*i].truth.is_some()).collect();
-    let drawn = |chosen: &[usize]| f1(&chosen.iter().map(|i| known[*i]).collect::<Vec<_>>());
-    outcome.metric("f1", f1(&known), interval(known.len(), drawn));
+    let known: Vec<&Scored> = clips.iter().filter(|c| c.truth.is_some()).collect();
+    let drawn = |chosen: &[usize]| f1(chosen.iter().map(|i| known[*i]));
+    outcome.metric("f1", f1(known.iter().copied()), interval(known.len(), drawn));
+}
+
+fn f1<'a>(clips: impl Iterator<Item = &'a Scored>) -> f64 {
+    let (mut hits, mut both) = (0.0, 0.0);
+    for clip in clips {
+        let (is, said) = (clip.truth == Some(0), likeliest(&clip.scores) == 0);
+        hits += f64::from(u8::from(is && said));
+        both += f64::from(u8::from(is)) + f64::from(u8::from(said));
+    }
+    2.0 * hits / f64::max(both, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tie_is_decided_for_the_first_as_in_the_accuracy() {
+        let clip = |truth, scores: [f32; 2]| Scored {
+            truth: Some(truth),
+            scores: scores.to_vec(),
+        };
+        let clips = [clip(0, [0.5, 0.5]), clip(1, [0.4, 0.6])];
+        assert_eq!(f1(clips.iter()), 1.0);
+        // One that is found, one that is missed, and a tie where there is none.
+        let clips = [clip(0, [0.9, 0.1]), clip(0, [0.2, 0.8]), clip(1, [0.5, 0.5])];
+        assert_eq!(f1(clips.iter()), 0.5);
+    }
 }

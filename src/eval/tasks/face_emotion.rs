@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use crate::data::{BBox, Face, Picture, Point};
-use crate::eval::classes::{Decision, Scored, outcome, predict, word};
+use crate::eval::classes::{Decision, Scored, likeliest, outcome, predict, word};
 use crate::eval::metrics::interval;
 use crate::eval::{Job, Outcome};
 use crate::faces::aligned;
@@ -17,7 +17,15 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     let labels = job.manifest.labels.clone();
     let mut items = Vec::new();
     let mut agreed = Vec::new();
-    for batch in job.faces()?.chunks(BATCH) {
+    let faces = job.faces()?;
+    let voteless = faces.iter().filter(|face| face.label.is_none()).count();
+    if voteless > 0 {
+        tracing::warn!(
+            "nobody voted on {voteless} of {} faces, which are left out of the figures",
+            faces.len()
+        );
+    }
+    for batch in faces.chunks(BATCH) {
         let crops = batch
             .iter()
             .map(|face| whole(&model, &face.picture))
@@ -25,10 +33,9 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
         let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
         for (face, scores) in batch.iter().zip(model.classify(&crops)?) {
             predict(job, &items.len().into(), &scores)?;
-            let truth = word(&labels, &face.label);
+            let truth = face.label.as_deref().and_then(|label| word(&labels, label));
             if let Some(truth) = truth.filter(|_| face.agreed) {
-                let right = scores.iter().all(|s| *s <= scores[truth]);
-                agreed.push(f64::from(u8::from(right)));
+                agreed.push(f64::from(u8::from(likeliest(&scores) == truth)));
             }
             items.push(Scored { truth, scores });
         }

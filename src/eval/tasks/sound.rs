@@ -44,7 +44,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
                 .zip([&label.threshold].into_iter().chain(thresholds))
             {
                 alarms.runs += runs(patches.iter().map(|scores| scores[k] >= *threshold));
-                alarms.patches += patches.len();
+                alarms.samples += samples.len();
             }
         }
         clips.push(Scored {
@@ -54,9 +54,9 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
     }
     let mut outcome = outcome(job, Decision::Thresholds { background }, &clips)?;
     let input = &model.manifest().input;
-    let hop_h = input.hop_samples as f64 / f64::from(input.rate_hz) / 3600.0;
-    for (label, alarms) in labels.iter().zip(&alarms).filter(|(_, a)| a[0].patches > 0) {
-        let per_hour = |a: &Alarms| a.runs as f64 / (a.patches as f64 * hop_h);
+    let hours = |samples: usize| samples as f64 / f64::from(input.rate_hz) / 3600.0;
+    for (label, alarms) in labels.iter().zip(&alarms).filter(|(_, a)| a[0].samples > 0) {
+        let per_hour = |a: &Alarms| a.runs as f64 / hours(a.samples);
         let figures = outcome.per_class.entry(label.name.to_string()).or_default();
         figures.insert("false_alarms".into(), alarms[0].runs as f64);
         figures.insert("false_alarms_per_hour".into(), per_hour(&alarms[0]));
@@ -81,7 +81,7 @@ pub(in crate::eval) fn evaluate(job: &mut Job) -> anyhow::Result<Outcome> {
 #[derive(Clone, Default)]
 struct Alarms {
     runs: usize,
-    patches: usize,
+    samples: usize,
 }
 
 /// How often it becomes true.

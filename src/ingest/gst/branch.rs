@@ -8,6 +8,7 @@ use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
+use super::thin::thin;
 use super::{GstError, element};
 use crate::data::Picture;
 
@@ -56,40 +57,30 @@ pub(super) fn shield() -> Result<gst::Element, GstError> {
     Ok(shield)
 }
 
-/// Sets the size of the analysed picture as soon as the source's is known: the longest side at most `longest_px`, the
-/// shape kept, never enlarged.
-pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>) -> Result<(), GstError> {
+/// Thins the stream out to `fps` pictures a second, and sets their size as soon as the source's is known: the longest side at most
+/// `longest_px`, the shape that the camera means kept, never enlarged.
+pub(super) fn reduce_to(bin: &gst::Bin, fps: f32, longest_px: u32, source: Arc<SourceSize>) -> Result<(), GstError> {
     let part = |name: &str| {
         bin.by_name(name)
             .ok_or_else(|| GstError::Setup(format!("the template lacks `{name}`")))
     };
     let (scale, size) = (part("scale")?, part("size")?.downgrade());
-    // Templates of one's own may lack it: the rate is not known then.
-    if let Some(pad) = bin.by_name("rate").and_then(|e| e.static_pad("sink")) {
-        let source = source.clone();
-        // Ahead of what thins it out.
-        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
-                let fps = caps.caps().structure(0).and_then(|s| s.get("framerate").ok());
-                source.store_rate(fps);
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
     let Some(pad) = scale.static_pad("sink") else {
         return Ok(());
     };
+    let measured = source.clone();
+    thin(&pad, fps, move |fps| measured.measured(fps));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view())
             && let Some(s) = caps.caps().structure(0)
         {
-            let (w, h) = (
-                s.get::<i32>("width").unwrap_or(0).max(1),
-                s.get::<i32>("height").unwrap_or(0).max(1),
-            );
+            let side = |name| s.get::<i32>(name).unwrap_or(0).max(1);
+            let (w, h) = (side("width"), side("height"));
             source.store_size(w as u32, h as u32);
-            let shrink = (f64::from(longest_px) / f64::from(w.max(h))).min(1.0);
-            let even = |side: i32| ((f64::from(side) * shrink / 2.0).round() as i32 * 2).max(2);
+            source.store_rate(s.get("framerate").ok());
+            let (w, h) = square_pixels(w, h, s.get("pixel-aspect-ratio").ok());
+            let shrink = (f64::from(longest_px) / w.max(h)).min(1.0);
+            let even = |side: f64| ((side * shrink / 2.0).round() as i32 * 2).max(2);
             let wanted = gst::Caps::builder("video/x-raw")
                 .field("format", "RGB")
                 .field("width", even(w))
@@ -104,12 +95,36 @@ pub(super) fn scale_to(bin: &gst::Bin, longest_px: u32, source: Arc<SourceSize>)
     Ok(())
 }
 
+/// Width and height in pixels that are as wide as high: lengths across and along the picture are compared. What is stretched is
+/// shrunk on its longer side.
+fn square_pixels(width: i32, height: i32, pixel: Option<gst::Fraction>) -> (f64, f64) {
+    let pixel = pixel
+        .filter(|p| p.numer() > 0 && p.denom() > 0)
+        .map_or(1.0, |p| f64::from(p.numer()) / f64::from(p.denom()));
+    (f64::from(width) * pixel.min(1.0), f64::from(height) / pixel.max(1.0))
+}
+
+/// Of pictures that need no other, those that are not analysed are left out before they are decoded.
+pub(super) fn thin_encoded(bin: &gst::Bin, fps: f32, source: Arc<SourceSize>) {
+    // Templates of one's own may lack it.
+    if let Some(pad) = bin.by_name("gate").and_then(|e| e.static_pad("sink")) {
+        source.is_thinned.store(true, Relaxed);
+        let measured = source.clone();
+        thin(&pad, fps, move |fps| measured.store_measured(fps));
+    }
+}
+
 /// The source's picture size and rate, for the status topic.
 #[derive(Default)]
 pub(super) struct SourceSize {
     width: AtomicU64,
     height: AtomicU64,
+    /// As the stream says; 0 where it does not.
     millifps: AtomicU64,
+    /// As its pictures come.
+    measured_millifps: AtomicU64,
+    /// It is measured ahead of the decoder: what comes behind it has been thinned out.
+    is_thinned: AtomicBool,
 }
 
 impl SourceSize {
@@ -118,7 +133,6 @@ impl SourceSize {
         self.height.store(height.into(), Relaxed);
     }
 
-    /// 0 where the stream does not say.
     fn store_rate(&self, fps: Option<gst::Fraction>) {
         let fps = fps
             .filter(|f| f.denom() > 0)
@@ -126,8 +140,25 @@ impl SourceSize {
         self.millifps.store((fps * 1000.0) as u64, Relaxed);
     }
 
+    fn measured(&self, fps: f32) {
+        if !self.is_thinned.load(Relaxed) {
+            self.store_measured(fps);
+        }
+    }
+
+    fn store_measured(&self, fps: f32) {
+        self.measured_millifps.store((fps * 1000.0) as u64, Relaxed);
+    }
+
+    /// Width, height, and pictures a second: as the stream says, else as they come.
     pub fn get(&self) -> (u32, u32, f32) {
-        let fps = self.millifps.load(Relaxed) as f32 / 1000.0;
+        let said = self.millifps.load(Relaxed);
+        let fps = if said > 0 {
+            said
+        } else {
+            self.measured_millifps.load(Relaxed)
+        } as f32
+            / 1000.0;
         (self.width.load(Relaxed) as u32, self.height.load(Relaxed) as u32, fps)
     }
 }

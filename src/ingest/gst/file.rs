@@ -1,5 +1,7 @@
 //! A recording, read to its end in the order of its times: the same file gives the same data.
 
+mod regular;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,6 +14,7 @@ use gstreamer_app as gst_app;
 use super::{GstError, branch, classify, element};
 use crate::data::Picture;
 use crate::ingest::template::fill;
+pub use regular::no_file;
 
 /// What a recording holds, oldest first.
 pub enum Datum {
@@ -39,12 +42,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct MediaReader {
     video: Option<Lane>,
     audio: Option<Lane>,
+    /// Neither a picture nor a sample has come yet.
+    is_empty: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Media {
     Video,
     Audio,
+}
+
+/// What of a picture's stream is read.
+#[derive(Clone, Copy, Default)]
+struct Bounds {
+    max_fps: f32,
+    longest_px: u32,
 }
 
 /// One stream and the datum that waits to be handed out.
@@ -72,17 +84,21 @@ impl MediaReader {
     /// read.
     ///
     /// # Errors
-    /// The file cannot be read or decoded, or holds neither picture nor sound.
+    /// It is no file or an empty one, cannot be read or decoded, or holds neither picture nor sound.
     pub fn open(path: &Path, max_fps: f32, longest_px: u32) -> Result<Self, GstError> {
         super::init()?;
-        let rate = (max_fps.round().max(1.0) as u32).to_string();
-        let launch = fill("file_video", None, &[("max_rate", rate.as_str()), ("sync", "false")])?;
-        let video = Lane::open(path, Media::Video, &launch, longest_px)?;
+        regular::expect(path)?;
+        let launch = fill("file_video", None, &[("sync", "false")])?;
+        let video = Lane::open(path, Media::Video, &launch, Bounds { max_fps, longest_px })?;
         let audio = Lane::sound(path)?;
         if video.is_none() && audio.is_none() {
             return Err(GstError::Setup("the file holds neither picture nor sound".into()));
         }
-        Ok(Self { video, audio })
+        Ok(Self {
+            video,
+            audio,
+            is_empty: true,
+        })
     }
 
     pub fn has_audio(&self) -> bool {
@@ -92,8 +108,18 @@ impl MediaReader {
     /// The next datum by time (picture first at the same time), None at the end.
     ///
     /// # Errors
-    /// The file breaks off or cannot be decoded further.
+    /// The file breaks off or cannot be decoded further, or has ended without a single datum: a track was announced, but there is
+    /// nothing that anybody could have looked at.
     pub fn next_datum(&mut self) -> Result<Option<Datum>, GstError> {
+        let datum = self.read()?;
+        if datum.is_none() && self.is_empty {
+            return Err(GstError::Setup("nothing in it could be decoded".into()));
+        }
+        self.is_empty &= matches!(&datum, Some(Datum::Sound(samples, _)) if samples.is_empty());
+        Ok(datum)
+    }
+
+    fn read(&mut self) -> Result<Option<Datum>, GstError> {
         let at_ns = |lane: &mut Option<Lane>| lane.as_mut().map_or(Ok(None), Lane::at_ns);
         let lane = match (at_ns(&mut self.video)?, at_ns(&mut self.audio)?) {
             (Some(v), Some(a)) if v <= a => &mut self.video,
@@ -135,11 +161,16 @@ impl MediaReader {
 impl Lane {
     /// The sound of a file, None where it has none.
     fn sound(path: &Path) -> Result<Option<Self>, GstError> {
-        Self::open(path, Media::Audio, &fill("file_audio", None, &[("sync", "false")])?, 0)
+        Self::open(
+            path,
+            Media::Audio,
+            &fill("file_audio", None, &[("sync", "false")])?,
+            Bounds::default(),
+        )
     }
 
     /// The first track of a kind, None where there is none.
-    fn open(path: &Path, media: Media, launch: &str, longest_px: u32) -> Result<Option<Self>, GstError> {
+    fn open(path: &Path, media: Media, launch: &str, bounds: Bounds) -> Result<Option<Self>, GstError> {
         let setup = |e: gst::glib::BoolError| GstError::Setup(e.to_string());
         let pipeline = Playing(gst::Pipeline::new());
         let (source, decode) = (element("filesrc")?, element("decodebin")?);
@@ -158,7 +189,7 @@ impl Lane {
             let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
             let wanted = caps.structure(0).is_some_and(|s| s.name() == media.raw());
             let sink = if wanted && first.swap(false, Relaxed) {
-                attach(&pipeline, pad, &launch, media, longest_px).map(Some)
+                attach(&pipeline, pad, &launch, media, bounds).map(Some)
             } else {
                 pour_away(&pipeline, pad, pours.clone()).map(|()| None)
             };
@@ -380,11 +411,11 @@ fn attach(
     pad: &gst::Pad,
     launch: &str,
     media: Media,
-    longest_px: u32,
+    bounds: Bounds,
 ) -> Result<gst_app::AppSink, GstError> {
     let (bin, sink) = branch::bin(launch)?;
     if media == Media::Video {
-        branch::scale_to(&bin, longest_px, Arc::default())?;
+        branch::reduce_to(&bin, bounds.max_fps, bounds.longest_px, Arc::default())?;
     }
     branch::put_behind(pad, pipeline, &bin)?;
     Ok(sink)
@@ -393,16 +424,18 @@ fn attach(
 /// A whole file's sound: 16 kHz mono.
 ///
 /// # Errors
-/// The file cannot be read or decoded, or has no sound.
+/// The file cannot be read or decoded, or has no sound. A track without a sample is no error.
 pub fn read_sound(path: &Path) -> Result<Vec<f32>, GstError> {
     super::init()?;
+    regular::expect(path)?;
     let audio = Lane::sound(path)?.ok_or_else(|| GstError::Setup("the file has no sound".into()))?;
     let mut reader = MediaReader {
         video: None,
         audio: Some(audio),
+        is_empty: true,
     };
     let mut out = Vec::new();
-    while let Some(datum) = reader.next_datum()? {
+    while let Some(datum) = reader.read()? {
         if let Datum::Sound(samples, _) = datum {
             out.extend_from_slice(&samples);
         }

@@ -268,18 +268,7 @@ impl Shared {
             });
         }
         let decoder = codec::with_properties(&decoder);
-        let rate = self.max_rate();
-        // Pictures that need no other can be left out before they are decoded.
-        let parse = match chain.codec {
-            "mjpeg" => format!("{} ! videorate drop-only=true max-rate={rate}", chain.parse),
-            _ => chain.parse.to_owned(),
-        };
-        let values = [
-            ("depay", chain.depay),
-            ("parse", &parse),
-            ("decoder", &decoder),
-            ("max_rate", &rate),
-        ];
+        let values = [("depay", chain.depay), ("parse", chain.parse), ("decoder", &decoder)];
         Ok(fill(template, self.options.pipelines_dir.as_deref(), &values)?)
     }
 
@@ -304,15 +293,9 @@ impl Shared {
             let rate_hz = s.get::<i32>("rate").map_or(0, i32::unsigned_abs);
             self.audio.set(AudioInfo { codec, rate_hz }).is_ok()
         };
-        let rate = self.max_rate();
-        let values = [("max_rate", rate.as_str()), ("sync", "true")];
         let template = if video { "file_video" } else { "file_audio" };
-        let launch = fill(template, self.options.pipelines_dir.as_deref(), &values)?;
+        let launch = fill(template, self.options.pipelines_dir.as_deref(), &[("sync", "true")])?;
         self.attach(pipeline, pad, &launch, video)
-    }
-
-    fn max_rate(&self) -> String {
-        (self.options.analysis_fps.round().max(1.0) as u32).to_string()
     }
 
     fn attach(
@@ -324,7 +307,11 @@ impl Shared {
     ) -> Result<(), GstError> {
         let (bin, out) = branch::bin(launch)?;
         if video {
-            branch::scale_to(&bin, Lens::longest_px(&self.options), self.size.clone())?;
+            let fps = self.options.analysis_fps;
+            if self.video.get().is_some_and(|(codec, _)| codec == "mjpeg") {
+                branch::thin_encoded(&bin, fps, self.size.clone());
+            }
+            branch::reduce_to(&bin, fps, Lens::longest_px(&self.options), self.size.clone())?;
             branch::shed_gate(&bin, self.shed.clone(), self.dropped.clone(), self.options.stall_after);
         }
         let shared = Arc::downgrade(self);

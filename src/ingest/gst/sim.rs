@@ -211,6 +211,9 @@ fn test_factory(video: &str, audio: &str, held: Arc<Held>) -> server::RTSPMediaF
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=20 ! rtph265pay config-interval=1"
         }
         "mjpeg" => "jpegenc ! rtpjpegpay",
+        // As many real ones: nothing says how many pictures a second there are.
+        "h264-rateless" => "openh264enc gop-size=20 ! h264parse ! rtph264pay config-interval=1",
+        "mjpeg-rateless" => "jpegenc ! capssetter join=true caps=image/jpeg,framerate=0/1 ! rtpjpegpay",
         "" => "",
         _ => {
             "x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=20 ! rtph264pay config-interval=1"

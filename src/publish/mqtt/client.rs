@@ -67,10 +67,15 @@ enum Handle {
     V311(v311::AsyncClient),
 }
 
+/// The name that the broker knows us by. It throws out whoever has it when another one comes with it.
+pub(super) fn client_id(options: &MqttOptions) -> String {
+    format!("watchfire-{}-{}", options.site, options.box_name)
+}
+
 impl Client {
     /// Begins to connect; `will_topic` says `offline` when the connection breaks.
     pub fn connect(options: &MqttOptions, tls: Option<TlsConfiguration>, will_topic: String) -> Self {
-        let id = format!("watchfire-{}-{}", options.site, options.box_name);
+        let id = client_id(options);
         let transport = tls.map_or_else(Transport::tcp, Transport::tls_with_config);
         let password = || options.password.as_ref().map_or("", |p| p.expose());
         let (tell, happened) = channel(QUEUE);
@@ -195,7 +200,7 @@ impl Events for v5::EventLoop {
             }
             Ok(Event5::Incoming(Packet5::PubAck(ack))) => match ack.reason {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Happened::Acknowledged(ack.pkid),
-                reason => Happened::Refused(ack.pkid, format!("{reason:?}")),
+                reason => Happened::Refused(ack.pkid, loss::words(&reason)),
             },
             Ok(Event5::Incoming(Packet5::Publish(p))) => Happened::Received {
                 topic: String::from_utf8_lossy(&p.topic).into_owned(),

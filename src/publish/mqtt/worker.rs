@@ -12,6 +12,7 @@ use super::fit::{fits, slimmed};
 use super::loss::Loss;
 use super::online::Online;
 use super::outbox::{Cursor, Kept};
+use super::retry::Retry;
 use super::truth::Truth;
 use super::under_way::{About, UnderWay};
 use super::{Command, PublisherState};
@@ -35,6 +36,7 @@ pub(super) struct Worker {
     state: Arc<PublisherState>,
     truth: Truth,
     online: Online,
+    retry: Retry,
     outbox: Cursor,
     kept: Kept,
     under_way: UnderWay,
@@ -63,6 +65,7 @@ impl Worker {
         Self {
             topics: Topics::new(&options.site, &options.box_name),
             keep_alive: options.keep_alive,
+            retry: Retry::new(&options),
             options,
             tls,
             store,
@@ -80,25 +83,14 @@ impl Worker {
 
     /// Until told to stop.
     pub async fn run(mut self) {
-        let mut wait = self.options.backoff_first;
         loop {
-            let connects = self.state.connects.load(Relaxed);
             let over = self.connection().await;
             self.state.connected.store(false, Relaxed);
             let Over::Lost(loss) = over else { return };
-            if self.state.connects.load(Relaxed) > connects {
-                wait = self.options.backoff_first;
-            }
-            tracing::warn!(
-                broker = %format!("{}:{}", self.options.host, self.options.port),
-                "MQTT: {}; alerts wait in the store; next try in {:.1} s", loss.why, wait.as_secs_f64()
-            );
-            self.state.refused.fetch_add(u64::from(loss.refused), Relaxed);
-            self.state.set_trouble(Some(loss.why));
+            let wait = self.retry.lost(loss, &self.state, Instant::now());
             if self.waits_for_stop(wait).await {
                 return;
             }
-            wait = (wait * 2).min(self.options.backoff_cap);
         }
     }
 
@@ -192,6 +184,7 @@ impl Worker {
                             None => Over::Lost(Loss::plain("the broker does not answer any more".into())),
                         };
                     }
+                    self.retry.settle(&self.state, Instant::now());
                     self.kept.try_again(&self.store);
                     self.fill(&client);
                 }
@@ -225,6 +218,7 @@ impl Worker {
                     "MQTT connected"
                 );
                 self.online.connected(Instant::now());
+                self.retry.connected(Instant::now());
                 if self.options.home_assistant {
                     client.subscribe(home_assistant::BIRTH.into());
                 }
@@ -294,8 +288,8 @@ impl Worker {
             return;
         }
         match order(&self.topics, topic, payload) {
-            Ok(order) if self.ordered.try_send(order.clone()).is_ok() => tracing::info!(?order, "ordered over MQTT"),
-            Ok(order) => tracing::warn!(?order, "ordered over MQTT, but too many orders wait"),
+            Ok(order) if self.ordered.try_send(order.clone()).is_ok() => tracing::info!(%order, "ordered over MQTT"),
+            Ok(order) => tracing::warn!(%order, "ordered over MQTT, but too many orders wait"),
             Err(why) => tracing::warn!("MQTT: {why}"),
         }
     }

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::behaviour::{BehaviourOptions, SoundRule};
-use crate::data::{AudioState, Kind, Phase, ReportBody, SoundPatch};
+use crate::data::{AudioState, HearingReport, Kind, Phase, ReportBody, Snapshots, SoundPatch};
 use crate::policy::{KindPolicy, PolicyOptions};
 
 const S: u64 = 1_000_000_000;

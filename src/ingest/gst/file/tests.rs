@@ -30,6 +30,61 @@ fn count(order: &[(Media, u64)], media: Media) -> usize {
     order.iter().filter(|(m, _)| *m == media).count()
 }
 
+/// How many pictures of a file are given at five a second, and of what size.
+fn thinned(path: &Path) -> (usize, Option<(u32, u32)>) {
+    let mut reader = MediaReader::open(path, 5.0, 320).unwrap();
+    let (mut n, mut size) = (0, None);
+    while let Some(datum) = reader.next_datum().unwrap() {
+        if let Datum::Frame(picture, _) = datum {
+            (n, size) = (n + 1, Some((picture.width, picture.height)));
+        }
+    }
+    (n, size)
+}
+
+#[test]
+fn what_a_stream_says_of_its_rate_or_does_not_say_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let rates = [
+        // Many cameras and recorders leave the times out of H.264; its pictures have no length in MPEG-TS.
+        ("unsaid.ts", "openh264enc ! h264parse ! mpegtsmux"),
+        (
+            "unsaid.webm",
+            "vp8enc deadline=1 ! capssetter join=true caps=video/x-vp8,framerate=0/1 ! webmmux",
+        ),
+        (
+            "slower.mkv",
+            "jpegenc ! capssetter join=true caps=image/jpeg,framerate=1/1 ! matroskamux",
+        ),
+        ("true.mkv", "jpegenc ! matroskamux"),
+    ];
+    for (name, encoded) in rates {
+        let path = dir.path().join(name);
+        make(&format!(
+            "videotestsrc num-buffers=75 pattern=ball ! video/x-raw,width=160,height=120,framerate=25/1 ! {encoded} ! filesink \
+             location={}",
+            path.display()
+        ));
+        assert_eq!(thinned(&path), (15, Some((160, 120))), "{name}");
+    }
+}
+
+#[test]
+fn pixels_that_are_not_square_become_square() {
+    let dir = tempfile::tempdir().unwrap();
+    let wide = (704, 576, "16/11", (320, 180));
+    let halved = (704, 288, "6/11", (320, 240));
+    for (width, height, pixel, wanted) in [wide, halved] {
+        let path = dir.path().join(format!("{width}x{height}.mkv"));
+        make(&format!(
+            "videotestsrc num-buffers=5 ! video/x-raw,width={width},height={height},framerate=5/1,pixel-aspect-ratio={pixel} \
+             ! x264enc ! matroskamux ! filesink location={}",
+            path.display()
+        ));
+        assert_eq!(thinned(&path), (5, Some(wanted)), "{width}x{height} at {pixel}");
+    }
+}
+
 /// Sound from 7 s on behind as much picture as goes into 7 s, in a form that `encoded` makes.
 fn make_late(path: &Path, size: &str, encoded: &str) {
     make(&format!(
@@ -178,4 +233,71 @@ fn a_picture_that_is_to_be_turned_is_turned() {
         }
     }
     assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [(32, 64)]);
+}
+
+/// Whoever counts such a file among those in which nothing was found has looked at nothing.
+#[test]
+fn a_file_of_which_nothing_is_decoded_is_told_and_one_with_a_single_picture_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let film = |name: &str, pictures: u32| {
+        make(&format!(
+            "videotestsrc num-buffers={pictures} ! video/x-raw,width=64,height=64,framerate=2/1 ! jpegenc ! matroskamux ! filesink \
+             location={}",
+            at(name).display()
+        ));
+        at(name)
+    };
+    assert_eq!(order(&film("one.mkv", 1)).unwrap().len(), 1);
+    // Shorter than what a recording may lack at its end, and no decoder finds a picture in its data.
+    let spoiled = film("spoiled.mkv", 3);
+    let mut bytes = std::fs::read(&spoiled).unwrap();
+    let begins: Vec<usize> = (0..bytes.len() - 1)
+        .filter(|i| bytes[*i..].starts_with(b"\xff\xd8"))
+        .collect();
+    assert!(begins.len() >= 3, "{begins:?}");
+    for begin in begins {
+        bytes[begin..begin + 64].fill(0);
+    }
+    std::fs::write(&spoiled, bytes).unwrap();
+    assert!(order(&spoiled).is_err(), "it counts as whole");
+
+    // The header of a sound without a sample.
+    let header = at("header.wav");
+    make(&format!(
+        "audiotestsrc num-buffers=1 samplesperbuffer=16 ! audio/x-raw,format=S16LE,rate=16000,channels=1 ! wavenc ! filesink \
+         location={}",
+        header.display()
+    ));
+    let mut bytes = std::fs::read(&header).unwrap();
+    let data = bytes.windows(4).position(|w| w == b"data").unwrap();
+    bytes.truncate(data + 4);
+    bytes.extend([0; 4]);
+    let riff = bytes.len() as u32 - 8;
+    bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+    std::fs::write(&header, bytes).unwrap();
+    let error = order(&header).unwrap_err().to_string();
+    assert!(error.contains("nothing in it could be decoded"), "{error}");
+
+    std::fs::write(at("empty.mp4"), b"").unwrap();
+    assert_eq!(order(&at("empty.mp4")).unwrap_err().to_string(), "is empty");
+}
+
+/// A pipe that nobody writes into, and a socket: opening either must not wait.
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let [pipe, socket] = ["a.mp4", "b.mp4"].map(|name| dir.path().join(name));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for (path, why) in [
+        (pipe.as_path(), "is a pipe, not a file"),
+        (socket.as_path(), "is a socket, not a file"),
+        (Path::new("/dev/zero"), "is a device, not a file"),
+        (dir.path(), "is a folder, not a file"),
+    ] {
+        assert_eq!(order(path).unwrap_err().to_string(), why);
+        assert_eq!(read_sound(path).unwrap_err().to_string(), why);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::behaviour::AnomalyOptions;
-use crate::data::TrackedFrame;
+use crate::data::{TrackedFrame, VisionReport};
 
 /// A camera that learns, with what the store has of it.
 fn learning(stored: Option<&str>) -> Arc<CameraProfile> {
