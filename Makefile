@@ -26,9 +26,10 @@ demo: media ## simulated cameras, a broker, the daemon, and its alerts on the sc
 	$(CARGO) build --release --locked
 	@$(TARGET_DIR)/release/watchfire demo --footage .cache/media/vtest.avi $(DEMO_FLAGS)
 
-lint: setup ## format, clippy, licences of the dependencies (where cargo-deny is installed)
+lint: setup ## format, clippy (also of the build that README installs), licences (where cargo-deny is installed)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --bins -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level error check; else echo "cargo-deny is not installed: licences not checked"; fi
 
 test: media lint ## everything that proves the product

@@ -15,7 +15,10 @@ const TIME: Duration = Duration::from_secs(6);
 
 pub fn compare(dir: &Path) -> anyhow::Result<()> {
     println!("Models: ms a call, ours and onnxruntime's in turns, each figure the 20th percentile of the calls");
-    println!("  1 thread: CPU time, which other load disturbs little; all threads: time on the clock\n");
+    println!("  1 thread: CPU time, which other load disturbs little; all threads: time on the clock");
+    println!(
+        "  onnxruntime's threads sleep between its calls (session.force_spinning_stop = 1), so that they take no core from ours\n"
+    );
     for name in ["detector", "sound"] {
         for threads in [1, 0] {
             one(name, threads, dir)?;

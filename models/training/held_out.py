@@ -5,6 +5,9 @@ Such truth is in no data pack: it is made from the packs and the reference model
 from pathlib import Path
 
 import cv2
+import numpy as np
+
+ALIKE = 0.9  # correlation of two pictures from which on they are one scene a moment later
 
 
 def halves(pictures):
@@ -15,6 +18,25 @@ def halves(pictures):
         for i, p in enumerate(own):
             parts[i % 2 if src == "cap" else i >= len(own) // 2].append(p)
     return parts
+
+
+def mark_twins(pictures):
+    """Sets `twin` of each: a picture much like it (24 x 24, grey) is on the other side of the split.
+
+    Names in the order of a sequence are cut once, and the same few people sit on both sides of the cut.
+    """
+    small = np.stack([grey(p["img"]) for p in pictures])
+    held = np.array([bool(p["val"]) for p in pictures])
+    alike = small @ small.T > ALIKE
+    for p, own, others in zip(pictures, held, alike):
+        p["twin"] = bool((others & (held != own)).any())
+
+
+def grey(picture):
+    row = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (24, 24), interpolation=cv2.INTER_AREA)
+    row = row.astype(np.float32).ravel()
+    row -= row.mean()
+    return row / (np.linalg.norm(row) + 1e-6)
 
 
 def write(folder, name, picture, rows):

@@ -4,18 +4,22 @@ A picture is a dict: src (coco, cap, fight, street), name, img (BGR, longest sid
 auto [n,6] (teacher, for training), plain [n,6] (teacher's single look, for measuring), val. Rows of boxes are
 [class, x1, y1, x2, y2, score] in pixels of img. `clips` gives more pictures, src clip, which nobody has labelled.
 
-Held out (val): the last 12 % of the streets, every eighth fight group, 48 seeded pictures of capston2.
+Held out (val): the last 12 % of the streets, every eighth fight group, 48 seeded pictures of capston2. A picture with a
+twin on the other side (`held_out.mark_twins`) is not trained on.
 """
 import csv
 import multiprocessing
 import os
 import pickle
+import sys
 import tarfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from held_out import mark_twins  # noqa: E402
 from teacher import COCO, SIZE, Teacher, overlap
 
 _teacher = None
@@ -61,6 +65,12 @@ def start_worker(path):
 
 
 def load(data, cache):
+    pictures = cached(data, cache)
+    mark_twins(pictures)
+    return pictures
+
+
+def cached(data, cache):
     cache = Path(cache) / "detector.pkl"
     if cache.exists():
         return pickle.loads(cache.read_bytes())

@@ -5,7 +5,8 @@ the best F1 over all held-out pictures from 0.2 to 0.35, where there are ten obj
 by the same rule on one half of the pictures, counted on the other; `--plot` draws both halves over the threshold.
 
 How often finds are right over their score is told for people and for vehicles (thresholds.py), apart by whose truth it is
-(finds.py). Intervals of AP by resampling pictures 500 times, of precision and recall Wilson's.
+(finds.py). AP of the street pictures is told apart for those with a twin
+in the training part. Intervals of AP by resampling pictures 500 times, of precision and recall Wilson's.
 `--export` writes streets and fights with the teacher's boxes as data sets for `watchfire models eval`, below a folder outside
 the repository.
 """
@@ -77,6 +78,10 @@ def said(figures):
                 yield (f"  {half:10s} at {c['threshold']:.2f}: recall of {c['objects']} {c['recall']:.3f} {between(c['recall95'])}, "
                        f"{c['false_boxes']} false in {c['pictures']} pictures = "
                        f"{c['false_per_picture']:.2f} {between(c['false95'])}")
+    for part, classes in figures["twins"].items():
+        for name, f in classes.items():
+            yield (f"streets {part} a twin that was trained on: {name} AP50 {f['ap50']:.3f} {between(f['interval95'])}, "
+                   f"{f['objects']} in {f['pictures']} pictures")
     yield from trust(figures["calibration"], figures["platt"])
 
 
@@ -123,7 +128,10 @@ def main():
             text = re.sub(rf'(name = "{name}"\ncoco = \d+\nthreshold = )[\d.]+', rf"\g<1>{value}", text)
         MANIFEST.write_text(text)
     valid, test = held_out.halves(seen)
-    figures = dict(packs=measure(seen), halves=thresholds.halves(valid, test, shipped()),
+    streets = [s for s in seen if s["src"] == "street"]
+    twins = {part: measure([s for s in streets if s["twin"] == twin])["streets"]
+             for part, twin in (("with", True), ("without", False))}
+    figures = dict(packs=measure(seen), twins=twins, halves=thresholds.halves(valid, test, shipped()),
                    calibration=thresholds.reliabilities(seen, shipped()), platt=thresholds.straightened(valid, test))
     print("\n".join(said(figures)))
     if args.plot:

@@ -51,13 +51,13 @@ def truth_of(picture, c):
 
 
 def looked(model, held, size=416):
-    """One look at each picture: dicts of src, name, and `of`: {class: (its matches, how many there are)}."""
+    """One look at each picture: dicts of src, name, twin, and `of`: {class: (its matches, how many there are)}."""
     model.eval()
     out = []
     for p, found in zip(held, detect(model, [p["img"] for p in held], size)):
         truths = {c: truth_of(p, c) for c in range(1 if p["src"] == "cap" else len(CLASSES))}
         of = {CLASSES[c]: (matches(found[found[:, 0] == c], truth), len(truth)) for c, truth in truths.items()}
-        out.append(dict(src=p["src"], name=p["name"], of=of))
+        out.append(dict(src=p["src"], name=p["name"], twin=p["twin"], of=of))
     return out
 
 

@@ -122,7 +122,7 @@ def main():
     total = args.minutes * 60
     calm = torch.zeros(1, dtype=torch.int32).share_memory_()
     calm[0] = before / total >= 1 - args.calm
-    drawn = [p for p in items if not p["val"]] + packs.clips(args.data, args.cache, items)
+    drawn = [p for p in items if not p["val"] and not p["twin"]] + packs.clips(args.data, args.cache, items)
     stream = Batches(drawn, args.batch, args.seed + step, calm, Path(args.data) / "reference/yolox_nano.onnx")
     batches = iter(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
     start, saved, said = time.process_time(), before, before

@@ -147,6 +147,8 @@ def main():
     result = dict(test=figures(test, threshold), validation=figures(valid, threshold), all=figures(parts, threshold))
     for src in ("street", "fight", "cap"):
         result[src] = figures([x for x, p in zip(parts, held) if p["src"] == src], threshold)
+    for name, twin in (("street_with_twin", True), ("street_without_twin", False)):
+        result[name] = figures([x for x, p in zip(parts, held) if p["src"] == "street" and p["twin"] == twin], threshold)
     result["curve"] = [dict(threshold=round(float(s), 2), **measured(parts, s)) for s in np.arange(0.1, 0.91, 0.1)]
     result["calibration"] = [calibration(sure_or_not(parts), floor) for floor in (0.3, threshold)]
     text = json.dumps(result, indent=1)

@@ -65,7 +65,7 @@ def main():
     items = face_pictures.load(args.data, args.cache)
     held = [p for p in items if p["val"]]
     before, step = state.get("seconds", 0.0), state.get("step", 0)
-    crops = Crops([p for p in items if not p["val"]], random.Random(args.seed + step))
+    crops = Crops([p for p in items if not p["val"] and not p["twin"]], random.Random(args.seed + step))
     weights = state.get("model") or (load_file(args.resume) if args.resume else None)
     model = face_fpn.of(weights) if weights else FaceFpn(args.channels)
     model = model.to(memory_format=torch.channels_last).train()

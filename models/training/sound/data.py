@@ -48,6 +48,7 @@ def recording(clip):
 
 
 def part(clips, name):
-    """Clips of a part, less those of a recording that is trained on."""
-    known = {recording(c) for c in clips if c["part"] == "train"}
-    return [c for c in clips if c["part"] == name and (name == "train" or recording(c) not in known)]
+    """Clips of a part, less those of a recording that is trained on, or for validation tested on."""
+    before = dict(train=(), test=("train",), valid=("train", "test"))[name]
+    known = {recording(c) for c in clips if c["part"] in before}
+    return [c for c in clips if c["part"] == name and recording(c) not in known]

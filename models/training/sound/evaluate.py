@@ -66,7 +66,7 @@ def score(model, clips):
 
 
 def hours(clips):
-    return sum(len(c["scores"]) for c in clips) * HOP / RATE_HZ / 3600
+    return sum(len(c["samples"]) for c in clips) / RATE_HZ / 3600
 
 
 def runs(over):

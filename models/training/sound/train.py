@@ -1,10 +1,10 @@
 """Trains the sound model: python train.py --data DATA --cache CACHE --out DIR --minutes 50 [--resume FILE]
 
 The rate falls with the CPU time used, and --minutes are of it. Writes DIR/checkpoint.pt every two minutes, and at the end
-DIR/weights.safetensors (f16) and DIR/trained.json. --resume DIR/checkpoint.pt goes on where that run stopped, towards its
---minutes; --resume weights.safetensors starts a new schedule from shipped weights. Calibration, thresholds and figures
-are calibrate.py's and evaluate.py's. --without LABEL trains on made-up sounds of that label only; evaluate.py takes the
-same switch and measures on the real clips.
+DIR/weights.safetensors (f16) and DIR/trained.json. --resume DIR/checkpoint.pt goes on where that run stopped, with other
+batches, towards its --minutes; --resume weights.safetensors starts a new schedule from shipped weights. Calibration,
+thresholds and figures are calibrate.py's and evaluate.py's. --without LABEL trains on made-up sounds of that label only;
+evaluate.py takes the same switch and measures on the real clips.
 """
 import argparse
 import json
@@ -38,12 +38,16 @@ def parsed():
 
 def main():
     args = parsed()
-    torch.manual_seed(args.seed)
+    shipped = bool(args.resume) and args.resume.endswith(".safetensors")
+    state = torch.load(args.resume) if args.resume and not shipped else {}
+    before, step = state.get("seconds", 0.0), state.get("step", 0)
+    seed = args.seed + step  # what goes on draws other batches than at its start
+    torch.manual_seed(seed)
     torch.set_num_threads(1)
-    if args.without and (args.resume or "").endswith(".safetensors"):
+    if args.without and shipped:
         raise SystemExit("--without is for training from scratch: shipped weights know the clips that it keeps out")
     clips = packs.load(args.data, args.cache, args.without)
-    sounds = Sounds(packs.part(clips, "train"), args.cache, args.seed)
+    sounds = Sounds(packs.part(clips, "train"), args.cache, seed)
     model, out = MelCnn().to(memory_format=torch.channels_last), Path(args.out)
     words = torch.nn.Linear(CHANNELS[-1], len(sounds.words))  # ESC's 50 words, learned beside and thrown away
     out.mkdir(parents=True, exist_ok=True)
@@ -51,22 +55,18 @@ def main():
     optimiser = torch.optim.AdamW(parameters, lr=args.rate, weight_decay=0.02)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
-    before, step = 0.0, 0
-    if args.resume and args.resume.endswith(".safetensors"):
+    if shipped:
         weights = {k: v.float() for k, v in load_file(args.resume).items()}
         weights["head.weight"] = weights["head.weight"] * args.head
         for net in (model, average.module):
             net.load_state_dict(weights, strict=False)
-    elif args.resume:
-        state = torch.load(args.resume)
-        for name, thing in (("model", model), ("words", words), ("average", average), ("optimiser", optimiser)):
-            thing.load_state_dict(state[name])
-        before, step = state["seconds"], state["step"]
+    things = dict(model=model, words=words, average=average, optimiser=optimiser)
+    for name in things if state else ():
+        things[name].load_state_dict(state[name])
 
     def save(spent):
-        state = dict(model=model.state_dict(), words=words.state_dict(), average=average.state_dict(),
-                     optimiser=optimiser.state_dict(), seconds=spent, step=step)
-        torch.save(state, out / "checkpoint.new")
+        states = {name: thing.state_dict() for name, thing in things.items()}
+        torch.save(dict(states, seconds=spent, step=step), out / "checkpoint.new")
         (out / "checkpoint.new").rename(out / "checkpoint.pt")
 
     start, total, saved, seen = time.process_time() - before, args.minutes * 60, before, []
