@@ -38,8 +38,6 @@ const ALIKE_IN_SAME_LIGHT: f32 = 0.35;
 /// A night picture in infrared has less colour than this, a picture by day more.
 const NO_COLOUR: f32 = 3.0;
 const SOME_COLOUR: f32 = 8.0;
-/// So many pictures in a row make that a change of the camera's; a red van before grey asphalt drives by.
-const SWITCHED: u32 = 10;
 
 /// The part of a picture that text may be burned into, and the edges of masks.
 const BURNED_IN: f32 = 0.1;
@@ -65,8 +63,8 @@ struct Normal {
     cells: Vec<LookCell>,
     /// How much pictures are like it without the cells that text may be burned into.
     alike: f32,
-    /// Pictures in a row with colour where there was none, or without.
-    switched: u32,
+    /// There was another before it: the camera has changed to its lamp, or a red van has come before grey asphalt.
+    is_second: bool,
 }
 
 struct Suspicion {
@@ -121,9 +119,8 @@ impl Tamper {
             .map_or(0.5, |last| at_ns.saturating_sub(last) as f32 / 1e9)
             .min(5.0);
         self.last_ns = Some(at_ns);
-        if self.normal.pictures < KNOWN {
-            self.normal.follow(now, dt_s);
-            return None;
+        if self.normal.pictures < KNOWN && !self.normal.is_blacked_out(now) {
+            return self.well(now, dt_s);
         }
         let wrong = self.is_frozen(now, at_ns).or_else(|| self.normal.wrong_with(now));
         let Some((what, strength)) = wrong else {
@@ -193,18 +190,24 @@ impl Normal {
         }
     }
 
+    /// Black is no view to learn where there was one a moment ago.
+    fn is_blacked_out(&self, now: &PictureStats) -> bool {
+        self.is_second
+            && Comparison::new(&self.cells, &now.cells, false).is_some_and(|c| c.is_black() && c.was_not_black())
+    }
+
     /// What is wrong with the picture, and how clearly so, 0 to 1.
     fn wrong_with(&mut self, now: &PictureStats) -> Option<(What, f32)> {
         // Where nearly all edges are in few cells, nothing would be left without them.
         let with_text_left_out = self.alike >= KNOWN_AGAIN;
-        let Comparison { was, now, alike } = Comparison::new(&self.cells, &now.cells, with_text_left_out)?;
+        let compared = Comparison::new(&self.cells, &now.cells, with_text_left_out)?;
+        if compared.is_black() {
+            return compared.was_not_black().then_some((What::Black, 1.0));
+        }
+        let Comparison { was, now, alike } = compared;
         let contrast = now.contrast / was.contrast.max(1.0);
         let sharpness = now.sharpness / was.sharpness.max(1.0);
         let light = now.luma.max(1.0) / was.luma.max(1.0);
-        if now.luma < 20.0 && now.contrast < 8.0 {
-            let was_not = was.luma >= 45.0 || was.contrast >= 20.0;
-            return was_not.then_some((What::Black, 1.0));
-        }
         // There was never much to see: nothing can be said.
         if was.contrast < 10.0 {
             return None;
@@ -216,13 +219,12 @@ impl Normal {
         let comes_or_goes = (was.colour > SOME_COLOUR && now.colour < NO_COLOUR)
             || (was.colour < NO_COLOUR && now.colour > SOME_COLOUR);
         if comes_or_goes && contrast > 0.3 && alike >= ALIKE {
-            self.switched += 1;
-            if self.switched >= SWITCHED {
-                *self = Self::default();
-            }
+            *self = Self {
+                is_second: true,
+                ..Self::default()
+            };
             return None;
         }
-        self.switched = 0;
         // A scene in another light has other shadows; only a view that has nothing in common is another one then.
         let same_light = (0.55..1.8).contains(&light);
         let least = if same_light && !comes_or_goes {
@@ -257,6 +259,14 @@ impl Comparison {
             let alike = was.edges.iter().zip(&now.edges).map(|(a, b)| a * b).sum();
             Self { was, now, alike }
         })
+    }
+
+    fn is_black(&self) -> bool {
+        self.now.luma < 20.0 && self.now.contrast < 8.0
+    }
+
+    fn was_not_black(&self) -> bool {
+        self.was.luma >= 45.0 || self.was.contrast >= 20.0
     }
 }
 

@@ -45,7 +45,7 @@ impl Retry {
     /// A connection counts as one when it has lasted longer than any wait: a rival that waits meanwhile may come back after that.
     fn lasts(&self, now: Instant) -> bool {
         let since = self.connected_at.map(|at| now.saturating_duration_since(at));
-        since.is_some_and(|lasted| lasted > 4 * self.cap)
+        since.is_some_and(|lasted| lasted > 2 * self.cap)
     }
 
     /// Takes back what was told of connections that did not last, once this one has.
