@@ -188,79 +188,63 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
+    /// The whole picture.
+    fn yard() -> Zone {
+        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
+        Zone::new("yard", corners.map(|(x, y)| Point { x, y }).to_vec())
+    }
+
+    fn frame(pts_ns: u64, people: u64) -> TrackedFrame {
+        let person = |id: u64| Track {
+            id,
+            class: "person".into(),
+            bbox: BBox {
+                x1: 0.1 + 0.2 * id as f32,
+                y1: 0.2,
+                x2: 0.2 + 0.2 * id as f32,
+                y2: 0.6,
+            },
+            score: 0.9,
+            seen: true,
+            hits: 9,
+            born_ns: 0,
+        };
+        TrackedFrame {
+            pts_ns,
+            tracks: (0..people).map(person).collect(),
+        }
+    }
+
     #[test]
     fn a_crowd_that_dissolves_within_a_window_is_found_once() {
-        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
         let mut rule = ZoneRule::new(Zone {
             kinds: vec![Kind::Crowd],
             crowd_size: 3,
-            ..Zone::new("yard", corners.map(|(x, y)| Point { x, y }).to_vec())
+            ..yard()
         });
         // Four frames a second, windows of two seconds; there are three from 1 s to 2.5 s, and one may be hidden for a second.
         let mut window = |quarters: std::ops::Range<u64>| {
             for at in quarters {
                 let people = if (4..=10).contains(&at) { 3 } else { 1 };
-                let tracks = (0..people).map(|id| Track {
-                    id,
-                    class: "person".into(),
-                    bbox: BBox {
-                        x1: 0.1 + 0.2 * id as f32,
-                        y1: 0.2,
-                        x2: 0.2 + 0.2 * id as f32,
-                        y2: 0.6,
-                    },
-                    score: 0.9,
-                    seen: true,
-                    hits: 9,
-                    born_ns: 0,
-                });
-                let frame = TrackedFrame {
-                    pts_ns: at * S / 4,
-                    tracks: tracks.collect(),
-                };
-                rule.observe(&frame, &Stillness::default(), 1.0);
+                rule.observe(&frame(at * S / 4, people), &Stillness::default(), 1.0);
             }
-            rule.findings(&"detector@1".into())
+            let found = rule.findings(&"detector@1".into());
+            found.iter().map(|f| (f.at_ns, f.tracks.len())).collect::<Vec<_>>()
         };
-        let found: Vec<_> = [0..8, 8..16, 16..24]
-            .into_iter()
-            .map(|quarters| {
-                let found = window(quarters);
-                found.iter().map(|f| (f.at_ns, f.tracks.len())).collect::<Vec<_>>()
-            })
-            .collect();
+        let found = [0..8, 8..16, 16..24].map(&mut window);
         assert_eq!(found, [vec![], vec![(S * 3 / 2, 3)], vec![]]);
     }
 
     #[test]
     fn time_in_which_nobody_looked_is_no_time_that_somebody_stayed() {
-        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
         let mut rule = ZoneRule::new(Zone {
             kinds: vec![Kind::Loitering],
             loiter_s: 30.0,
-            ..Zone::new("yard", corners.map(|(x, y)| Point { x, y }).to_vec())
+            ..yard()
         });
         let mut stays = |from_s: u64, to_s: u64| {
             for t in from_s..=to_s {
-                let track = Track {
-                    id: 1,
-                    class: "person".into(),
-                    bbox: BBox {
-                        x1: 0.4,
-                        y1: 0.2,
-                        x2: 0.5,
-                        y2: 0.6,
-                    },
-                    score: 0.9,
-                    seen: true,
-                    hits: 9,
-                    born_ns: 0,
-                };
-                let frame = TrackedFrame {
-                    pts_ns: t * S,
-                    tracks: vec![track],
-                };
-                rule.observe(&frame, &Stillness::default(), 1.0);
+                rule.observe(&frame(t * S, 1), &Stillness::default(), 1.0);
             }
             rule.findings(&"detector@1".into()).len()
         };
