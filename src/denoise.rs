@@ -19,8 +19,8 @@ const PAIRS: usize = 15;
 const KNOWN_PAIRS: usize = 3;
 /// Frames further apart show another scene.
 const APART_NS: u64 = 1_000_000_000;
-/// What was measured before a pause so long says nothing of the light now: a camera that was not looked at may have slept
-/// through dusk.
+/// What was measured so long ago says nothing of the light now: a camera may have slept through dusk, but for glances too far apart
+/// to be compared.
 const STALE_NS: u64 = 60_000_000_000;
 const RADIUS: usize = 2;
 /// How fast the weight of a neighbour falls with its distance: a Gaussian's standard deviation in pixels.
@@ -31,23 +31,22 @@ const SPREAD_PX: f32 = 2.0;
 pub struct Denoise {
     last: Option<(u64, Arc<Picture>)>,
     noise: VecDeque<f32>,
+    /// When it was measured last.
+    measured_ns: u64,
 }
 
 impl Denoise {
     /// One picture, in the order of time. None: it is good as it is.
     pub fn clean(&mut self, picture: &Arc<Picture>, pts_ns: u64) -> Option<Picture> {
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|(last_ns, _)| pts_ns.abs_diff(*last_ns) > STALE_NS)
-        {
-            self.noise.clear();
-        }
         if let Some((last_ns, last)) = &self.last
             && !Arc::ptr_eq(last, picture)
             && pts_ns.abs_diff(*last_ns) <= APART_NS
             && let Some(noise) = noise_between(last, picture)
         {
+            if pts_ns.abs_diff(self.measured_ns) > STALE_NS {
+                self.noise.clear();
+            }
+            self.measured_ns = pts_ns;
             self.noise.push_back(noise);
             if self.noise.len() > PAIRS {
                 self.noise.pop_front();
@@ -325,6 +324,9 @@ mod tests {
             );
         }
         let dusk_ns = 3_600_000_000_000;
+        for glance in 1..700 {
+            let _ = denoise.clean(&scene(glance, 1.0, 60.0, 160.0), u64::from(glance) * 5_000_000_000);
+        }
         let cleaned = (8..12).map(|i| denoise.clean(&scene(i, 8.0, 60.0, 160.0), dusk_ns + u64::from(i) * FRAME_NS));
         assert_eq!(
             cleaned.map(|c| c.is_some()).collect::<Vec<_>>(),

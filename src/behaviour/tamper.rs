@@ -119,10 +119,14 @@ impl Tamper {
             .map_or(0.5, |last| at_ns.saturating_sub(last) as f32 / 1e9)
             .min(5.0);
         self.last_ns = Some(at_ns);
-        if self.normal.pictures < KNOWN && !self.normal.is_blacked_out(now) {
+        let learns = self.normal.pictures < KNOWN;
+        if learns && !self.normal.is_blacked_out(now) {
             return self.well(now, dt_s);
         }
-        let wrong = self.is_frozen(now, at_ns).or_else(|| self.normal.wrong_with(now));
+        let wrong = self.is_frozen(now, at_ns).or_else(|| match learns {
+            true => Some((What::Black, 1.0)),
+            false => self.normal.wrong_with(now),
+        });
         let Some((what, strength)) = wrong else {
             return self.well(now, dt_s);
         };
@@ -192,8 +196,11 @@ impl Normal {
 
     /// Black is no view to learn where there was one a moment ago.
     fn is_blacked_out(&self, now: &PictureStats) -> bool {
-        self.is_second
-            && Comparison::new(&self.cells, &now.cells, false).is_some_and(|c| c.is_black() && c.was_not_black())
+        // With and without what may be burned in.
+        let is_black = |without_text| {
+            Comparison::new(&self.cells, &now.cells, without_text).is_some_and(|c| c.is_black() && c.was_not_black())
+        };
+        self.is_second && (is_black(false) || is_black(true))
     }
 
     /// What is wrong with the picture, and how clearly so, 0 to 1.

@@ -240,6 +240,7 @@ impl Supervisor {
                         self.backoff.reset();
                         self.tell_streaming(&session);
                     }
+                    self.tell_rate(&session);
                     self.tell_offset();
                 }
                 // What comes once the sound has failed is left.
@@ -318,6 +319,17 @@ impl Supervisor {
             ClockSource::Camera => self.stream.camera_offset_ms().unwrap_or(0) * 1_000_000,
         };
         self.stream.utc_offset_ns() + camera_ns
+    }
+
+    /// The rate of a stream that does not say it is known once some pictures have come.
+    fn tell_rate(&mut self, session: &Session) {
+        if self.status.video.as_ref().is_none_or(|video| video.fps > 0.0) {
+            return;
+        }
+        if let Some(video) = session.video_info().filter(|video| video.fps > 0.0) {
+            self.status.video = Some(video);
+            self.sink.status(self.status.clone());
+        }
     }
 
     fn tell_streaming(&mut self, session: &Session) {

@@ -188,7 +188,7 @@ impl Stage for Action {
             match self.look(job) {
                 Ok(report) => out.push(report),
                 Err(error) => {
-                    if is_news(&error.to_string()) {
+                    if is_news(&format!("{} {error}", job.camera())) {
                         tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "the clip model failed on a window");
                     }
                     out.extend(failed_reports(std::slice::from_ref(job), Branch::Action));

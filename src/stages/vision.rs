@@ -160,7 +160,7 @@ impl Vision {
         let tracked = frames.iter().find(|t| t.pts_ns == frame.pts_ns)?;
         let read = self.faces.as_mut()?.read(&window.camera, frame, &tracked.tracks);
         read.unwrap_or_else(|error| {
-            if is_news(&error) {
+            if is_news(&format!("{} {error}", window.camera)) {
                 tracing::warn!(camera = %window.camera, seq = window.seq, error, "faces could not be read in a window");
             }
             None

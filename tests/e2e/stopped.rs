@@ -49,7 +49,7 @@ fn demo(dir: &Path) -> Command {
 #[test]
 fn a_demo_that_is_stopped_says_so_and_ends_its_daemon_and_a_second_one_is_refused_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = Process(demo(dir.path()).spawn().unwrap());
+    let mut first = Process(demo(dir.path()).stderr(Stdio::null()).spawn().unwrap());
     let mut told = BufReader::new(first.0.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);

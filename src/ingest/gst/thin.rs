@@ -13,10 +13,15 @@ pub(super) struct Thin {
     /// None before the first picture.
     last_ns: Option<u64>,
     due_ns: u64,
-    /// Of the stream, as it comes: 0 before there are two pictures.
+    /// Of the stream, as it comes, and over how long it was measured.
     interval_ns: f64,
+    measured_ns: u64,
 }
 
+/// What is longer is a gap, and no interval.
+const GAP_NS: u64 = 5_000_000_000;
+/// A rate is known after so much of a stream.
+const SETTLES_NS: u64 = 1_500_000_000;
 /// How quickly the mean interval follows.
 const FOLLOW: f64 = 0.1;
 
@@ -28,6 +33,7 @@ impl Thin {
             last_ns: None,
             due_ns: 0,
             interval_ns: 0.0,
+            measured_ns: 0,
         }
     }
 
@@ -40,7 +46,9 @@ impl Thin {
         // After a gap, or where the times begin anew, the first is kept.
         if pts_ns > self.due_ns + self.step_ns || pts_ns + self.step_ns < last_ns {
             self.due_ns = pts_ns;
-        } else if interval_ns > 0 {
+        }
+        if (1..GAP_NS).contains(&interval_ns) {
+            self.measured_ns += interval_ns;
             let new = self.interval_ns == 0.0;
             let part = if new { 1.0 } else { FOLLOW };
             self.interval_ns += part * (interval_ns as f64 - self.interval_ns);
@@ -54,13 +62,12 @@ impl Thin {
         true
     }
 
-    /// Pictures a second that came in; 0 where that is not known.
+    /// Pictures a second that came in; 0 where that is not known yet: what comes first may come at once.
     pub fn fps_in(&self) -> f32 {
-        if self.interval_ns > 0.0 {
-            (1e9 / self.interval_ns) as f32
-        } else {
-            0.0
+        if self.measured_ns < SETTLES_NS {
+            return 0.0;
         }
+        (1e9 / self.interval_ns) as f32
     }
 }
 
@@ -133,11 +140,17 @@ mod tests {
 
     #[test]
     fn the_rate_of_a_stream_is_measured_where_nobody_says_it() {
-        let mut thin = Thin::to(5.0);
-        assert_eq!(thin.fps_in(), 0.0);
-        for t in regular(25.0, 4.0) {
-            thin.keeps(t * MS);
+        for fps in [25.0, 5.0, 1.0] {
+            let mut thin = Thin::to(5.0);
+            assert_eq!(thin.fps_in(), 0.0);
+            for t in regular(fps, 8.0).chain([20_000]) {
+                thin.keeps(t * MS);
+            }
+            assert!(
+                (f64::from(thin.fps_in()) / fps - 1.0).abs() < 0.01,
+                "{fps}: {}",
+                thin.fps_in()
+            );
         }
-        assert!((thin.fps_in() - 25.0).abs() < 0.1, "{}", thin.fps_in());
     }
 }

@@ -10,6 +10,8 @@ use crate::publish::MqttOptions;
 
 /// So many connections in a row that broke off early are no accident.
 const NO_ACCIDENT: u32 = 3;
+/// Their waits double so often at most: on a bad link an alert is not to wait for half a minute while the broker could be reached.
+const SHORT_DOUBLES: u32 = 3;
 
 /// Waits double from one failed try to the next, and from one short connection to the next: two boxes with one client id throw
 /// each other out of the broker for ever, and a success that lasts a moment is none.
@@ -60,7 +62,7 @@ impl Retry {
     pub fn lost(&mut self, loss: Loss, state: &PublisherState, now: Instant) -> Duration {
         self.settle(state, now);
         if self.connected_at.is_some() {
-            self.doubled = self.short;
+            self.doubled = self.short.min(SHORT_DOUBLES);
             let is_short = !self.lasts(now);
             self.short += u32::from(is_short);
             state.short.fetch_add(u64::from(is_short), Relaxed);
@@ -149,7 +151,7 @@ mod tests {
             now += CAP;
             waits.push(retry.lost(loss(Cause::Silent), &state, now).as_secs_f64());
         }
-        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0]);
         assert_eq!(state.short.load(Relaxed), 8);
         retry.connected(now);
         now += 5 * CAP;
