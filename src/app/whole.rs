@@ -17,8 +17,8 @@ impl Whole {
     pub fn at(path: &Path) -> Self {
         // A link stays one: it is what it points to that is made anew.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        // /dev/null and pipes are written to, not replaced.
-        let beside = if std::fs::metadata(&path).is_ok_and(|about| !about.is_file()) {
+        // /dev/null and pipes are written to, not replaced; nor is a link that leads to no file yet.
+        let beside = if std::fs::metadata(&path).map_or_else(|_| path.is_symlink(), |about| !about.is_file()) {
             path.clone()
         } else {
             // A name of its own: a second process that writes the same file has another.
@@ -96,6 +96,11 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).unwrap();
         Whole::write(&link, b"whole").unwrap();
         assert!(link.is_symlink());
+        // One that leads to no file yet makes that.
+        let (later, target) = (dir.path().join("later"), dir.path().join("target"));
+        std::os::unix::fs::symlink(&target, &later).unwrap();
+        Whole::write(&later, b"new").unwrap();
+        assert!(later.is_symlink() && std::fs::read(&target).unwrap() == b"new");
         assert_eq!(std::fs::read(&file).unwrap(), b"whole");
         let device = Path::new("/dev/null");
         Whole::write(device, b"gone").unwrap();

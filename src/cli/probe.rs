@@ -7,6 +7,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 
 use super::stop::Stop;
 use crate::app::whole::Whole;
+use crate::app::words::shown;
 use crate::clock::SystemClock;
 use crate::config::{Surroundings, load_texts};
 use crate::data::{CameraState, CameraStatus, Frame, Window};
@@ -71,12 +72,12 @@ impl Facts {
             if let Some(v) = &status.video {
                 let size = format!("{}x{}", v.width_px, v.height_px);
                 let fps = rounded(v.fps, 100.0);
-                println!("video: {} {size} {fps} fps, decoded by {}", v.codec, v.decoder);
+                println!("video: {} {size} {fps} fps, decoded by {}", shown(&v.codec), v.decoder);
             }
             match &status.audio {
-                Some(a) => println!("audio: {} {} Hz", a.codec, a.rate_hz),
+                Some(a) => println!("audio: {} {} Hz", shown(&a.codec), a.rate_hz),
                 None => match &status.detail {
-                    Some(why) => println!("audio: none: {why}"),
+                    Some(why) => println!("audio: none: {}", shown(why)),
                     None => println!("audio: none"),
                 },
             }
@@ -87,7 +88,7 @@ impl Facts {
             println!("{} frames analysed", self.frames);
         } else if let Some((status, reason)) = self.last.as_ref().and_then(|s| Some((s, s.reason?))) {
             let detail = said_once(status.detail.as_deref().unwrap_or_default());
-            eprintln!("watchfire: {}: {detail}", reason.as_str());
+            eprintln!("watchfire: {}: {}", reason.as_str(), shown(detail));
         } else {
             eprintln!("watchfire: no picture yet");
         }

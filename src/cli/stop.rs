@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM for commands that have something to finish: the first one asks for it, a second one ends the process.
+//! Ctrl-C, SIGTERM and a terminal that is closed, for commands that have something to finish: the first one asks for it, a second one ends the process.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether somebody has asked for an end.
@@ -21,7 +21,7 @@ impl Stop {
     /// # Errors
     /// The system takes no handler.
     pub fn listen(&self) -> anyhow::Result<()> {
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
             // They act in this order: the first sees what an earlier signal has left, not what this one leaves.
             flag::register_conditional_default(signal, self.asked.clone()).context("signals")?;
             flag::register_usize(signal, self.signal.clone(), signal as usize).context("signals")?;
