@@ -324,7 +324,7 @@ mod tests {
             );
         }
         let dusk_ns = 3_600_000_000_000;
-        for glance in 1..700 {
+        for glance in 1..720 {
             let _ = denoise.clean(&scene(glance, 1.0, 60.0, 160.0), u64::from(glance) * 5_000_000_000);
         }
         let cleaned = (8..12).map(|i| denoise.clean(&scene(i, 8.0, 60.0, 160.0), dusk_ns + u64::from(i) * FRAME_NS));
