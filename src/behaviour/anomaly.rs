@@ -1,7 +1,7 @@
 //! What this camera has never seen: learned on the box from its own tracks, motion and sounds, without anybody's labels.
 //!
-//! Every second of a track is judged by what was seen before (where, how large and how fast there, at which hour) and
-//! then learned; so is how much of the picture moves and how loud it is, by the time of the day. How surprising something
+//! Every second of a track is judged by what was seen before (where, how large and how fast there, at which hour, and whether
+//! anything comes at all) and then learned; so is how much of the picture moves and how loud it is, by the time of the day. How surprising something
 //! must be follows from the record: so much that it comes `per_day` times a day at most. Nothing is told during the warm-up, and what happens again and again becomes usual.
 
 mod course;
@@ -49,6 +49,9 @@ const FLOOR: f32 = 1.5;
 const SECONDS: usize = 3;
 /// Somebody who stays at one place is learned for so many seconds, not for ever.
 const STAYS: u32 = 20;
+/// Whose box meets the one in which it appeared by less than this is away from there: no box trembles by as much. It counts while they
+/// are: a track that hops to and fro between two coats has not come.
+const MOVED: f32 = 0.2;
 /// So many seconds of a track are learned only when it is gone.
 const PENDING: usize = 60;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -74,6 +77,8 @@ struct Follow {
     /// Seconds that are not learned yet: a track must not become used to itself.
     pending: VecDeque<Second>,
     peak: f32,
+    /// Where it appeared.
+    from: BBox,
     place: BBox,
     stayed: u32,
 }
@@ -166,6 +171,7 @@ impl Anomaly {
             last: Vec::new(),
             pending: VecDeque::new(),
             peak: 0.0,
+            from: b,
             place: b,
             stayed: 0,
         });
@@ -188,6 +194,7 @@ impl Anomaly {
             size: size(b.height()),
             speed: gaits.motion(track.id, 1.0).map(|m| speed(m.speed())),
             hour,
+            moved: follow.from.iou(&b) < MOVED,
         };
         follow.last.push(self.memory.surprise(&second));
         if follow.last.len() > SECONDS {
@@ -285,6 +292,7 @@ fn label(why: Why, class: &str) -> String {
         Why::Fast => format!("fast {class} where none was seen before"),
         Why::Slow => format!("{class} slower than any there before"),
         Why::Hour => format!("{class} at an hour at which hardly anything was seen before"),
+        Why::Empty => format!("{class} where hardly anything was seen before"),
         Why::Loud => "louder than at this time of the day before".to_owned(),
         Why::Moving => "more of the picture moves than at this time of the day before".to_owned(),
     }
@@ -312,13 +320,19 @@ fn hour(utc_s: i64, zone: &TimeZone) -> usize {
 mod tests {
     use super::*;
 
-    /// People 0.2 of the picture high have walked by for days, about noon, at a body height a second.
-    fn used_to_walkers() -> Anomaly {
+    /// Nobody has come for days.
+    fn used_to_nobody() -> Anomaly {
         let mut anomaly = Anomaly::new(AnomalyOptions {
             warm_up_h: 1.0,
             ..AnomalyOptions::default()
         });
         (0..24).for_each(|hour| anomaly.memory.watch(hour, 10_800.0, false));
+        anomaly
+    }
+
+    /// People 0.2 of the picture high have walked by for days, about noon, at a body height a second.
+    fn used_to_walkers() -> Anomaly {
+        let mut anomaly = used_to_nobody();
         for i in 0..20_000 {
             anomaly.memory.learn(&Second {
                 column: i % COLUMNS,
@@ -326,6 +340,7 @@ mod tests {
                 size: size(0.2),
                 speed: Some(speed(1.0)),
                 hour: 12,
+                moved: true,
             });
         }
         anomaly
@@ -337,10 +352,16 @@ mod tests {
     }
 
     fn walks(anomaly: &mut Anomaly, height: f32, heights_per_s: f32, hour: i64) -> Option<String> {
+        let x = |i: u64| 0.05 + height * heights_per_s * i as f32 / 5.0;
+        follows(anomaly, height, x, hour)
+    }
+
+    /// What is told of somebody who is at `x` in each of five frames a second.
+    fn follows(anomaly: &mut Anomaly, height: f32, x: impl Fn(u64) -> f32, hour: i64) -> Option<String> {
         let mut gaits = Gaits::default();
         let mut label = None;
         for i in 0..25 {
-            let x = 0.05 + height * heights_per_s * i as f32 / 5.0;
+            let x = x(i);
             let track = Track {
                 id: 1,
                 class: "person".into(),
@@ -377,6 +398,13 @@ mod tests {
         says(told(0.4, 0.5, 12), "of a size that none had");
         says(told(0.2, 0.05, 12), "slower than any");
         says(told(0.2, 1.0, 3), "at an hour");
+    }
+
+    #[test]
+    fn where_nobody_comes_a_track_that_hops_between_two_coats_has_not_come() {
+        let hops = |i: u64| if (i / 5).is_multiple_of(2) { 0.3 } else { 0.36 };
+        assert_eq!(follows(&mut used_to_nobody(), 0.2, hops, 12), None);
+        assert!(walks(&mut used_to_nobody(), 0.2, 1.0, 12).is_some_and(|l| l.contains("hardly anything")));
     }
 
     #[test]

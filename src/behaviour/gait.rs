@@ -99,6 +99,16 @@ impl Gaits {
         self.tracks.keys().copied()
     }
 
+    /// Net speed of the middle of a box over its last `span_s`, to the right and downwards, in heights of the picture a
+    /// second; also of one that the picture's edge cuts off. None of a box that is new.
+    pub fn drift(&self, id: u64, span_s: f32) -> Option<(f32, f32)> {
+        let last = self.steps(id).next_back()?;
+        let is_recent = |s: &&Step| (last.at_ns - s.at_ns) as f32 <= (span_s + 0.05) * 1e9;
+        let first = self.steps(id).find(is_recent)?;
+        let dt_s = (last.at_ns - first.at_ns) as f32 / 1e9;
+        (dt_s > 0.0).then(|| ((last.x - first.x) / dt_s, (last.y - first.y) / dt_s))
+    }
+
     /// How a track moved over the last `span_s`. None while it is not known for that long, or while the picture's edge
     /// cuts it off.
     ///

@@ -28,6 +28,12 @@ impl Default for RunningOptions {
 const SPAN_S: f32 = 1.0;
 /// Whoever turns about at play covers less than this part of his way.
 const STRAIGHT: f32 = 0.8;
+/// What carries somebody moves by this part of their way. Half of it is seen of a box that the picture's edge cuts off; one that
+/// is parked only trembles.
+const ALONG: f32 = 0.3;
+/// A box wider or higher than this part of the picture is cut off on both sides, as far as boxes are true, and how it moves that way
+/// is not seen.
+const WHOLE: f32 = 0.9;
 /// Once running, it goes on until the speed falls below this part of the threshold.
 const STILL_RUNNING: f32 = 0.8;
 
@@ -61,7 +67,7 @@ impl Running {
     pub fn observe(&mut self, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) {
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let zones = self.places.of_track(track);
-            let counts = !zones.is_empty() && !is_carried(track, frame, aspect);
+            let counts = !zones.is_empty() && !is_carried(track, frame, gaits, aspect);
             let Some(motion) = gaits.motion(track.id, SPAN_S).filter(|_| counts) else {
                 self.runners.stops(track.id);
                 continue;
@@ -118,22 +124,33 @@ fn finding(zone: Option<Arc<str>>, runs: &[&Spell<Runner>], speed: f32) -> Optio
     })
 }
 
-/// Whether it rides or drives: a bicycle under it, or a vehicle around it.
-fn is_carried(track: &Track, frame: &TrackedFrame, aspect: f32) -> bool {
+/// Whether it rides or drives: a bicycle under it, or a vehicle around it, that does not stand while it passes.
+fn is_carried(track: &Track, frame: &TrackedFrame, gaits: &Gaits, aspect: f32) -> bool {
     let own = &track.bbox;
-    frame
-        .tracks
-        .iter()
-        .filter(|t| t.id != track.id)
-        .any(|other| match &*other.class {
-            "bicycle" | "motorcycle" => {
-                let apart_x = (own.centre().x - other.bbox.centre().x).abs() * aspect;
-                let low_enough = (other.bbox.y1..other.bbox.y2 + 0.3 * own.height()).contains(&own.y2);
-                apart_x < 0.5 * own.height() && low_enough
-            }
-            "car" | "bus" | "truck" => overlap(own, &other.bbox) > 0.6 * own.area(),
-            _ => false,
-        })
+    let is_about = |other: &Track| match &*other.class {
+        "bicycle" | "motorcycle" => {
+            let apart_x = (own.centre().x - other.bbox.centre().x).abs() * aspect;
+            let low_enough = (other.bbox.y1..other.bbox.y2 + 0.3 * own.height()).contains(&own.y2);
+            apart_x < 0.5 * own.height() && low_enough
+        }
+        "car" | "bus" | "truck" => overlap(own, &other.bbox) > 0.6 * own.area(),
+        _ => false,
+    };
+    let others = frame.tracks.iter().filter(|t| t.id != track.id);
+    others
+        .filter(|other| is_about(other))
+        .any(|other| comes_along(track, other, gaits))
+}
+
+/// Whether the vehicle moves while the one in it does, whichever way its box jumps; also where that is not known.
+fn comes_along(track: &Track, vehicle: &Track, gaits: &Gaits) -> bool {
+    let drift = |t: &Track| gaits.drift(t.id, SPAN_S);
+    let (Some((x, y)), Some((vx, vy))) = (drift(track), drift(vehicle)) else {
+        return true;
+    };
+    let is_cut = vehicle.bbox.height() > WHOLE;
+    let (y, vy) = if is_cut { (0.0, 0.0) } else { (y, vy) };
+    vehicle.bbox.width() > WHOLE || vx.hypot(vy) >= ALONG * x.hypot(y)
 }
 
 fn overlap(a: &BBox, b: &BBox) -> f32 {
@@ -146,6 +163,18 @@ fn overlap(a: &BBox, b: &BBox) -> f32 {
 mod tests {
     use super::*;
 
+    fn track(id: u64, class: &str, [x1, y1, x2, y2]: [f32; 4]) -> Track {
+        Track {
+            id,
+            class: class.into(),
+            score: 0.9,
+            bbox: BBox { x1, y1, x2, y2 },
+            seen: true,
+            hits: 9,
+            born_ns: 0,
+        }
+    }
+
     /// Windows may be two seconds long.
     #[test]
     fn who_ran_and_is_gone_when_a_long_window_ends_is_told() {
@@ -154,23 +183,10 @@ mod tests {
         for i in 1..=40u64 {
             let (pts_ns, x) = (i * 200_000_000, 0.04 * i as f32);
             // Out of the picture after 2.8 s.
-            let track = Track {
-                id: 1,
-                class: "person".into(),
-                score: 0.9,
-                bbox: BBox {
-                    x1: x,
-                    y1: 0.5,
-                    x2: x + 0.04,
-                    y2: 0.6,
-                },
-                seen: true,
-                hits: 9,
-                born_ns: 0,
-            };
+            let runner = track(1, "person", [x, 0.5, x + 0.04, 0.6]);
             let frame = TrackedFrame {
                 pts_ns,
-                tracks: if i <= 14 { vec![track] } else { Vec::new() },
+                tracks: if i <= 14 { vec![runner] } else { Vec::new() },
             };
             gaits.observe(&frame, 1.0);
             rule.observe(&frame, &gaits, 1.0);
@@ -180,5 +196,40 @@ mod tests {
             }
         }
         assert_eq!(told, [0, 1, 0, 0]);
+    }
+
+    /// Whether somebody is told of who moves to the right and downwards for 3 s before a lorry, by so many tenths of the picture in a second;
+    /// the lorry moves to the right alone.
+    fn runs(person: [f32; 2], lorry: [f32; 4], speed: f32) -> bool {
+        let (mut gaits, mut rule) = (Gaits::default(), Running::new(RunningOptions::default(), &[]));
+        let mut told = false;
+        for i in 1..=15u64 {
+            let (pts_ns, tenths) = (i * 200_000_000, 0.02 * i as f32);
+            let (x, y, moved) = (person[0] * tenths, person[1] * tenths, speed * tenths);
+            let [x1, y1, x2, y2] = lorry;
+            let frame = TrackedFrame {
+                pts_ns,
+                tracks: vec![
+                    track(1, "person", [0.3 + x, 0.1 + y, 0.34 + x, 0.2 + y]),
+                    track(2, "truck", [x1 + moved, y1, x2 + moved, y2]),
+                ],
+            };
+            gaits.observe(&frame, 1.0);
+            rule.observe(&frame, &gaits, 1.0);
+            told |= !rule.findings(pts_ns).is_empty();
+        }
+        told
+    }
+
+    #[test]
+    fn what_carries_somebody_moves_while_they_do_as_far_as_its_ends_are_seen() {
+        let (right, down) = ([2.0, 0.0], [0.1, 2.0]);
+        let lorry = [0.25, 0.05, 0.95, 0.9];
+        assert!(runs(right, lorry, 0.0), "it is parked");
+        assert!(!runs(right, lorry, 1.0));
+        assert!(!runs(right, [0.05, 0.05, 0.97, 0.9], 0.0), "both ends are cut off");
+        assert!(!runs(right, lorry, -0.8), "its box jumps the other way");
+        assert!(runs(down, lorry, 0.1), "it is parked, and they run down the picture");
+        assert!(!runs(down, [0.25, 0.02, 0.95, 0.98], 0.1), "head and foot are cut off");
     }
 }

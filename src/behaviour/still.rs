@@ -1,6 +1,7 @@
 //! What stands still: a parked car, or a bush that the detector takes for a person. It opens no new alert, also not
 //! when its box trembles, and not when its track is lost and found again under another id. Who was seen to come to where
-//! they stand is known there under another id too, and a person who came is never a part of the place.
+//! they stand is known there under another id too, for a minute. A person who came is no part of the place; one who is found
+//! there after a longer while is, once they have stood there in view for as long as anything else.
 
 use std::collections::HashMap;
 
@@ -21,6 +22,10 @@ const FORGET_NS: u64 = 60_000_000_000;
 const CAME: f32 = 0.5;
 /// Who has stood for so long was not just passing.
 const STOOD_NS: u64 = 2_000_000_000;
+/// What was not seen for so long is lost. Of two boxes of one body, one is soon: no longer than this after the other appeared.
+const LOST_NS: u64 = 2_000_000_000;
+/// A track that was there before its place was left is told of within this time.
+const TOLD_NS: u64 = 1_000_000_000;
 
 const PERSON: &str = "person";
 
@@ -30,6 +35,7 @@ pub(super) struct Stillness {
     places: Vec<Place>,
     /// Who had come and stood there when the stream broke off.
     stood: Vec<Stand>,
+    left: Vec<Left>,
 }
 
 struct Stand {
@@ -46,6 +52,7 @@ struct Stand {
     is_person: bool,
 }
 
+/// There may be two on one spot: of a bush that is a part of the place, and of somebody who came and stands before it.
 struct Place {
     bbox: BBox,
     seen_ns: u64,
@@ -56,11 +63,18 @@ struct Place {
     is_person: bool,
 }
 
+/// Where the track of somebody who came has just been seen to go.
+struct Left {
+    bbox: BBox,
+    at_ns: u64,
+    is_person: bool,
+}
+
 impl Stillness {
     /// `aspect`: the picture's width over its height.
     pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
         let apart = |a: Point, b: Point| distance(a, b, aspect);
-        let seen = |id: u64| frame.tracks.iter().find(|t| t.seen && t.id == id);
+        self.free_places(frame);
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
             if !self.tracks.contains_key(&track.id) {
@@ -77,10 +91,12 @@ impl Stillness {
                 };
                 self.tracks.insert(track.id, stand);
             }
+            let lives_on = self.outlives(track, frame.pts_ns);
             let Some(stand) = self.tracks.get_mut(&track.id) else {
                 continue;
             };
             (stand.bbox, stand.seen_ns) = (track.bbox, frame.pts_ns);
+            (stand.came, stand.moved) = (stand.came || lives_on, stand.moved || lives_on);
             if apart(stand.at, at) > TREMBLE * height {
                 (stand.at, stand.since_ns, stand.moved) = (at, frame.pts_ns, true);
                 stand.came |= apart(stand.from, at) >= CAME * height;
@@ -91,16 +107,30 @@ impl Stillness {
         let is_fresh = |s: &Stand| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS;
         self.tracks.retain(|_, s| is_fresh(s));
         self.stood.retain(is_fresh);
-        self.places.retain(|p| {
-            let has_gone = seen(p.by).is_some_and(|t| p.bbox.iou(&t.bbox) < GONE);
-            frame.pts_ns.saturating_sub(p.seen_ns) < MEMORY_NS && !has_gone
+    }
+
+    /// Whoever is seen elsewhere has gone from where they stood.
+    fn free_places(&mut self, frame: &TrackedFrame) {
+        let age_ns = |at_ns: u64| frame.pts_ns.saturating_sub(at_ns);
+        let is_away = |p: &Place| {
+            let by = frame.tracks.iter().find(|t| t.seen && t.id == p.by);
+            by.is_some_and(|t| p.bbox.iou(&t.bbox) < GONE)
+        };
+        let left = self.places.iter().filter(|p| p.came && is_away(p)).map(|p| Left {
+            bbox: p.bbox,
+            at_ns: frame.pts_ns,
+            is_person: p.is_person,
         });
+        self.left.extend(left);
+        self.left.retain(|l| age_ns(l.at_ns) < TOLD_NS);
+        self.places.retain(|p| age_ns(p.seen_ns) < MEMORY_NS && !is_away(p));
     }
 
     /// Whether the track is a part of the place: it sits where something has stood for long, and has not moved there
-    /// under our eyes.
+    /// under our eyes. Where a person who came was last seen it may still be they, though they were hidden for minutes; the
+    /// place is remembered for ten.
     pub fn was_there(&self, track: &Track) -> bool {
-        !self.has_moved(track) && self.stands(track).next().is_some()
+        !self.has_moved(track) && self.stands(track).any(|p| !(p.came && p.is_person))
     }
 
     /// Whether it is one by now: a car that drove in and parked is, a person is not.
@@ -125,15 +155,23 @@ impl Stillness {
             lately && was_person == is_person(track) && bbox.iou(&track.bbox) > 0.5
         };
         let here = |p: &Place| fits(&p.bbox, p.is_person, p.seen_ns);
-        if let Some(place) = self.places.iter_mut().find(|p| p.came && here(p)) {
+        let is_seen = |id: u64| frame.tracks.iter().any(|t| t.seen && t.id == id);
+        // Who is in view elsewhere has no place any more. On the spot of somebody who is still seen there it is something
+        // else: a coat that they hung up.
+        if let Some(place) = self.places.iter_mut().find(|p| p.came && here(p) && !is_seen(p.by)) {
             place.by = track.id;
             return true;
         }
         if self.places.iter().any(here) {
             return false;
         }
+        // What was there before their track went is they: it goes on with the box of somebody who passed close by.
+        let stays = |l: &Left| track.born_ns <= l.at_ns && fits(&l.bbox, l.is_person, l.at_ns);
+        if let Some(at) = self.left.iter().position(stays) {
+            self.left.swap_remove(at);
+            return true;
+        }
         let stood = |s: &Stand| s.has_come_and_stood() && fits(&s.bbox, s.is_person, s.seen_ns);
-        let is_seen = |id: u64| frame.tracks.iter().any(|t| t.seen && t.id == id);
         let lost = self.tracks.iter().find(|(id, s)| !is_seen(**id) && stood(s));
         if let Some(id) = lost.map(|(id, _)| *id) {
             self.tracks.remove(&id);
@@ -143,7 +181,30 @@ impl Stillness {
         before.map(|at| self.stood.swap_remove(at)).is_some()
     }
 
+    /// Whether the track is the second of two boxes of one body and the only one that lives on: the other, of somebody who came,
+    /// was lost soon after it appeared. It stands there from now on.
+    fn outlives(&mut self, track: &Track, now_ns: u64) -> bool {
+        let has_come = self.tracks.get(&track.id).is_some_and(|s| s.came);
+        if has_come || self.stands(track).any(|p| !p.came) {
+            return false;
+        }
+        let is_other = |s: &Stand| {
+            let beside = (track.born_ns..track.born_ns + LOST_NS).contains(&s.seen_ns);
+            let fits = s.is_person == is_person(track) && s.bbox.iou(&track.bbox) > 0.5;
+            beside && fits && now_ns.saturating_sub(s.seen_ns) >= LOST_NS && s.has_come_and_stood()
+        };
+        let other = self.tracks.iter().find(|(_, s)| is_other(s));
+        let Some(other) = other.map(|(id, _)| *id) else {
+            return false;
+        };
+        self.tracks.remove(&other);
+        let places = self.places.iter_mut().filter(|p| p.by == other);
+        places.for_each(|p| p.by = track.id);
+        true
+    }
+
     pub fn forget_tracks(&mut self) {
+        self.left.clear();
         let stood = self.tracks.drain().map(|(_, stand)| stand);
         self.stood.extend(stood.filter(Stand::has_come_and_stood));
     }
@@ -161,14 +222,148 @@ fn is_person(track: &Track) -> bool {
 }
 
 fn remember(places: &mut Vec<Place>, track: &Track, came: bool, now_ns: u64) {
-    match places.iter_mut().find(|p| p.bbox.iou(&track.bbox) > 0.6) {
-        Some(place) => (place.seen_ns, place.by, place.came) = (now_ns, track.id, came),
-        None => places.push(Place {
-            bbox: track.bbox,
-            seen_ns: now_ns,
-            by: track.id,
-            came,
-            is_person: is_person(track),
-        }),
+    let on_spot = |p: &Place| p.bbox.iou(&track.bbox) > 0.6;
+    let taken = Place {
+        bbox: track.bbox,
+        seen_ns: now_ns,
+        by: track.id,
+        came,
+        is_person: is_person(track),
+    };
+    if let Some(place) = places.iter_mut().find(|p| p.came == came && on_spot(p)) {
+        // Where it stood first.
+        let bbox = place.bbox;
+        *place = Place { bbox, ..taken };
+        return;
+    }
+    match places.iter_mut().find(|p| !came && on_spot(p)) {
+        // Of two boxes on one spot that of somebody who came counts: the other may be a second box of the same body.
+        Some(place) if now_ns.saturating_sub(place.seen_ns) < LOST_NS => {}
+        Some(place) => *place = taken,
+        None => places.push(taken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn person(id: u64, x: f32) -> Track {
+        Track {
+            id,
+            class: PERSON.into(),
+            bbox: BBox {
+                x1: x,
+                y1: 0.4,
+                x2: x + 0.1,
+                y2: 0.8,
+            },
+            score: 0.9,
+            seen: true,
+            hits: 9,
+            born_ns: 0,
+        }
+    }
+
+    /// One of five frames a second.
+    fn looks(still: &mut Stillness, fifth: u64, tracks: &[Track]) {
+        let frame = TrackedFrame {
+            pts_ns: fifth * S / 5,
+            tracks: tracks.to_vec(),
+        };
+        still.observe(&frame, 1.0);
+    }
+
+    /// From one second to another.
+    fn stands(still: &mut Stillness, seconds: std::ops::Range<u64>, tracks: &[Track]) {
+        (seconds.start * 5..seconds.end * 5).for_each(|fifth| looks(still, fifth, tracks));
+    }
+
+    /// Somebody has come to 0.5 and stood there from the first second to the thirtieth.
+    fn somebody_stands() -> Stillness {
+        let mut still = Stillness::default();
+        stands(&mut still, 0..1, &[person(1, 0.1)]);
+        stands(&mut still, 1..30, &[person(1, 0.5)]);
+        still
+    }
+
+    #[test]
+    fn who_came_and_was_hidden_for_minutes_is_a_part_of_the_place_only_after_standing_there_in_view() {
+        let mut still = somebody_stands();
+        let found = person(2, 0.5);
+        stands(&mut still, 150..151, std::slice::from_ref(&found));
+        assert!(!still.was_there(&found));
+        stands(&mut still, 151..172, std::slice::from_ref(&found));
+        assert!(still.was_there(&found), "nobody saw this one come");
+    }
+
+    #[test]
+    fn a_second_box_on_somebody_who_came_makes_them_no_part_of_the_place() {
+        for first in [true, false] {
+            let mut still = somebody_stands();
+            let mut both = [person(1, 0.5), person(2, 0.51)];
+            if !first {
+                both.reverse();
+            }
+            stands(&mut still, 30..55, &both);
+            let found = person(3, 0.5);
+            stands(&mut still, 60..61, std::slice::from_ref(&found));
+            assert!(!still.was_there(&found));
+        }
+    }
+
+    #[test]
+    fn whose_track_goes_on_with_the_box_of_a_passer_by_is_known_under_the_next_one() {
+        // What the going uncovers, such as a coat, has not come.
+        for (born_ns, is_they) in [(30 * S, true), (30 * S + S / 5, false)] {
+            let mut still = somebody_stands();
+            let next = Track {
+                born_ns,
+                ..person(3, 0.5)
+            };
+            looks(&mut still, 150, &[person(1, 0.58)]);
+            looks(&mut still, 151, &[person(1, 0.65)]);
+            looks(&mut still, 152, &[person(1, 0.72), next.clone()]);
+            stands(&mut still, 31..60, std::slice::from_ref(&next));
+            assert_eq!(still.was_there(&next), !is_they, "{born_ns}");
+        }
+    }
+
+    #[test]
+    fn of_two_boxes_of_somebody_who_came_the_one_that_lives_on_has_come_too() {
+        // They stand for less than makes a place.
+        let mut still = Stillness::default();
+        stands(&mut still, 0..1, &[person(1, 0.1)]);
+        stands(&mut still, 1..10, &[person(1, 0.5)]);
+        let second = Track {
+            born_ns: 10 * S,
+            ..person(2, 0.51)
+        };
+        stands(&mut still, 10..11, &[person(1, 0.5), second.clone()]);
+        stands(&mut still, 11..60, std::slice::from_ref(&second));
+        assert!(!still.was_there(&second));
+    }
+
+    #[test]
+    fn a_coat_stays_a_part_of_the_place_while_somebody_stands_before_it_and_afterwards() {
+        for first in [true, false] {
+            let mut still = Stillness::default();
+            stands(&mut still, 0..30, &[person(1, 0.5)]);
+            stands(&mut still, 30..31, &[person(1, 0.5), person(2, 0.1)]);
+            let mut both = [person(1, 0.5), person(2, 0.51)];
+            if !first {
+                both.reverse();
+            }
+            stands(&mut still, 31..60, &both);
+            assert!(still.was_there(&person(1, 0.5)));
+            // It is hidden for a while, they go, and it is found again.
+            stands(&mut still, 60..70, &[person(2, 0.51)]);
+            stands(&mut still, 70..71, &[person(2, 0.1)]);
+            let found = person(3, 0.5);
+            stands(&mut still, 71..72, &[person(2, 0.1), found.clone()]);
+            assert!(still.was_there(&found));
+        }
     }
 }

@@ -184,6 +184,7 @@ impl ZoneRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::behaviour::Anchor;
     use crate::data::{BBox, Point, Track};
 
     const S: u64 = 1_000_000_000;
@@ -213,6 +214,44 @@ mod tests {
             pts_ns,
             tracks: (0..people).map(person).collect(),
         }
+    }
+
+    /// Whether somebody of this score is found after three frames.
+    fn finds(zone: Zone, score: f32) -> bool {
+        let mut rule = ZoneRule::new(zone);
+        for t in 0..3 {
+            let mut seen = frame(t * S, 1);
+            seen.tracks[0].score = score;
+            rule.observe(&seen, &Stillness::default(), 1.0);
+        }
+        !rule.findings(&"detector@1".into()).is_empty()
+    }
+
+    #[test]
+    fn somebody_stands_where_the_feet_are_or_the_middle_of_the_box_as_the_zone_says() {
+        // Of a box from 0.2 to 0.6.
+        for (top, bottom, stands_there) in [(0.0, 0.5, Anchor::Centre), (0.5, 1.0, Anchor::Bottom)] {
+            for anchor in [Anchor::Bottom, Anchor::Centre] {
+                let corners = [(0.0, top), (1.0, top), (1.0, bottom), (0.0, bottom)];
+                let zone = Zone {
+                    polygon: corners.map(|(x, y)| Point { x, y }).to_vec(),
+                    anchor,
+                    ..yard()
+                };
+                assert_eq!(finds(zone, 0.9), anchor == stands_there, "{anchor:?} from {top}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_less_sure_than_the_zone_asks_of_the_class_does_not_count() {
+        let asks = |class: &str, least: f32| Zone {
+            min_score: vec![(class.into(), least)],
+            ..yard()
+        };
+        assert!(!finds(asks("person", 0.95), 0.9));
+        assert!(finds(asks("person", 0.85), 0.9));
+        assert!(finds(asks("car", 0.95), 0.9));
     }
 
     #[test]

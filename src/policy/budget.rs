@@ -1,22 +1,21 @@
 //! So many alerts an hour of a kind in a zone.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use crate::data::Kind;
+use super::key::KindInZone;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// When the alerts of the last hour started, by kind and zone: a noisy place takes nothing from the others.
 #[derive(Default)]
 pub(super) struct Budget {
-    told_ns: BTreeMap<(Kind, Option<Arc<str>>), VecDeque<u64>>,
+    told_ns: BTreeMap<KindInZone, VecDeque<u64>>,
 }
 
 impl Budget {
     /// Whether one more may be told; 0 is no limit.
-    pub fn allows(&mut self, kind: Kind, zone: Option<&Arc<str>>, per_hour: u32, now_ns: u64) -> bool {
-        let told = self.told_ns.entry((kind, zone.cloned())).or_default();
+    pub fn allows(&mut self, of: &KindInZone, per_hour: u32, now_ns: u64) -> bool {
+        let told = self.told_ns.entry(of.clone()).or_default();
         // A clock that starts anew gives no new budget, and takes none for longer than an hour.
         told.iter_mut().for_each(|t| *t = (*t).min(now_ns));
         while told.front().is_some_and(|t| now_ns.saturating_sub(*t) >= HOUR_NS) {
@@ -26,10 +25,10 @@ impl Budget {
     }
 
     /// Whether one more may be told, which is then counted.
-    pub fn spend(&mut self, kind: Kind, zone: Option<&Arc<str>>, per_hour: u32, now_ns: u64) -> bool {
-        let may = self.allows(kind, zone, per_hour, now_ns);
+    pub fn spend(&mut self, of: &KindInZone, per_hour: u32, now_ns: u64) -> bool {
+        let may = self.allows(of, per_hour, now_ns);
         if may {
-            self.told_ns.entry((kind, zone.cloned())).or_default().push_back(now_ns);
+            self.told_ns.entry(of.clone()).or_default().push_back(now_ns);
         }
         may
     }

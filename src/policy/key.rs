@@ -13,16 +13,21 @@ pub(super) struct Key {
     pub zone: Option<Arc<str>>,
     pub track: Option<u64>,
     pub direction: Option<Direction>,
-    /// The one that stands for all that are more than `max_per_hour`.
-    pub summary: bool,
 }
 
+/// What `max_per_hour` is counted by.
+pub(super) type KindInZone = (Kind, Option<Arc<str>>);
+
 impl Key {
-    pub fn summary_of(&self) -> Self {
+    pub fn kind_in_zone(&self) -> KindInZone {
+        (self.kind, self.zone.clone())
+    }
+
+    /// That of what stands for all of its kind in its zone.
+    pub fn of_all(&self) -> Self {
         Self {
             track: None,
             direction: None,
-            summary: true,
             ..self.clone()
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::Schedule;
+use super::key::KindInZone;
 use crate::data::{Kind, Severity};
 
 /// How alerts of one kind live.
@@ -98,5 +99,10 @@ impl PolicyOptions {
     pub(super) fn of(&self, kind: Kind, zone: Option<&Arc<str>>) -> Option<&KindPolicy> {
         let fits = |p: &&KindPolicy| p.kind == kind && (p.zone.is_none() || p.zone.as_ref() == zone);
         self.kinds.iter().filter(fits).max_by_key(|p| p.zone.is_some())
+    }
+
+    /// 0 is no limit.
+    pub(super) fn max_per_hour(&self, (kind, zone): &KindInZone) -> u32 {
+        self.of(*kind, zone.as_ref()).map_or(0, |p| p.max_per_hour)
     }
 }

@@ -153,6 +153,9 @@ mod tests {
         assert!(covers(&night, "UTC", "2026-11-27T22:00:00Z"));
         assert!(covers(&night, "UTC", "2026-11-28T05:59:00Z"));
         assert!(!covers(&night, "UTC", "2026-11-28T06:00:00Z"));
+        // That before a Monday is Sunday's.
+        assert!(covers(&["sun 22:00-06:00"], "UTC", "2026-11-30T05:00:00Z"));
+        assert!(!covers(&["mon 22:00-06:00"], "UTC", "2026-11-30T05:00:00Z"));
     }
 
     #[test]

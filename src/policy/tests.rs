@@ -100,6 +100,16 @@ fn after_an_end_the_same_zone_is_quiet_for_the_cooldown() {
 }
 
 #[test]
+fn a_cooldown_of_an_hour_is_remembered_for_an_hour() {
+    let mut life = life_with(|p| p.cooldown_s = 3600.0);
+    let who = |t| match t {
+        0..2 | 1000 | 3700 => vec![1],
+        _ => vec![],
+    };
+    assert_eq!(starts(&live(&mut life, 3701, 0, who)), [0, 3700]);
+}
+
+#[test]
 fn each_crossing_track_is_an_alert_of_its_own() {
     let mut life = life();
     let both = [
@@ -192,6 +202,18 @@ fn the_same_track_alone_opens_no_second_alert_soon_after_its_first() {
         _ => vec![],
     };
     assert_eq!(starts(&live(&mut life, 60, 0, who)), [0, 40]);
+}
+
+#[test]
+fn who_joined_an_alert_opens_none_alone_soon_after_it_either() {
+    let mut life = life_with(|p| p.track_cooldown_s = 60.0);
+    let who = |t| match t {
+        0..2 => vec![1],
+        2..4 => vec![1, 2],
+        20..22 => vec![2],
+        _ => vec![],
+    };
+    assert_eq!(starts(&live(&mut life, 60, 0, who)), [0]);
 }
 
 #[test]
@@ -298,6 +320,8 @@ fn what_began_longer_ago_than_the_hold_goes_on_while_its_evidence_is_fresh() {
 #[test]
 fn what_holds_without_a_rule_is_as_documented() {
     let written = include_str!("../../docs/behaviours.md");
+    let keys = include_str!("../../docs/configuration.md");
+    let limits = keys.lines().find(|l| l.starts_with("| `max_per_hour` |")).unwrap();
     for kind in Kind::ALL {
         let p = KindPolicy::default_for(*kind);
         let row = format!(
@@ -307,6 +331,11 @@ fn what_holds_without_a_rule_is_as_documented() {
             p.cooldown_s
         );
         assert!(written.contains(&row), "docs/behaviours.md lacks {row}");
+        let limit = match kind {
+            Kind::LineCrossing => format!("for crossings {}.", p.max_per_hour),
+            _ => format!("Default: {},", p.max_per_hour),
+        };
+        assert!(limits.contains(&limit), "{kind}: {limit:?} is not in {limits}");
     }
 }
 

@@ -18,6 +18,11 @@ const NEVER: f32 = 0.1;
 const ROW_KNOWN_S: f32 = 60.0;
 /// Fewer hours than this of an hour of the day say nothing about it.
 const HOUR_KNOWN_S: f32 = 2.0 * 3600.0;
+/// Surprise of anything at all counts in decades from a hundredth of the time on: less than half a minute a day is over the least
+/// surprise that is told. Where there is more, two weeks of it are enough to know where it goes.
+const EMPTY: f32 = 2.0;
+/// A camera may look away for a night or a weekend.
+const PAUSE_H: i64 = 48;
 /// 2026-01-01 in seconds UTC: a clock that is behind this has not been set.
 const CLOCK_IS_SET_S: i64 = 1_767_225_600;
 const YEAR_S: i64 = 365 * 86_400;
@@ -28,7 +33,7 @@ const VERSION: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
     version: u32,
-    /// Seconds watched; they fade only while nothing is watched.
+    /// Seconds watched; they fade only while nothing is watched for longer than a pause.
     pub watched_s: f64,
     /// Seconds over which `peaks` were gathered.
     pub judged_s: f64,
@@ -66,6 +71,8 @@ pub(super) struct Second {
     /// None where it is not known.
     pub speed: Option<usize>,
     pub hour: usize,
+    /// The track has left the place in which it appeared.
+    pub moved: bool,
 }
 
 /// In what something is rare.
@@ -76,6 +83,7 @@ pub(super) enum Why {
     Fast,
     Slow,
     Hour,
+    Empty,
     Loud,
     Moving,
 }
@@ -141,7 +149,7 @@ impl Memory {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours. More than one at once is time in which
+    /// Lets everything fade to 1/e in `decay_days`. Called often; fades by whole hours. Many at once are time in which
     /// nothing was watched: after a long one little is known, and the warm-up begins again to that extent.
     pub fn fade(&mut self, now_s: i64, decay_days: f32) {
         // A clock that is not set yet, or set back for a while, says nothing; put right again it must not seem that
@@ -157,7 +165,8 @@ impl Memory {
             return;
         }
         self.faded_at_s += hours * 3600;
-        let part = (-(hours as f32) / (24.0 * decay_days)).exp();
+        let left = |hours: i64| (-(hours as f32) / (24.0 * decay_days)).exp();
+        let part = left(hours);
         let lists = [&mut self.place, &mut self.size, &mut self.speed, &mut self.hour];
         for list in lists.into_iter().chain([
             &mut self.hour_watched,
@@ -167,11 +176,8 @@ impl Memory {
         ]) {
             list.iter_mut().for_each(|v| *v *= part);
         }
-        let part = f64::from(part);
-        self.judged_s *= part;
-        if hours > 1 {
-            self.watched_s *= part;
-        }
+        self.judged_s *= f64::from(part);
+        self.watched_s *= f64::from(left((hours - PAUSE_H).max(0)));
     }
 
     pub fn watch(&mut self, hour: usize, s: f32, judging: bool) {
@@ -226,7 +232,20 @@ impl Memory {
             let usual = self.hour.iter().sum::<f32>() / self.hour_watched.iter().sum::<f32>().max(1.0);
             offer((usual / rate.max(1e-9)).max(1.0).log10(), Why::Hour);
         }
+        // What only stands there may always have: a car whose track is lost and found, a coat that looks like somebody.
+        if second.moved {
+            offer(self.emptiness(second.hour), Why::Empty);
+        }
         most
+    }
+
+    /// How many decades rarer it is that anything is seen here than [`EMPTY`]: all day, or about this hour where that says
+    /// less. A round that somebody makes at the same time every day is usual after the first.
+    fn emptiness(&self, hour: usize) -> f32 {
+        let rare = |seen: f32, watched: f32| -((seen + NEVER) / (watched + NEVER)).log10() - EMPTY;
+        let about = |of: &[f32]| of[(hour + 23) % 24] + of[hour] + of[(hour + 1) % 24];
+        let all_day = rare(self.hour.iter().sum(), self.hour_watched.iter().sum());
+        all_day.min(rare(about(&self.hour), about(&self.hour_watched))).max(0.0)
     }
 
     pub fn learn_level(&mut self, sense: Sense, quarter: usize, level: usize) {
@@ -300,109 +319,4 @@ fn peak_bin(surprise: f32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HERE: Second = Second {
-        column: 3,
-        row: 6,
-        size: 4,
-        speed: Some(2),
-        hour: 14,
-    };
-
-    const NOW_S: i64 = 1_795_000_000;
-
-    fn known() -> Memory {
-        let mut memory = Memory::default();
-        (0..5000).for_each(|_| memory.learn(&HERE));
-        memory
-    }
-
-    #[test]
-    fn what_is_common_is_no_surprise_and_what_never_was_is_a_great_one() {
-        let memory = known();
-        assert_eq!(memory.surprise(&HERE).0, 0.0);
-        let (surprise, why) = memory.surprise(&Second { column: 12, ..HERE });
-        assert!(surprise > 2.0 && why == Why::Place, "{surprise}");
-        let (surprise, why) = memory.surprise(&Second { speed: Some(6), ..HERE });
-        assert!(surprise > 2.0 && why == Why::Fast, "{surprise} {why:?}");
-        assert_eq!(
-            Memory::default().surprise(&HERE).0,
-            0.0,
-            "who knows nothing is not surprised"
-        );
-    }
-
-    #[test]
-    fn what_was_seen_once_surprises_less_the_second_time() {
-        let mut memory = known();
-        let there = Second { column: 12, ..HERE };
-        let first = memory.surprise(&there).0;
-        (0..20).for_each(|_| memory.learn(&there));
-        assert!(memory.surprise(&there).0 < first - 1.0);
-    }
-
-    #[test]
-    fn it_fades_to_a_third_in_its_days_and_a_clock_that_jumps_back_does_no_harm() {
-        let mut memory = known();
-        memory.fade(NOW_S, 14.0);
-        memory.fade(NOW_S + 14 * 86_400, 14.0);
-        let left: f32 = memory.place.iter().sum();
-        assert!((left / 5000.0 - (-1f32).exp()).abs() < 0.01, "{left}");
-        // Not set at a boot, set back by a month, and right again each time.
-        for wrong_s in [5, NOW_S - 30 * 86_400] {
-            memory.fade(wrong_s, 14.0);
-            memory.fade(NOW_S + 14 * 86_400, 14.0);
-            assert_eq!(memory.place.iter().sum::<f32>(), left);
-        }
-    }
-
-    #[test]
-    fn months_without_watching_begin_the_warm_up_again_and_hours_do_not() {
-        let mut memory = Memory::default();
-        let mut now_s = NOW_S;
-        for hour in 0..240 {
-            memory.fade(now_s, 14.0);
-            memory.watch(hour % 24, 3600.0, true);
-            now_s += 3600;
-        }
-        assert_eq!(memory.watched_s, 240.0 * 3600.0, "watching does not fade itself");
-        memory.fade(now_s + 5 * 3600, 14.0);
-        assert!(memory.watched_s > 230.0 * 3600.0, "{}", memory.watched_s);
-        memory.fade(now_s + 90 * 86_400, 14.0);
-        assert!(memory.watched_s < 3600.0, "{}", memory.watched_s);
-    }
-
-    #[test]
-    fn the_threshold_lets_so_many_a_day_through() {
-        let mut memory = Memory::default();
-        memory.watch(0, 10.0 * 86_400.0, true);
-        assert_eq!(memory.threshold(1.0, 1.5), 1.5);
-        // Thirty of 2.1 in ten days: too many at one a day. Five of 3.1: few enough.
-        (0..30).for_each(|_| memory.learn_peak(2.1));
-        (0..5).for_each(|_| memory.learn_peak(3.1));
-        assert_eq!(memory.threshold(1.0, 1.5), 2.25);
-        assert_eq!(memory.threshold(5.0, 1.5), 1.5);
-    }
-
-    #[test]
-    fn a_memory_comes_back_as_it_was_and_a_broken_one_is_refused() {
-        let memory = known();
-        assert_eq!(Memory::parse(&memory.text()).unwrap(), memory);
-        assert!(Memory::parse("{}").is_err());
-        assert!(
-            Memory::parse(&memory.text().replace("\"version\":2", "\"version\":9"))
-                .unwrap_err()
-                .contains('9')
-        );
-        let known = memory.text();
-        let (before, motion) = known.split_once(",\"motion\":").unwrap();
-        let (_, after) = motion.split_once(']').unwrap();
-        let first = format!("{before}{after}").replace("\"version\":2", "\"version\":1");
-        assert_eq!(Memory::parse(&first).unwrap(), memory, "the form before motion");
-        let mut short = memory.clone();
-        short.place.pop();
-        assert!(Memory::parse(&short.text()).is_err());
-    }
-}
+mod tests;
