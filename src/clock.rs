@@ -1,7 +1,9 @@
 //! Time is injected: nothing below `app` asks the system for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
 
 /// Where a component gets its time from.
 pub trait Clock: Send + Sync {
@@ -9,6 +11,10 @@ pub trait Clock: Send + Sync {
     fn monotonic_ns(&self) -> u64;
     /// UTC, nanoseconds since 1970.
     fn utc_ns(&self) -> i64;
+    /// Nanoseconds since the host was started, its sleep included.
+    fn up_ns(&self) -> u64 {
+        self.monotonic_ns()
+    }
 }
 
 /// The host's clocks.
@@ -37,6 +43,11 @@ impl Clock for SystemClock {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_nanos() as i64)
+    }
+
+    fn up_ns(&self) -> u64 {
+        clock_gettime(ClockId::CLOCK_BOOTTIME)
+            .map_or_else(|_| self.monotonic_ns(), |t| Duration::from(t).as_nanos() as u64)
     }
 }
 

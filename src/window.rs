@@ -26,8 +26,8 @@ impl Default for WindowOptions {
 /// give one picture a second.
 const MAX_EMPTY: u64 = 4;
 const MAX_SILENCE_NS: u64 = 3_000_000_000;
-/// Sound is waited for so much longer than it was late of late, and at most so long: GStreamer and the cameras' reports move the two
-/// streams by up to four seconds against each other.
+/// Sound is waited for so much longer than it was late of late, and at most so long: the cameras' reports move it by up to three
+/// seconds, and it may come late besides.
 const AUDIO_MARGIN_NS: u64 = 200_000_000;
 const MAX_AUDIO_WAIT_NS: u64 = 4_500_000_000;
 /// How late it usually is falls by this part with each block, which is a matter of ten seconds or so.

@@ -141,6 +141,7 @@ pub fn take(url: &str, seconds: f64) -> anyhow::Result<()> {
         Arc::new(SystemClock::new()),
         Redactor::default(),
         Box::new(Sink(tell)),
+        None,
     )?;
     streaming
         .recv_timeout(Duration::from_secs(20))

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{CameraConfig, Config};
 use crate::data::{CameraId, CameraState, CameraStatus, EndReason, Kind, Picture, Snapshots, StateReason, Window};
 use crate::graph::{CameraExit, CameraInlet, Graph};
-use crate::ingest::{Camera, CameraSink};
+use crate::ingest::{Camera, CameraSink, Ending};
 use crate::publish::payload::CameraStatusPayload;
 use crate::publish::{Publisher, Topics, home_assistant};
 use crate::stages::CameraProfile;
@@ -28,6 +28,8 @@ pub(super) struct Running {
     pub publisher: Publisher,
     pub topics: Topics,
     pub cameras: BTreeMap<CameraId, RunningCamera>,
+    /// Pipelines of cameras that were stopped.
+    pub ending: BTreeMap<CameraId, Ending>,
     /// The newest picture of each, with its masks.
     pub pictures: Pictures,
 }
@@ -119,6 +121,7 @@ impl Running {
             self.clock.clone(),
             self.config.redactor.clone(),
             sink,
+            self.ending.remove(&id),
         )?;
         let mut ingest = self.board.ingest.write().unwrap_or_else(|e| e.into_inner());
         ingest.insert(id.clone(), camera.counters().clone());
@@ -156,7 +159,9 @@ impl Running {
     /// Ends a camera and waits for its thread; its alerts end with the reason `reload`.
     pub fn stop(&mut self, id: &CameraId) {
         if let Some(running) = self.cameras.remove(id) {
-            let _ = running.camera.stop().join();
+            if let Ok(Some(ending)) = running.camera.stop().join() {
+                self.ending.insert(id.clone(), ending);
+            }
             running.exit.over(EndReason::Reload);
             self.board.ingest.write().unwrap_or_else(|e| e.into_inner()).remove(id);
             // It may have other masks when it is started again.
@@ -188,6 +193,12 @@ impl Running {
             video: None,
             audio: None,
         };
+        // With a slash in its id its topic is read as another camera's, and is cleared with what that one has left.
+        if self.topics.camera_of(&self.topics.camera_status(camera.as_str())) != Some(camera.as_str()) {
+            let mut cameras = self.board.cameras.write().unwrap_or_else(|e| e.into_inner());
+            cameras.insert(camera.clone(), status);
+            return;
+        }
         tell(
             &self.publisher,
             &self.topics,

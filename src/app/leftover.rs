@@ -59,9 +59,13 @@ fn instead(config: &Config, topics: &Topics, topic: &str) -> Option<&'static str
     let mut kinds = runs.iter().flat_map(|c| &c.policy.kinds);
     let over = is_active && !kinds.any(|p| topic == topics.active(camera, p.kind.as_str()));
     let muted = topic == topics.emotion(camera) && !runs.is_some_and(|c| c.emotion);
-    let unwanted = topic.starts_with("homeassistant/") && !config.mqtt.home_assistant;
+    let is_device = topic.starts_with("homeassistant/");
+    let unwanted = is_device && !config.mqtt.home_assistant;
     let gone = runs.is_none() && !is_off;
-    (over || muted || unwanted || gone).then_some("")
+    // An older version told of a camera with a slash in its id, as if of the one whose id ends there.
+    let own = [topics.camera_status(camera), topics.emotion(camera)];
+    let strange = !is_active && !is_device && !own.iter().any(|t| t == topic);
+    (over || muted || unwanted || gone || strange).then_some("")
 }
 
 #[cfg(test)]
@@ -96,5 +100,7 @@ mod tests {
         assert_eq!(said(home_assistant::topic(&topics, "shed")), None);
         assert_eq!(said(home_assistant::topic(&topics, "gone")), Some(""));
         assert_eq!(said(topics.box_status()), None);
+        assert_eq!(said(topics.camera_status("yard/gate")), Some(""));
+        assert_eq!(said(topics.camera_status("shed/gate")), Some(""));
     }
 }

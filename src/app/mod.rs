@@ -207,6 +207,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         publisher,
         topics,
         cameras: BTreeMap::new(),
+        ending: BTreeMap::new(),
         pictures: Arc::default(),
     };
     running.start_all(&graph)?;
@@ -215,7 +216,8 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         let mut problems = running.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
         problems.push(why);
     }
-    let end = serve(path, &mut running, &graph, &recorder);
+    let needed = [("recorder", &recorder), ("publisher", &publisher_thread)];
+    let end = serve(path, &mut running, &graph, needed);
 
     // Ordered stop: sources, graph, store, broker.
     Service::new().stopping();
@@ -239,8 +241,13 @@ enum Wish {
     None,
 }
 
-/// Waits for signals and orders; meanwhile feeds the watchdog and tells the box's status.
-fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandle<()>) -> anyhow::Result<()> {
+/// Waits for signals and orders; meanwhile feeds the watchdog and tells the box's status. Ends too when one of `needed` does.
+fn serve(
+    path: &Path,
+    running: &mut Running,
+    graph: &Graph,
+    needed: [(&str, &JoinHandle<()>); 2],
+) -> anyhow::Result<()> {
     let (signals, received) = crossbeam_channel::bounded(4);
     let mut caught = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]).context("signals")?;
     std::thread::Builder::new().name("wf-signals".into()).spawn(move || {
@@ -287,8 +294,8 @@ fn serve(path: &Path, running: &mut Running, graph: &Graph, recorder: &JoinHandl
         if let Some(why) = running.board.gives_up.get() {
             bail!("{why}");
         }
-        if recorder.is_finished() {
-            bail!("the recorder ended by itself: alerts would be lost; giving up, to be started anew");
+        if let Some((who, _)) = needed.iter().find(|(_, thread)| thread.is_finished()) {
+            bail!("the {who} ended by itself: alerts would be lost; giving up, to be started anew");
         }
         // An end is never kept waiting by orders.
         let wish = match received.try_recv() {

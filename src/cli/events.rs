@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+use crate::app::words::counted;
 use crate::config::{self, Secrets, Surroundings};
 use crate::data::Kind;
 use crate::publish::payload::AlertPayload;
@@ -50,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             );
         }
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut left_out) = (Vec::new(), 0);
     for payload in events {
         if args.json {
             println!("{payload}");
@@ -60,6 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(alert) => alert,
             Err(error) => {
                 eprintln!("watchfire: an event that cannot be read ({error}); --json shows it");
+                left_out += 1;
                 continue;
             }
         };
@@ -67,6 +69,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if !args.json {
         print!("{}", table(&rows));
+    }
+    if left_out > 0 {
+        eprintln!("watchfire: the table lacks {}", counted(left_out, "event"));
+        return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -159,6 +165,51 @@ mod tests {
             );
         }
         assert_eq!(table(&[]).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_table_that_lacks_an_event_is_incomplete_and_a_list_of_json_lacks_none() {
+        use crate::store::{Message, StoreOptions};
+        let dir = tempfile::tempdir().unwrap();
+        let (config, state) = (dir.path().join("w.toml"), dir.path().join("state"));
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let text = format!("[site]\nname = \"s\"\n[models]\ndir = {models:?}\n[state]\ndir = {state:?}\n");
+        std::fs::write(&config, text).unwrap();
+        let day = std::time::Duration::from_secs(86_400);
+        let mut store = Store::open(&StoreOptions {
+            dir: state,
+            keep_for: day,
+            outbox_max: 10,
+            outbox_max_age: day,
+        })
+        .unwrap();
+        let mut add = |id: &str, payload: String| {
+            let message = Message {
+                alert_id: id.into(),
+                camera: "yard".into(),
+                kind: "intrusion".into(),
+                phase: "end".into(),
+                started_utc_ms: 5_000,
+                topic: "t".into(),
+                payload,
+            };
+            store.commit(&[message], 5_000).unwrap();
+        };
+        let status = |json| {
+            let args = Args {
+                config: config.clone(),
+                camera: None,
+                kind: None,
+                since: None,
+                json,
+            };
+            format!("{:?}", run(&args).unwrap())
+        };
+        let [well, failed] = [ExitCode::SUCCESS, ExitCode::FAILURE].map(|code| format!("{code:?}"));
+        add("a", serde_json::to_string(&alert("yard", None, None, None)).unwrap());
+        assert_eq!([status(false), status(true)], [well.clone(), well.clone()]);
+        add("b", "{}".into());
+        assert_eq!([status(false), status(true)], [failed, well]);
     }
 
     #[test]

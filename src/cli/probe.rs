@@ -163,6 +163,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Arc::new(SystemClock::new()),
         loaded.config.redactor,
         Box::new(Tell(tell)),
+        None,
     )?;
     let stop = Stop::default();
     stop.listen()?;

@@ -16,6 +16,7 @@ use super::template::TemplateError;
 use crate::data::StateReason;
 
 pub use file::{Datum, MediaReader, no_file, read_sound};
+pub use session::Ending;
 pub(super) use session::{Event, Session};
 
 /// Makes the library ready; cheap after the first time.

@@ -66,21 +66,49 @@ impl Masker {
 mod tests {
     use super::*;
 
+    /// As high as the picture, between two fractions of its width.
+    fn stripe(from: f32, to: f32) -> Vec<Point> {
+        [(from, 0.0), (to, 0.0), (to, 1.0), (from, 1.0)]
+            .map(|(x, y)| Point { x, y })
+            .to_vec()
+    }
+
+    /// The columns that are black from top to bottom in a picture that was grey. The others are as they were.
+    fn blackened(masker: &mut Masker, width: u32, height: u32) -> Vec<u32> {
+        let mut picture = Picture {
+            width,
+            height,
+            rgb: vec![200; (width * height * 3) as usize],
+        };
+        masker.apply(&mut picture);
+        let is_black = |x: u32| {
+            let pixels = (0..height).map(|y| &picture.rgb[((y * width + x) * 3) as usize..][..3]);
+            let column: Vec<u8> = pixels.flatten().copied().collect();
+            let is_one = [0, 200].iter().any(|value| column.iter().all(|v| v == value));
+            assert!(is_one, "column {x}: {column:?}");
+            column[0] == 0
+        };
+        (0..width).filter(|x| is_black(*x)).collect()
+    }
+
     #[test]
     fn the_mask_is_black_and_the_rest_untouched() {
-        let square = [(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
-            .map(|(x, y)| Point { x, y })
-            .to_vec();
-        let mut picture = Picture {
-            width: 8,
-            height: 4,
-            rgb: vec![200; 96],
-        };
-        Masker::new(vec![square]).apply(&mut picture);
-        for (i, value) in picture.rgb.iter().enumerate() {
-            let x = i / 3 % 8;
-            // Column 3 touches the edge: black too.
-            assert_eq!(*value == 0, x >= 3, "x {x}");
-        }
+        // Column 3 touches the edge: black too.
+        let mut masker = Masker::new(vec![stripe(0.5, 1.0)]);
+        assert_eq!(blackened(&mut masker, 8, 4), [3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn of_two_masks_each_is_black_and_what_lies_between_is_not() {
+        let mut masker = Masker::new(vec![stripe(0.0, 0.2), stripe(0.8, 1.0)]);
+        assert_eq!(blackened(&mut masker, 8, 4), [0, 1, 6, 7]);
+    }
+
+    #[test]
+    fn a_camera_that_changes_its_size_is_masked_at_the_same_place() {
+        let mut masker = Masker::new(vec![stripe(0.3, 0.4)]);
+        assert_eq!(blackened(&mut masker, 8, 4), [2, 3]);
+        assert_eq!(blackened(&mut masker, 16, 8), [4, 5, 6]);
+        assert_eq!(blackened(&mut masker, 8, 4), [2, 3]);
     }
 }

@@ -14,6 +14,7 @@ mod template;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use gst::Ending;
 pub use replay::{ReplayError, replay};
 pub use supervisor::{Camera, CameraCounters, CameraSink};
 

@@ -17,7 +17,7 @@ const JUMP_NS: i64 = 5_000_000_000;
 
 /// Sender reports may move the sound against the picture by so much; reports that are farther apart are of two clocks, or of one
 /// that was set between them.
-const SHIFT_NS: i64 = 1_000_000_000;
+const SHIFT_NS: i64 = 3_000_000_000;
 
 /// The host's clock was set, or has drifted, by more than this.
 const HOST_STEP_NS: i64 = 10_000_000;
@@ -54,7 +54,8 @@ impl StreamClock {
         self.last_video_ns = pts.max(self.last_video_ns + 1);
         self.note_delay(stamp, self.last_video_ns);
         self.note_host(stamp);
-        if let Some(utc) = stamp.camera_utc_ns {
+        // Before 1970: its reports count from its start, which serves to align picture and sound and for nothing else.
+        if let Some(utc) = stamp.camera_utc_ns.filter(|utc| *utc >= 0) {
             // Not by its arrival: how late it came says nothing of the camera's clock.
             self.camera_offset_ns = Some(utc - self.last_video_ns as i64 - self.utc_offset_ns());
         }
@@ -183,15 +184,16 @@ mod tests {
         let mut clock = StreamClock::default();
         let picture = clock.video(report(stamp(1000, 2000), 50_000));
         let sound = clock.audio(report(stamp(1150, 2000), 50_000));
-        assert_eq!(picture, sound);
-        assert!(clock.camera_offset_ms().is_some());
+        assert_eq!((picture, sound), (2000 * MS, 2000 * MS));
+        // The camera's 50th second is the host's second one.
+        assert_eq!(clock.camera_offset_ms(), Some(48_000 - UTC0 / MS as i64));
     }
 
     #[test]
     fn reports_of_two_clocks_leave_the_sound_where_it_is() {
         let mut clock = StreamClock::default();
         let picture = clock.video(report(stamp(1000, 2000), 50_000));
-        assert_eq!(clock.audio(report(stamp(1000, 2000), 53_000)), picture);
+        assert_eq!(clock.audio(report(stamp(1000, 2000), 53_001)), picture);
     }
 
     #[test]
@@ -224,5 +226,13 @@ mod tests {
         let before = clock.video(stamp(95_443_000, 100_000));
         let after = clock.video(stamp(10, 100_200));
         assert!(after > before && after - before < 1000 * MS, "{before} {after}");
+    }
+
+    #[test]
+    fn a_stream_that_leaps_ahead_of_the_host_is_rebased() {
+        let mut clock = StreamClock::default();
+        let before = clock.video(stamp(0, 1000));
+        let after = clock.video(stamp(3_600_000, 1200));
+        assert_eq!(after - before, 200 * MS);
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
-use super::gst::{self, Event, Session};
+use super::gst::{self, Ending, Event, Session};
 use super::lens::Lens;
 use super::reach;
 use super::sound_watch::{MISSING_AFTER_S, SoundWatch};
@@ -42,12 +42,12 @@ pub trait CameraSink: Send {
 /// A running camera.
 pub struct Camera {
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Option<Ending>>,
     counters: Arc<CameraCounters>,
 }
 
 impl Camera {
-    /// Starts the camera's thread.
+    /// Starts the camera's thread. `before`: what [`Self::stop`] gave when it ran the last time.
     ///
     /// # Errors
     /// The thread could not be started.
@@ -56,10 +56,12 @@ impl Camera {
         clock: Arc<dyn Clock>,
         redactor: Redactor,
         sink: Box<dyn CameraSink>,
+        before: Option<Ending>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = bounded(1);
         let counters: Arc<CameraCounters> = Arc::default();
-        let supervisor = Supervisor::new(options, clock, redactor, sink, stopped, counters.clone());
+        let mut supervisor = Supervisor::new(options, clock, redactor, sink, stopped, counters.clone());
+        supervisor.ending = before;
         let name = format!("cam-{}", supervisor.options.id);
         let thread = std::thread::Builder::new().name(name).spawn(move || supervisor.run())?;
         Ok(Self { stop, thread, counters })
@@ -69,8 +71,9 @@ impl Camera {
         &self.counters
     }
 
-    /// Asks the camera to end; it does so within moments, also out of a backoff.
-    pub fn stop(self) -> JoinHandle<()> {
+    /// Asks the camera to end; it does so within moments, also out of a backoff. Its pipeline may end later: whoever starts the
+    /// camera again hands that over.
+    pub fn stop(self) -> JoinHandle<Option<Ending>> {
         drop(self.stop);
         self.thread
     }
@@ -88,6 +91,12 @@ struct Supervisor {
     lens: Lens,
     backoff: Backoff,
     status: CameraStatus,
+    /// When its state became what it is, on the monotonic clock: the other may be set.
+    since_ns: u64,
+    /// A picture came in this session.
+    streaming: bool,
+    /// The session before: closed once its pipeline has ended.
+    ending: Option<Ending>,
     /// Windows were handed out since the stream was told to be lost.
     watched: bool,
     /// Why this session has no sound though the camera has.
@@ -96,8 +105,8 @@ struct Supervisor {
     heard: bool,
 }
 
-/// A clock offset that changed by more is told anew; less is the network's jitter.
-const OFFSET_NEWS_MS: u64 = 1_000;
+/// A busy box may take this long to end a pipeline.
+const SLOW_END: Duration = Duration::from_secs(10);
 
 /// Why a session is over.
 enum End {
@@ -136,6 +145,9 @@ impl Supervisor {
                 video: None,
                 audio: None,
             },
+            since_ns: clock.monotonic_ns(),
+            streaming: false,
+            ending: None,
             watched: false,
             deaf: None,
             heard: false,
@@ -148,7 +160,7 @@ impl Supervisor {
         }
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> Option<Ending> {
         self.sink.status(self.status.clone());
         loop {
             let end = catch_unwind(AssertUnwindSafe(|| self.stream()));
@@ -157,7 +169,6 @@ impl Supervisor {
                 Ok(End::Broken(reason, detail)) => (reason, detail),
                 Err(panic) => self.begin_anew(&panic_words(&*panic)),
             };
-            let was_streaming = self.status.state == CameraState::Streaming;
             let (reason, detail) = self.looked_into(reason, detail);
             self.counters.rebuilds.fetch_add(1, Relaxed);
             let rest = self.windower.interrupt();
@@ -166,9 +177,11 @@ impl Supervisor {
             if std::mem::take(&mut self.watched) {
                 self.sink.lost();
             }
-            let looped = reason == StateReason::Eos && matches!(self.options.source, Source::File { .. });
+            let is_file = matches!(self.options.source, Source::File { .. });
+            // One without a picture would be begun anew again and again.
+            let looped = reason == StateReason::Eos && is_file && self.streaming;
             let wait = match reason {
-                _ if looped && was_streaming => Duration::ZERO,
+                _ if looped => Duration::ZERO,
                 StateReason::AuthFailed => AFTER_REFUSED_LOGIN.max(self.backoff.next_wait()),
                 _ => self.backoff.next_wait(),
             };
@@ -176,12 +189,13 @@ impl Supervisor {
                 self.tell_failure(reason, &detail, wait);
             }
             // An event, not a sleep: a stop ends the wait at once.
-            if self.stopped.recv_timeout(wait) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+            if self.stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
                 break;
             }
         }
         let rest = self.windower.flush();
         self.hand_out(rest);
+        self.ending
     }
 
     fn hand_out(&mut self, windows: Vec<Window>) {
@@ -212,36 +226,54 @@ impl Supervisor {
         }
     }
 
+    /// None once nothing of it is left: many cameras take one connection at a time.
+    fn wait_for_the_session_before(&self) -> Option<End> {
+        let ending = self.ending.as_ref()?;
+        crossbeam_channel::select! {
+            recv(ending) -> _ => None,
+            recv(self.stopped) -> _ => Some(End::Stopped),
+            default(SLOW_END) => {
+                let detail = "the pipeline of before does not end; where a decoder's driver or a network folder hangs, only a new start \
+                              of the service helps";
+                Some(End::Broken(StateReason::Stalled, detail.into()))
+            }
+        }
+    }
+
     /// One session, from its start to its end.
     fn stream(&mut self) -> End {
         self.stream.rebuilt();
         self.deaf = None;
+        self.streaming = false;
+        if let Some(end) = self.wait_for_the_session_before() {
+            return end;
+        }
         let session = match gst::init()
             .and_then(|()| Session::start(&self.options, self.clock.clone(), self.counters.dropped.clone()))
         {
             Ok(session) => session,
             Err(error) => return End::Broken(StateReason::Config, error.to_string()),
         };
+        self.ending = Some(session.ending());
         let mut last_frame_ns = self.clock.monotonic_ns();
-        let mut streaming = false;
         let mut sound = SoundWatch::default();
         // A file's sound may end before its picture.
         let live = matches!(self.options.source, Source::Rtsp { .. });
         loop {
-            if self.stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Empty) {
+            if self.stopped.try_recv() != Err(TryRecvError::Empty) {
                 return End::Stopped;
             }
             match session.next(Duration::from_millis(100)) {
                 Some(Event::Frame(picture, stamp)) => {
                     last_frame_ns = self.clock.monotonic_ns();
                     self.frame(picture, stamp, &session);
-                    if !streaming {
-                        streaming = true;
+                    if !self.streaming {
+                        self.streaming = true;
                         self.backoff.reset();
                         self.tell_streaming(&session);
                     }
                     self.tell_rate(&session);
-                    self.tell_offset();
+                    self.tell_clocks();
                 }
                 // What comes once the sound has failed is left.
                 Some(Event::Sound(samples, stamp)) if sound.take(self.clock.monotonic_ns()) => {
@@ -320,114 +352,9 @@ impl Supervisor {
         };
         self.stream.utc_offset_ns() + camera_ns
     }
-
-    /// The rate of a stream that does not say it is known once some pictures have come.
-    fn tell_rate(&mut self, session: &Session) {
-        if self.status.video.as_ref().is_none_or(|video| video.fps > 0.0) {
-            return;
-        }
-        if let Some(video) = session.video_info().filter(|video| video.fps > 0.0) {
-            self.status.video = Some(video);
-            self.sink.status(self.status.clone());
-        }
-    }
-
-    fn tell_streaming(&mut self, session: &Session) {
-        self.status = CameraStatus {
-            state: CameraState::Streaming,
-            since_utc_ns: self.clock.utc_ns(),
-            reason: None,
-            detail: self.deaf.clone(),
-            attempts: 0,
-            retry_at_utc_ns: None,
-            clock_offset_ms: self.stream.camera_offset_ms(),
-            video: session.video_info(),
-            audio: session.audio_info().filter(|_| self.deaf.is_none()),
-            ..self.status.clone()
-        };
-        let (video, audio) = (or_none(self.status.video.as_ref()), or_none(self.status.audio.as_ref()));
-        tracing::info!(camera = %self.options.id, %video, %audio, "streaming");
-        self.sink.status(self.status.clone());
-    }
-
-    /// The first sound may come after the first picture, and sound that was missing may come back: the state is told again
-    /// with it.
-    fn tell_audio(&mut self, session: &Session) {
-        (self.status.audio, self.status.detail) = (session.audio_info(), None);
-        if self.status.audio.is_some() {
-            self.sink.status(self.status.clone());
-        }
-    }
-
-    fn tell_deaf(&mut self, detail: &str) {
-        let detail = self.redactor.clean(&format!("its sound cannot be used: {detail}"));
-        tracing::warn!(camera = %self.options.id, %detail, "the camera is watched without its sound");
-        self.windower.set_has_audio(false);
-        self.deaf = Some(detail);
-        if self.status.state == CameraState::Streaming {
-            (self.status.audio, self.status.detail) = (None, self.deaf.clone());
-            self.sink.status(self.status.clone());
-        }
-    }
-
-    /// The camera's clock is known only after its first sender report, and may be set while it streams.
-    fn tell_offset(&mut self) {
-        let now_ms = self.stream.camera_offset_ms();
-        let news = match (self.status.clock_offset_ms, now_ms) {
-            (Some(told), Some(now)) => told.abs_diff(now) > OFFSET_NEWS_MS,
-            (told, now) => told != now,
-        };
-        if news {
-            self.status.clock_offset_ms = now_ms;
-            self.sink.status(self.status.clone());
-        }
-    }
-
-    fn tell_failure(&mut self, reason: StateReason, detail: &str, wait: Duration) {
-        let state = match reason {
-            StateReason::Stalled => CameraState::Stalled,
-            StateReason::Unreachable | StateReason::Refused | StateReason::Eos => CameraState::Offline,
-            // The camera is there; somebody has to change something.
-            _ => CameraState::Error,
-        };
-        let detail = self.redactor.clean(&format!("{detail}{}", advice(reason)));
-        let retry_at = self.clock.utc_ns() + wait.as_nanos() as i64;
-        tracing::warn!(
-            camera = %self.options.id, reason = reason.as_str(), %detail,
-            "camera is {state}; next try in {:.1} s", wait.as_secs_f64()
-        );
-        self.status = CameraStatus {
-            since_utc_ns: if self.status.state == state {
-                self.status.since_utc_ns
-            } else {
-                self.clock.utc_ns()
-            },
-            state,
-            reason: Some(reason),
-            detail: Some(detail),
-            attempts: self.backoff.tries(),
-            retry_at_utc_ns: Some(retry_at),
-            ..self.status.clone()
-        };
-        self.sink.status(self.status.clone());
-    }
 }
 
-fn or_none<T: ToString>(info: Option<&T>) -> String {
-    info.map_or_else(|| "none".into(), ToString::to_string)
-}
+mod tell;
 
-/// What the operator can do about it.
-fn advice(reason: StateReason) -> &'static str {
-    match reason {
-        StateReason::AuthFailed => {
-            "; check `username` and `password`; the next try waits, because cameras lock accounts; reload to try at once"
-        }
-        StateReason::NotFound => "; check the path of `url`",
-        StateReason::Refused => "; nothing listens at that address and port",
-        StateReason::Unreachable => "; check the address, the cable and the network",
-        StateReason::Internal => "; this is a fault of Watchfire: please report it with the log",
-        StateReason::Tls => "; check `ca` and the camera's certificate",
-        _ => "",
-    }
-}
+#[cfg(test)]
+mod tests;

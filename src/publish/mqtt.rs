@@ -6,7 +6,9 @@ mod loss;
 mod online;
 mod outbox;
 mod refusals;
+mod remembered;
 mod retry;
+mod subscriptions;
 mod tls;
 mod truth;
 mod under_way;
@@ -46,13 +48,16 @@ pub struct PublisherState {
     trouble: RwLock<Option<String>>,
     /// Why connections do not last.
     unsteady: RwLock<Option<String>>,
+    /// Why no order is heard.
+    deaf: RwLock<Option<String>>,
 }
 
 impl PublisherState {
-    /// Why there is no connection or none lasts, or why the broker takes no alert; None while all is well.
+    /// Why there is no connection or none lasts, why the broker takes no alert, or why no order is heard; None while all is well.
     pub fn trouble(&self) -> Option<String> {
-        let now = self.trouble.read().unwrap_or_else(|e| e.into_inner()).clone();
-        now.or_else(|| self.unsteady.read().unwrap_or_else(|e| e.into_inner()).clone())
+        let gravest_first = [&self.trouble, &self.unsteady, &self.deaf];
+        let mut all = gravest_first.into_iter();
+        all.find_map(|why| why.read().unwrap_or_else(|e| e.into_inner()).clone())
     }
 
     fn set_trouble(&self, why: Option<String>) {
@@ -61,6 +66,10 @@ impl PublisherState {
 
     fn set_unsteady(&self, why: Option<String>) {
         *self.unsteady.write().unwrap_or_else(|e| e.into_inner()) = why;
+    }
+
+    fn set_deaf(&self, why: Option<String>) {
+        *self.deaf.write().unwrap_or_else(|e| e.into_inner()) = why;
     }
 }
 

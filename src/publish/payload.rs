@@ -313,7 +313,112 @@ pub fn schemas() -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::data::{
+        Affect, AlertTrack, CameraId, Direction, EndReason, EvidenceItem, Kind, Modality, Phase, Severity,
+    };
+
+    const S: i64 = 1_000_000_000;
+
+    fn feelings(happy: f32, sad: f32) -> Distribution {
+        vec![("happy".into(), happy), ("sad".into(), sad)]
+    }
+
+    fn evidence(modality: Modality, model: &str, label: &str, numbers: [f32; 3], at_s: i64) -> EvidenceItem {
+        let [score, contribution, share] = numbers;
+        EvidenceItem {
+            modality,
+            model: model.into(),
+            label: label.into(),
+            score,
+            contribution,
+            share,
+            at_utc_ns: at_s * S,
+        }
+    }
+
+    #[test]
+    fn an_alert_is_told_field_by_field() {
+        let alert = Alert {
+            id: "01JDEADBEEF".into(),
+            seq: 3,
+            phase: Phase::End,
+            camera: CameraId::new("yard"),
+            kind: Kind::LineCrossing,
+            severity: Severity::Warning,
+            prior: 0.05,
+            score: 0.871_26,
+            started_utc_ns: 10 * S,
+            updated_utc_ns: 25 * S,
+            ended_utc_ns: Some(20 * S),
+            end_reason: Some(EndReason::CameraLost),
+            zone: Some("gate".into()),
+            direction: Some(Direction::RightToLeft),
+            tracks: vec![AlertTrack {
+                id: 7,
+                class: "car".into(),
+                score: 0.62,
+                bbox: BBox {
+                    x1: 0.1,
+                    y1: 0.2,
+                    x2: 0.3,
+                    y2: 0.4,
+                },
+            }],
+            emotion: Some(feelings(0.75, 0.25)),
+            evidence: vec![
+                evidence(Modality::Video, "detector@1", "person", [0.62, 2.5, 0.8], 11),
+                evidence(Modality::Audio, "sound@2", "siren", [0.34, -0.625, 0.2], 12),
+            ],
+            suppressed: 4,
+            snapshot: Some("yard/01JDEADBEEF.jpg".into()),
+        };
+        let told = serde_json::to_value(AlertPayload::new(&alert, "gatehouse", "edge-1")).unwrap();
+        let expected = json!({
+            "schema": "watchfire.alert/1", "id": "01JDEADBEEF", "seq": 3, "phase": "end",
+            "site": "gatehouse", "box": "edge-1", "camera": "yard", "kind": "line_crossing", "severity": "warning",
+            "score": 0.8713, "prior": 0.05,
+            "started_at": "1970-01-01T00:00:10.000Z", "updated_at": "1970-01-01T00:00:25.000Z",
+            "ended_at": "1970-01-01T00:00:20.000Z", "end_reason": "camera_lost",
+            "zone": "gate", "direction": "right_to_left",
+            "tracks": [{"id": 7, "class": "car", "score": 0.62, "bbox": [0.1, 0.2, 0.3, 0.4]}],
+            "emotion": {"happy": 0.75, "sad": 0.25},
+            "evidence": [
+                {
+                    "modality": "video", "model": "detector@1", "label": "person",
+                    "score": 0.62, "contribution": 2.5, "share": 0.8, "at": "1970-01-01T00:00:11.000Z",
+                },
+                {
+                    "modality": "audio", "model": "sound@2", "label": "siren",
+                    "score": 0.34, "contribution": -0.625, "share": 0.2, "at": "1970-01-01T00:00:12.000Z",
+                },
+            ],
+            "suppressed": 4, "snapshot": "yard/01JDEADBEEF.jpg", "clip": null,
+        });
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_people_express_is_told_field_by_field() {
+        let emotion = Emotion {
+            face: Some(feelings(0.5, 0.5)),
+            speech: Some(feelings(0.25, 0.75)),
+            affect: Some(Affect {
+                arousal: 0.5,
+                valence: -0.25,
+            }),
+            fused: Some(feelings(0.375, 0.625)),
+        };
+        let told = serde_json::to_value(EmotionPayload::new(&emotion, 10 * S)).unwrap();
+        let expected = json!({
+            "at": "1970-01-01T00:00:10.000Z",
+            "face": {"happy": 0.5, "sad": 0.5}, "speech": {"happy": 0.25, "sad": 0.75},
+            "arousal": 0.5, "valence": -0.25, "fused": {"happy": 0.375, "sad": 0.625},
+        });
+        assert_eq!(told, expected);
+    }
 
     #[test]
     fn times_are_rfc_3339_with_milliseconds() {

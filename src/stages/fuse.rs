@@ -21,9 +21,14 @@ pub use verdict::Verdict;
 pub struct FuseOptions {
     /// Who answers for each window.
     pub branches: Arc<[Branch]>,
-    /// How long a window waits for its branches. None: for as long as it takes (replay).
+    /// How long a window waits for its branches, or for [`WINDOWS_WAITED`] windows where these are longer. None: for as long as it
+    /// takes (replay).
     pub deadline_ns: Option<u64>,
 }
+
+/// Two may wait in front of the slowest stage, and the others' turns are between them: what is computed of long windows is not to
+/// come too late.
+const WINDOWS_WAITED: u64 = 4;
 
 /// What reaches the fuse stage.
 #[derive(Clone, Debug)]
@@ -79,6 +84,8 @@ struct CameraMind {
     told_ns: Option<u64>,
     /// The newest window that was announced.
     expected: Option<u64>,
+    /// How long its windows wait for their branches: the last one of a stream is short, and waits as long as those before it.
+    patience_ns: Option<u64>,
 }
 
 impl Fuse {
@@ -110,6 +117,7 @@ impl Fuse {
             last: (0, 0),
             told_ns: None,
             expected: None,
+            patience_ns: None,
         })
     }
 
@@ -328,10 +336,12 @@ impl Stage for Fuse {
                 let expected = self.cameras.get(&camera).and_then(|m| m.expected);
                 // The stream goes on: what was over is over now.
                 self.end_over(out, |over| over.camera == camera && !over.covers(seq, expected));
-                let deadline = self.options.deadline_ns.map(|d| at_ns + d);
+                let length_ns = job.window.end_ns - job.window.start_ns;
+                let patience_ns = self.options.deadline_ns.map(|d| d.max(WINDOWS_WAITED * length_ns));
                 let mind = self.mind(&job);
-                mind.expected = Some(seq);
-                mind.joiner.expect(job, deadline);
+                let patience_ns = patience_ns.max(mind.patience_ns);
+                (mind.expected, mind.patience_ns) = (Some(seq), patience_ns);
+                mind.joiner.expect(job, patience_ns.map(|wait| at_ns + wait));
             }
             FuseInput::Report(report) => {
                 let Some(mind) = self.cameras.get_mut(&report.camera) else {
@@ -346,11 +356,12 @@ impl Stage for Fuse {
                 self.end_over(out, |_| false);
             }
             FuseInput::Over { camera, reason, after } => {
+                let patience_ns = self.cameras.get(&camera).and_then(|mind| mind.patience_ns);
                 self.over.push(Over {
                     camera,
                     reason,
                     after,
-                    until_ns: self.options.deadline_ns.map(|d| self.now_ns + d),
+                    until_ns: patience_ns.or(self.options.deadline_ns).map(|wait| self.now_ns + wait),
                 });
                 self.end_over(out, |_| false);
             }

@@ -149,53 +149,95 @@ impl Stage for Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::behaviour::{AnomalyOptions, BehaviourOptions};
-    use crate::data::{AudioState, Frame, Picture};
+    use crate::behaviour::{AnomalyOptions, BehaviourOptions, FightOptions};
+    use crate::data::{AudioChunk, AudioState, Frame, Picture};
 
-    /// The lower half of the second picture is another; a single window of both.
-    fn gated(anomaly: Option<AnomalyOptions>) -> Job {
+    const WINDOW_NS: u64 = 500_000_000;
+
+    /// A window's two pictures, by how bright their lower half is, and its sound's amplitude.
+    type Scene = ([u8; 2], f32);
+
+    const STILL: Scene = ([80, 80], 0.001);
+
+    fn window(seq: u64, (lower, amplitude): Scene) -> Window {
         let picture = |lower: u8| Picture {
             width: 64,
             height: 36,
             rgb: [vec![80; 64 * 20 * 3], vec![lower; 64 * 16 * 3]].concat(),
         };
-        let frame = |(i, lower): (usize, u8)| Frame {
-            pts_ns: i as u64 * 200_000_000,
+        let start_ns = seq * WINDOW_NS;
+        let frame = |(i, lower): (u64, u8)| Frame {
+            pts_ns: start_ns + i * 200_000_000,
             picture: Arc::new(picture(lower)),
             native: None,
         };
-        let window = Window {
+        Window {
             camera: CameraId::new("yard"),
-            seq: 0,
-            start_ns: 0,
-            end_ns: 500_000_000,
-            frames: [80, 160].into_iter().enumerate().map(frame).collect(),
-            audio: vec![],
-            audio_state: AudioState::None,
+            seq,
+            start_ns,
+            end_ns: start_ns + WINDOW_NS,
+            frames: (0..).zip(lower).map(frame).collect(),
+            audio: vec![AudioChunk {
+                pts_ns: start_ns,
+                samples: [amplitude, -amplitude].repeat(4_000).into(),
+            }],
+            audio_state: AudioState::Present,
             utc_offset_ns: 0,
             arrived_ns: 0,
             breaks_off: false,
             stretch: 0,
-        };
-        let behaviour = BehaviourOptions {
-            anomaly,
-            ..BehaviourOptions::default()
-        };
-        let profile = CameraProfile {
+        }
+    }
+
+    fn gated(gating: Gating, behaviour: BehaviourOptions, scenes: &[Scene]) -> Vec<Job> {
+        let profile = Arc::new(CameraProfile {
+            gating,
             behaviour,
             ..CameraProfile::default()
-        };
+        });
+        let windows = (0..).zip(scenes).map(|(seq, scene)| window(seq, *scene));
+        let jobs = windows.map(|window| Job::new(window, profile.clone())).collect();
         let mut out = Vec::new();
-        Gate::default()
-            .process(vec![Job::new(window, Arc::new(profile))], &mut out)
-            .unwrap();
-        out.remove(0)
+        Gate::default().process(jobs, &mut out).unwrap();
+        out
     }
 
     #[test]
     fn how_much_moves_is_measured_for_a_camera_that_learns_it_and_for_no_other() {
-        let part = gated(Some(AnomalyOptions::default())).moving.unwrap();
+        let moving = |anomaly| {
+            let behaviour = BehaviourOptions {
+                anomaly,
+                ..BehaviourOptions::default()
+            };
+            gated(Gating::Always, behaviour, &[([80, 160], 0.001)])[0].moving
+        };
+        let part = moving(Some(AnomalyOptions::default())).unwrap();
         assert!((part - 16.0 / 36.0).abs() < 0.01, "{part}");
-        assert_eq!(gated(None).moving, None);
+        assert_eq!(moving(None), None);
+    }
+
+    /// The windows for which the clip model is awake: of one that is still, one that is as told, and six more that are still.
+    fn clips_in(gating: Gating, (lower, amplitude): Scene) -> Vec<u64> {
+        let behaviour = BehaviourOptions {
+            fight: Some(FightOptions::default()),
+            ..BehaviourOptions::default()
+        };
+        let after = ([lower[1]; 2], 0.001);
+        let scenes = [vec![STILL, (lower, amplitude)], vec![after; 6]].concat();
+        let jobs = gated(gating, behaviour, &scenes);
+        let awake = jobs.iter().filter(|job| job.awake.action);
+        awake.map(|job| job.window.seq).collect()
+    }
+
+    #[test]
+    fn the_clip_model_watches_who_acts_and_what_is_loud_for_as_long_as_its_clip_and_sleeps_otherwise() {
+        for gating in [Gating::Always, Gating::Motion] {
+            assert_eq!(clips_in(gating, STILL), [0; 0], "{gating:?}");
+            // Something changes at 0.7 s.
+            assert_eq!(clips_in(gating, ([80, 160], 0.001)), [1, 2, 3, 4], "{gating:?}");
+            // A bang until 1 s.
+            assert_eq!(clips_in(gating, ([80, 80], 0.3)), [1, 2, 3, 4, 5], "{gating:?}");
+        }
+        assert_eq!(clips_in(Gating::Never, STILL), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

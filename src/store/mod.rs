@@ -3,6 +3,7 @@
 //! An alert that [`Store::commit`] returned for is on disk and will reach the broker, whatever is killed. Every thread
 //! that needs the store opens it for itself: SQLite's write-ahead log lets one write while others read.
 
+mod age;
 mod lock;
 mod room;
 mod snapshot;
@@ -121,8 +122,6 @@ pub struct Waiting {
 pub struct Store {
     db: Connection,
     options: StoreOptions,
-    /// The first row of the outbox that this store committed.
-    own_from_row: Option<i64>,
     evicts_by_age: bool,
 }
 
@@ -170,7 +169,6 @@ impl Store {
         Ok(Self {
             db,
             options: options.clone(),
-            own_from_row: None,
             evicts_by_age: true,
         })
     }
@@ -223,7 +221,7 @@ impl Store {
                     m.alert_id,
                     m.camera,
                     m.kind,
-                    m.started_utc_ms,
+                    age::began_ms(m.started_utc_ms, now_utc_ms),
                     m.phase != "end",
                     m.topic,
                     m.payload
@@ -246,7 +244,6 @@ impl Store {
                 "INSERT INTO outbox (phase, topic, payload, since_ms) VALUES (?1, ?2, ?3, ?4)",
                 params![m.phase, m.topic, m.payload, now_utc_ms],
             )?;
-            self.own_from_row.get_or_insert(transaction.last_insert_rowid());
         }
         let mut evicted = 0;
         if self.evicts_by_age {
@@ -265,21 +262,6 @@ impl Store {
         }
         transaction.commit()?;
         Ok(evicted)
-    }
-
-    /// The host's clock was set: what this store committed before is as old as it was.
-    ///
-    /// # Errors
-    /// The disk is full or broken.
-    pub fn clock_set(&self, forward_ms: i64) -> Result<(), StoreError> {
-        let Some(from_row) = self.own_from_row else {
-            return Ok(());
-        };
-        let shifted = self.db.execute(
-            "UPDATE outbox SET since_ms = since_ms + ?1 WHERE row >= ?2",
-            [forward_ms, from_row],
-        );
-        shifted.map(|_| ()).map_err(|e| self.fail(e))
     }
 
     /// The oldest waiting messages after `after`, in order.

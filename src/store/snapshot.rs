@@ -1,10 +1,12 @@
 //! Snapshots: JPEG files with the tracks of the alert drawn in.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use jiff::{SignedDuration, Timestamp};
 use jpeg_encoder::{ColorType, Encoder};
 
 use crate::colour;
@@ -83,13 +85,36 @@ pub(super) fn expire(dir: &Path, keep_for: Duration) {
         let modified = std::fs::metadata(path).and_then(|m| m.modified());
         modified.is_ok_and(|m| SystemTime::now().duration_since(m).is_ok_and(|age| age > keep_for))
     };
-    for camera in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        for file in std::fs::read_dir(camera.path()).into_iter().flatten().flatten() {
-            if old(&file.path()) {
-                let _ = std::fs::remove_file(file.path());
-            }
+    for file in files(dir) {
+        if old(&file.path()) {
+            let _ = std::fs::remove_file(file.path());
         }
     }
+}
+
+/// The host's clock was set by `by_ms`: files that were written since it booted, `since_boot_ms` on the clock before, are as old as they
+/// were. One that does not take another time is told.
+pub(super) fn clock_set(dir: &Path, since_boot_ms: &RangeInclusive<i64>, by_ms: i64) {
+    let moved = |file: &DirEntry| -> Option<SystemTime> {
+        let modified = Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?;
+        let time = modified.checked_add(SignedDuration::from_millis(by_ms)).ok()?;
+        let is_ours = since_boot_ms.contains(&modified.as_millisecond());
+        is_ours.then(|| SystemTime::try_from(time).ok())?
+    };
+    for file in files(dir) {
+        let Some(time) = moved(&file) else { continue };
+        let path = file.path();
+        let set = File::options().write(true).open(&path);
+        if let Err(error) = set.and_then(|file| file.set_modified(time)) {
+            tracing::warn!(path = %path.display(), %error, "a snapshot keeps the time of a clock that was wrong");
+        }
+    }
+}
+
+/// The files of all cameras.
+fn files(dir: &Path) -> impl Iterator<Item = DirEntry> {
+    let folders = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    folders.flat_map(|camera| std::fs::read_dir(camera.path()).into_iter().flatten().flatten())
 }
 
 /// Whether it failed because the disk, or the user's share of it, is full.
@@ -110,9 +135,7 @@ pub(super) fn is_full(dir: &Path) -> bool {
 
 /// Removes the oldest files until so many bytes are gone. Returns how many files that were.
 pub(super) fn remove_oldest(dir: &Path, bytes: u64) -> usize {
-    let folders = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let files = folders.flat_map(|camera| std::fs::read_dir(camera.path()).into_iter().flatten().flatten());
-    let mut all: Vec<_> = files
+    let mut all: Vec<_> = files(dir)
         .filter_map(|file| {
             let about = file.metadata().ok()?;
             Some((about.modified().ok()?, about.len(), file.path()))
@@ -135,17 +158,31 @@ pub(super) fn remove_oldest(dir: &Path, bytes: u64) -> usize {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_oldest_snapshots_make_room() {
+    /// Snapshots of a hundred bytes each, with their age in seconds.
+    fn folder(snapshots: &[(&str, u64)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        for (camera, name, age_s) in [("a", "new.jpg", 10), ("b", "old.jpg", 1_000), ("a", "older.jpg", 2_000)] {
-            let path = dir.path().join(camera).join(name);
+        for (name, age_s) in snapshots {
+            let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, [0; 100]).unwrap();
             let file = std::fs::File::options().write(true).open(&path).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(age_s))
+            file.set_modified(SystemTime::now() - Duration::from_secs(*age_s))
                 .unwrap();
         }
+        dir
+    }
+
+    #[test]
+    fn what_is_older_than_it_is_kept_for_goes_and_what_is_younger_stays() {
+        let dir = folder(&[("a/young.jpg", 1_800), ("a/old.jpg", 5_400), ("b/old.jpg", 7_200)]);
+        expire(dir.path(), Duration::from_secs(3_600));
+        let there = ["a/young.jpg", "a/old.jpg", "b/old.jpg"].map(|name| dir.path().join(name).exists());
+        assert_eq!(there, [true, false, false]);
+    }
+
+    #[test]
+    fn the_oldest_snapshots_make_room() {
+        let dir = folder(&[("a/new.jpg", 10), ("b/old.jpg", 1_000), ("a/older.jpg", 2_000)]);
         assert_eq!(remove_oldest(dir.path(), 150), 2);
         assert!(dir.path().join("a/new.jpg").exists());
         // A folder that cannot be written is not full.

@@ -107,6 +107,79 @@ fn open_alerts_are_those_without_an_end() {
 }
 
 #[test]
+fn an_event_is_told_as_its_newest_message_tells_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 100);
+    s.commit(&[message("a", "start"), message("a", "update")], 1000)
+        .unwrap();
+    assert_eq!(s.open_alerts().unwrap(), [("t".to_owned(), "a update".to_owned())]);
+    s.commit(&[message("a", "end")], 1000).unwrap();
+    assert_eq!(s.open_alerts().unwrap(), []);
+    assert_eq!(s.events(0, None, None).unwrap(), ["a end"]);
+}
+
+#[test]
+fn events_are_those_of_the_camera_the_kind_and_the_time_that_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 100);
+    let event = |camera: &str, kind: &str, started_utc_ms| Message {
+        camera: camera.into(),
+        kind: kind.into(),
+        started_utc_ms,
+        payload: format!("{camera} {kind} {started_utc_ms}"),
+        ..message(&format!("{camera} {kind}"), "end")
+    };
+    let events = [
+        event("yard", "siren", 3000),
+        event("gate", "siren", 2000),
+        event("yard", "fall", 1000),
+    ];
+    s.commit(&events, 1000).unwrap();
+    for (since_ms, camera, kind, told) in [
+        (
+            0,
+            None,
+            None,
+            &["yard fall 1000", "gate siren 2000", "yard siren 3000"][..],
+        ),
+        (2000, None, None, &["gate siren 2000", "yard siren 3000"]),
+        (2001, None, None, &["yard siren 3000"]),
+        (0, Some("yard"), None, &["yard fall 1000", "yard siren 3000"]),
+        (0, None, Some("siren"), &["gate siren 2000", "yard siren 3000"]),
+        (0, Some("gate"), Some("fall"), &[]),
+    ] {
+        assert_eq!(
+            s.events(since_ms, camera, kind).unwrap(),
+            told,
+            "{since_ms} {camera:?} {kind:?}"
+        );
+    }
+}
+
+#[test]
+fn what_was_told_is_kept_for_as_long_as_the_operator_wants_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = store(dir.path(), 100);
+    let ended = |id: &str, started_utc_ms| Message {
+        started_utc_ms,
+        ..message(id, "end")
+    };
+    s.commit(&[ended("old", 1000), ended("young", 2000)], 1000).unwrap();
+    s.expire(1500 + 3_600_000).unwrap();
+    assert_eq!(s.events(0, None, None).unwrap(), ["young end"]);
+    assert_eq!(s.life("young").unwrap(), ["young end"]);
+}
+
+/// FULL: the log is on the disk before a commit returns.
+#[test]
+fn a_commit_outlasts_a_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let s = store(dir.path(), 100);
+    let synchronous: i64 = s.db.query_row("PRAGMA synchronous", [], |r| r.get(0)).unwrap();
+    assert_eq!(synchronous, 2);
+}
+
+#[test]
 fn a_full_outbox_gives_up_updates_first_and_then_the_oldest() {
     let dir = tempfile::tempdir().unwrap();
     let mut s = store(dir.path(), 3);
@@ -125,7 +198,7 @@ fn what_waits_does_not_age_by_the_setting_of_the_clock() {
     let mut s = store(dir.path(), 10);
     // It boots in the past, and then the time is known.
     s.commit(&[message("b", "start")], 1000).unwrap();
-    s.clock_set(DAY_MS).unwrap();
+    s.clock_set(&(0..=2000), DAY_MS).unwrap();
     assert_eq!(s.commit(&[message("c", "start")], DAY_MS + 1000).unwrap(), 0);
     let since: Vec<i64> = s.waiting(0, 9).unwrap().iter().map(|w| w.since_utc_ms).collect();
     assert_eq!(since, [DAY_MS, DAY_MS + 1000, DAY_MS + 1000]);

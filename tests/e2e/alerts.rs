@@ -77,7 +77,24 @@ fn people_and_a_siren_become_alerts_with_their_place_time_and_proof() {
     assert!(siren["evidence"][0]["contribution"].as_f64().unwrap() > 0.0);
     let crossing = first("line_crossing", "start");
     assert_eq!(crossing["zone"], "path");
-    assert!(["left_to_right", "right_to_left"].contains(&crossing["direction"].as_str().unwrap()));
+    let square = house.heard.iter().find_map(|(topic, payload)| {
+        let status: Value = serde_json::from_slice(payload).ok()?;
+        (topic == "watchfire/t/camera/square/status" && status["state"] == "streaming").then_some(status)
+    });
+    let square = square.unwrap();
+    // Three walk to the left across the line, at 1, 2 and 6 seconds, and then two to the right, at 9 and 11.
+    for crossing in alerts
+        .iter()
+        .filter(|a| a["kind"] == "line_crossing" && a["phase"] == "start")
+    {
+        let at_s = seconds_between(&square["since"], &crossing["started_at"]);
+        let way = match at_s {
+            ..6.8 => "right_to_left",
+            7.0..12.5 => "left_to_right",
+            _ => continue,
+        };
+        assert_eq!(crossing["direction"], way, "at {at_s}");
+    }
     assert!(!alerts.iter().any(|a| a["kind"] == "gunshot"), "nobody shot");
 
     every_alert_has_one_start_and_one_end(&alerts);

@@ -10,7 +10,7 @@ use watchfire::data::{AudioState, CameraId, CameraState, CameraStatus, Redactor,
 use watchfire::ingest::gst::sim::{Mount, SimServer};
 use watchfire::ingest::{Camera, CameraOptions, CameraSink, Source, Transport};
 
-use super::house::{House, free_port, wait_for_port};
+use super::house::{House, free_port, seconds_between, wait_for_port};
 
 fn camera(id: &str, url: &str) -> String {
     format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\nstall_s = 2.0\n")
@@ -166,6 +166,14 @@ fn each_trouble_has_its_own_reason() {
         });
         waiting.is_empty().then_some(())
     });
+    // Cameras lock accounts: a refused login is not tried again soon.
+    let refused = house.heard.iter().find_map(|(topic, payload)| {
+        let status: serde_json::Value = serde_json::from_slice(payload).ok()?;
+        (topic == "watchfire/t/camera/wrong/status" && status["reason"] == "auth_failed").then_some(status)
+    });
+    let refused = refused.unwrap();
+    let wait_s = seconds_between(&refused["since"], &refused["retry_at"]);
+    assert!(wait_s >= 299.0, "{refused}");
 }
 
 enum Told {
@@ -188,7 +196,7 @@ impl CameraSink for Tell {
     }
 }
 
-fn source(url: String) -> Source {
+pub(super) fn source(url: String) -> Source {
     Source::Rtsp {
         url,
         username: None,
@@ -200,7 +208,7 @@ fn source(url: String) -> Source {
 
 fn spawn(options: CameraOptions, clock: Arc<dyn Clock>) -> (Camera, Receiver<Told>) {
     let (tell, told) = crossbeam_channel::unbounded();
-    let camera = Camera::spawn(options, clock, Redactor::default(), Box::new(Tell(tell))).unwrap();
+    let camera = Camera::spawn(options, clock, Redactor::default(), Box::new(Tell(tell)), None).unwrap();
     (camera, told)
 }
 
@@ -267,6 +275,43 @@ fn a_sound_that_fails_leaves_the_picture() {
     let _ = camera.stop().join();
 }
 
+#[test]
+fn a_pipeline_that_does_not_end_holds_nobody() {
+    let pipelines = tempfile::tempdir().unwrap();
+    // As a driver that hangs: a block of sound is held for ten minutes, and so is whoever ends the pipeline.
+    let holds = include_str!("../../pipelines/audio.launch").replacen('!', "! identity sleep-time=600000000 !", 1);
+    std::fs::write(pipelines.path().join("audio.launch"), holds).unwrap();
+    let server = SimServer::start(&[Mount::test("yard", "h264", "pcmu")], None, None).unwrap();
+    let options = CameraOptions {
+        pipelines_dir: Some(pipelines.path().to_owned()),
+        backoff_first: Duration::from_millis(100),
+        ..CameraOptions::new(CameraId::new("yard"), source(server.url("yard")))
+    };
+    let (camera, told) = spawn(options, Arc::new(SystemClock::new()));
+    let until = Instant::now() + Duration::from_secs(60);
+    let wait = |what: &str, wanted: &mut dyn FnMut(Told) -> bool| {
+        while !wanted(told.recv_deadline(until).unwrap_or_else(|_| panic!("{what}"))) {}
+    };
+    wait(
+        "pictures",
+        &mut |news| matches!(news, Told::Window(w) if !w.frames.is_empty()),
+    );
+    server.cut();
+    // It says what is wrong, and begins no second pipeline beside the one that hangs.
+    wait("why it does not come back", &mut |news| match news {
+        Told::Status(s) => s
+            .detail
+            .is_some_and(|d| d.contains("the pipeline of before does not end")),
+        _ => false,
+    });
+    let (ended, end) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || {
+        let _ = camera.stop().join();
+        let _ = ended.send(());
+    });
+    end.recv_deadline(until).expect("the camera's thread ends");
+}
+
 /// The host's clocks, which a test sets forward.
 #[derive(Default)]
 struct Ahead {
@@ -281,6 +326,34 @@ impl Clock for Ahead {
     fn utc_ns(&self) -> i64 {
         self.real.utc_ns() + self.by_ns.load(SeqCst) as i64
     }
+}
+
+/// Key frames come every two seconds here, and ten pictures a second.
+#[test]
+fn a_camera_that_lags_too_far_behind_leaves_out_what_lies_between_key_frames() {
+    let server = SimServer::start(&[Mount::test("yard", "h264", "")], None, None).unwrap();
+    let options = CameraOptions::new(CameraId::new("yard"), source(server.url("yard")));
+    let clock = Arc::new(Ahead::default());
+    let (camera, told) = spawn(options, clock.clone());
+    let until = Instant::now() + Duration::from_secs(60);
+    let next_window = |what: &str| {
+        loop {
+            match told.recv_deadline(until).unwrap_or_else(|_| panic!("{what}")) {
+                Told::Window(_) => return,
+                Told::Lost => panic!("the picture goes on: {what}"),
+                Told::Status(_) => {}
+            }
+        }
+    };
+    next_window("a window");
+    let dropped = || camera.counters().dropped.load(SeqCst);
+    let before = dropped();
+    // More than `max_lag`, and less than `stall_s`.
+    clock.by_ns.store(5_000_000_000, SeqCst);
+    while dropped() < before + 10 {
+        next_window("pictures left out");
+    }
+    let _ = camera.stop().join();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod orders;
 mod panics;
 mod pki;
 mod reload;
+mod reports;
 mod rivals;
 mod secrets;
 mod sixteen;

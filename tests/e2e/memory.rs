@@ -59,7 +59,8 @@ fn what_was_learned_of_a_camera_goes_on_after_a_restart() {
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let events = [message("old", 1_000), message("new", now_ms)];
     let mut before = store(&house);
-    before.commit(&events, now_ms).unwrap();
+    before.commit(&events[..1], 1_000).unwrap();
+    before.commit(&events[1..], now_ms).unwrap();
     for waiting in before.waiting(0, 10).unwrap() {
         before.acknowledge(waiting.row).unwrap();
     }

@@ -13,6 +13,8 @@ use watchfire::store::{Message, Store, StoreOptions};
 use super::house::{Process, free_port, mosquitto_with};
 use super::pki::Pki;
 
+mod limits;
+
 const VERSIONS: [MqttVersion; 2] = [MqttVersion::V5, MqttVersion::V311];
 
 pub fn options(port: u16, version: MqttVersion) -> MqttOptions {
@@ -315,39 +317,6 @@ fn the_retained_truth_is_told_whole_at_every_connect_and_cleared_topics_go() {
             running.wait("the loss", |s| !s.connected.load(Relaxed));
         }
     }
-}
-
-#[test]
-fn an_alert_larger_than_the_broker_takes_goes_without_its_tracks_and_holds_up_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let _broker = mosquitto_with(dir.path(), port, "allow_anonymous true\nmax_packet_size 4000\n");
-    let messages = subscribe("127.0.0.1", port, "watchfire/t/#").unwrap();
-    let mut waiting = alerts(0, 3);
-    // A crowd, and something that no alert is.
-    let tracks = vec![serde_json::json!({"id": 1, "class": "person", "bbox": [0.1, 0.2, 0.3, 0.4]}); 200];
-    waiting[0].payload = serde_json::json!({"id": "crowd", "tracks": tracks, "evidence": [1]}).to_string();
-    waiting[1].payload = "x".repeat(5_000);
-    Store::open(&store(dir.path()))
-        .unwrap()
-        .commit(&waiting, now_ms())
-        .unwrap();
-    let running = Running::start(options(port, MqttVersion::V5), dir.path());
-    running
-        .0
-        .retain("watchfire/t/camera/yard/status".into(), vec![b'y'; 5_000]);
-    let next = || loop {
-        let (topic, payload) = messages.recv_timeout(Duration::from_secs(20)).unwrap();
-        if !topic.contains("/box/") {
-            return String::from_utf8(payload).unwrap();
-        }
-    };
-    assert_eq!(next(), r#"{"evidence":[1],"id":"crowd","tracks":[]}"#);
-    assert_eq!(next(), "00002");
-    running.wait("all three to be counted", |s| s.too_large.load(Relaxed) == 3);
-    let outbox = Store::open(&store(dir.path())).unwrap();
-    running.wait("an empty outbox", |_| outbox.outbox_depth().unwrap() == 0);
-    assert_eq!(running.0.state().connects.load(Relaxed), 1);
 }
 
 #[test]

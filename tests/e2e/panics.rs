@@ -110,7 +110,7 @@ fn a_panic_in_a_cameras_thread_is_told_and_the_camera_is_rebuilt() {
     let options = loaded.unwrap().config.cameras.remove(0).ingest;
     let (tell, told) = crossbeam_channel::unbounded();
     let sink = Box::new(Stumbling { windows: 0, tell });
-    let camera = Camera::spawn(options, Arc::new(SystemClock::new()), Redactor::default(), sink).unwrap();
+    let camera = Camera::spawn(options, Arc::new(SystemClock::new()), Redactor::default(), sink, None).unwrap();
     let (mut before, mut panicked) = (Vec::new(), None);
     loop {
         match told.recv_timeout(Duration::from_secs(30)).unwrap() {

@@ -256,6 +256,7 @@ pub(super) fn running_ns(buffer: &gst::BufferRef, segment: &gst::Segment) -> Opt
 /// Running time, and the camera's UTC where RTCP told it (NTP counts from 1900).
 pub(super) fn times(sample: &gst::Sample) -> Option<(u64, Option<i64>)> {
     const NTP_TO_UNIX_NS: i64 = 2_208_988_800_000_000_000;
+    const A_MINUTE_NS: i64 = 60_000_000_000;
     let buffer = sample.buffer()?;
     let running_ns = running_ns(buffer, sample.segment()?)?;
     let ntp = buffer
@@ -265,6 +266,9 @@ pub(super) fn times(sample: &gst::Sample) -> Option<(u64, Option<i64>)> {
                 .structure(0)
                 .is_some_and(|s| s.name() == "timestamp/x-ntp")
         })
-        .map(|m| m.timestamp().nseconds() as i64 - NTP_TO_UNIX_NS);
+        .map(|m| m.timestamp().nseconds() as i64)
+        // A camera that has no clock sends 0 in each report (RFC 3550, section 6.4.1), and its pictures count from there.
+        .filter(|ntp_ns| *ntp_ns > A_MINUTE_NS)
+        .map(|ntp_ns| ntp_ns - NTP_TO_UNIX_NS);
     Some((running_ns, ntp))
 }

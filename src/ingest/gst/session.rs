@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -42,7 +42,16 @@ pub(in crate::ingest) struct Session {
     pub(super) pipeline: gst::Pipeline,
     events: Receiver<Event>,
     pub(super) shared: Arc<Shared>,
+    /// Closes the channel `ending` once the pipeline has ended.
+    ended: Option<Sender<()>>,
+    ending: Ending,
 }
+
+/// Closed once a pipeline has ended, which may be long after its session is gone.
+pub type Ending = Receiver<()>;
+
+/// A pipeline that ends later than this is not waited for.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the pipeline's callbacks hold. No strong reference to the pipeline: it could never be freed.
 pub(super) struct Shared {
@@ -84,11 +93,13 @@ impl Session {
             undecodable: OnceLock::new(),
             distrust: OnceLock::new(),
         });
-        let pipeline = gst::Pipeline::new();
+        let (ended, ending) = bounded(0);
         let session = Self {
-            pipeline,
+            pipeline: gst::Pipeline::new(),
             events,
             shared,
+            ended: Some(ended),
+            ending,
         };
         match &options.source {
             Source::Rtsp { .. } => session.rtsp_source()?,
@@ -97,6 +108,10 @@ impl Session {
         // An immediate failure is also told on the bus, with its cause.
         let _ = session.pipeline.set_state(gst::State::Playing);
         Ok(session)
+    }
+
+    pub fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// The next event, or None when none came in time.
@@ -188,10 +203,26 @@ impl Session {
 }
 
 impl Drop for Session {
+    /// The pipeline ends on a thread of its own: a driver, or a folder of a network that is gone, may hold it for ever, and is not to
+    /// hold the camera's thread and whoever waits for that.
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-        if let Some(bus) = self.pipeline.bus() {
-            bus.set_flushing(true);
+        let (pipeline, ended) = (self.pipeline.clone(), self.ended.take());
+        let end = move || {
+            let _ = pipeline.set_state(gst::State::Null);
+            if let Some(bus) = pipeline.bus() {
+                bus.set_flushing(true);
+            }
+            // The last to hold it is the session.
+            drop(pipeline);
+            drop(ended);
+        };
+        let Ok(_detached) = std::thread::Builder::new().name("gst-end".into()).spawn(end) else {
+            let _ = self.pipeline.set_state(gst::State::Null);
+            return;
+        };
+        if self.ending.recv_timeout(ENDS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            let camera = &self.shared.options.id;
+            tracing::error!(%camera, "its pipeline does not end and is left behind");
         }
     }
 }

@@ -31,6 +31,9 @@ impl Session {
         );
         source.set_property("latency", 200u32);
         source.set_property("add-reference-timestamp-meta", true);
+        // GStreamer would shift the picture too, and by reports of cameras without a clock (NTP 0, RFC 3550 section 6.4.1): it leaves
+        // alone what is farther apart than this, and the camera's own clock (stream_clock.rs) moves the sound.
+        source.set_property("max-ts-offset", 1i64);
         source.set_property("tcp-timeout", 8_000_000u64);
         source.set_property("timeout", 8_000_000u64);
         // Secrets are properties, never text of a pipeline.

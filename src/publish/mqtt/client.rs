@@ -6,9 +6,14 @@
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS as QoS5;
-use rumqttc::v5::mqttbytes::v5::{LastWill as LastWill5, Packet as Packet5, PubAckReason, PublishProperties};
+use rumqttc::v5::mqttbytes::v5::{
+    Filter, LastWill as LastWill5, Packet as Packet5, PubAckReason, PublishProperties, SubscribeReasonCode as Granted5,
+};
 use rumqttc::v5::{self, Event as Event5};
-use rumqttc::{self as v311, Event as Event311, Outgoing, Packet as Packet311, QoS, TlsConfiguration, Transport};
+use rumqttc::{
+    self as v311, Event as Event311, Outgoing, Packet as Packet311, QoS, SubscribeFilter,
+    SubscribeReasonCode as Granted311, TlsConfiguration, Transport,
+};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
@@ -32,6 +37,8 @@ pub(super) enum Happened {
     Acknowledged(u16),
     /// The broker does not take it (MQTT 5; 3.1.1 has no word for that), and why.
     Refused(u16, String),
+    /// The answer to [`Client::subscribe`]: of each filter, in order, why it is refused.
+    Subscribed(Vec<Option<String>>),
     /// Somebody published what we subscribed to.
     Received {
         topic: String,
@@ -148,11 +155,22 @@ impl Client {
         }
     }
 
-    /// Asks for what is published on `filter` from now on.
-    pub fn subscribe(&self, filter: String) {
+    /// Asks for what is published on these filters from now on, once a connection: the answer does not say what was asked.
+    pub fn subscribe(&self, filters: Vec<String>) {
+        // A subscription to nothing is an error of the protocol.
+        if filters.is_empty() {
+            return;
+        }
+        let filters = filters.into_iter();
         let _ = match &self.handle {
-            Handle::V5(client) => client.try_subscribe(filter, QoS5::AtLeastOnce).is_ok(),
-            Handle::V311(client) => client.try_subscribe(filter, QoS::AtLeastOnce).is_ok(),
+            Handle::V5(client) => {
+                let asked = filters.map(|f| Filter::new(f, QoS5::AtLeastOnce));
+                client.try_subscribe_many(asked).is_ok()
+            }
+            Handle::V311(client) => {
+                let asked = filters.map(|f| SubscribeFilter::new(f, QoS::AtLeastOnce));
+                client.try_subscribe_many(asked).is_ok()
+            }
         };
     }
 
@@ -202,6 +220,10 @@ impl Events for v5::EventLoop {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Happened::Acknowledged(ack.pkid),
                 reason => Happened::Refused(ack.pkid, loss::words(&reason)),
             },
+            Ok(Event5::Incoming(Packet5::SubAck(ack))) => {
+                let refused = |code: &Granted5| (!matches!(code, Granted5::Success(_))).then(|| loss::words(code));
+                Happened::Subscribed(ack.return_codes.iter().map(refused).collect())
+            }
             Ok(Event5::Incoming(Packet5::Publish(p))) => Happened::Received {
                 topic: String::from_utf8_lossy(&p.topic).into_owned(),
                 payload: p.payload.to_vec(),
@@ -222,6 +244,11 @@ impl Events for v311::EventLoop {
                 keep_alive: None,
             },
             Ok(Event311::Incoming(Packet311::PubAck(ack))) => Happened::Acknowledged(ack.pkid),
+            Ok(Event311::Incoming(Packet311::SubAck(ack))) => {
+                let refused =
+                    |code: &Granted311| (*code == Granted311::Failure).then(|| "it does not say why".to_owned());
+                Happened::Subscribed(ack.return_codes.iter().map(refused).collect())
+            }
             Ok(Event311::Incoming(Packet311::Publish(p))) => Happened::Received {
                 topic: p.topic,
                 payload: p.payload.to_vec(),

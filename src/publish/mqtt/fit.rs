@@ -1,10 +1,23 @@
-//! Messages that are larger than the broker takes: one of them would cut the connection again and again, and hold up every
-//! alert behind it.
+//! Messages that the broker does not take, too large or of a topic that is none: one of them would cut the connection again and
+//! again, and hold up every alert behind it.
 
 use serde_json::Value;
 
 /// What MQTT 5 adds to topic and payload: fixed header, lengths, packet id, and `queued_ms` with its value.
 const AROUND_BYTES: usize = 64;
+/// Mosquitto takes no topic of more levels; ours have seven at most.
+const MOST_LEVELS: usize = 200;
+
+/// Whether that may be published to. Our client takes no wildcard. MQTT lets a broker cut the connection for a control character, or
+/// for one of the code points that Unicode keeps free of characters, and Mosquitto does.
+pub(super) fn is_topic(topic: &str) -> bool {
+    let wrong = |c: char| {
+        let is_no_character = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+        matches!(c, '+' | '#') || c.is_control() || is_no_character
+    };
+    let fits = topic.len() <= usize::from(u16::MAX) && topic.split('/').count() <= MOST_LEVELS;
+    fits && !topic.contains(wrong)
+}
 
 /// Whether a publish of that topic and payload stays within `limit`; None: any size will do.
 pub(super) fn fits(topic: &str, payload: &[u8], limit: Option<usize>) -> bool {
@@ -27,6 +40,37 @@ pub(super) fn slimmed(topic: &str, alert: &str, limit: Option<usize>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By what Mosquitto 2.0.11 answered to a publish.
+    #[test]
+    fn a_topic_that_cuts_the_connection_is_none() {
+        let topic = |id: &str| format!("watchfire/t/camera/{id}/status");
+        for id in [
+            "yard",
+            "Yard \u{c4}",
+            "ya\u{a0}rd",
+            "\u{200b}",
+            "\u{fffd}",
+            "\u{2028}",
+            "$a",
+            "\u{378}",
+        ] {
+            assert!(is_topic(&topic(id)), "{id:?}");
+        }
+        let noncharacters = [
+            "\u{fdd0}",
+            "\u{fdef}",
+            "\u{fffe}",
+            "\u{ffff}",
+            "\u{1fffe}",
+            "\u{10ffff}",
+        ];
+        let controls = ["yard\t", "\0", "\n", "\u{7f}", "\u{85}", "\u{9f}"];
+        for id in noncharacters.iter().chain(&controls).chain(&["ya+rd", "#"]) {
+            assert!(!is_topic(&topic(id)), "{id:?}");
+        }
+        assert!(!is_topic(&topic(&"a/".repeat(199))) && !is_topic(&topic(&"a".repeat(1 << 16))));
+    }
 
     #[test]
     fn tracks_go_first_then_evidence_then_the_alert() {

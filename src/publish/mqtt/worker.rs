@@ -8,11 +8,13 @@ use rumqttc::TlsConfiguration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::client::{Client, Happened, Outward};
-use super::fit::{fits, slimmed};
+use super::fit::{fits, is_topic, slimmed};
 use super::loss::Loss;
 use super::online::Online;
 use super::outbox::{Cursor, Kept};
+use super::remembered::Remembered;
 use super::retry::Retry;
+use super::subscriptions;
 use super::truth::Truth;
 use super::under_way::{About, UnderWay};
 use super::{Command, PublisherState};
@@ -35,6 +37,7 @@ pub(super) struct Worker {
     ordered: crossbeam_channel::Sender<Order>,
     state: Arc<PublisherState>,
     truth: Truth,
+    remembered: Remembered,
     online: Online,
     retry: Retry,
     outbox: Cursor,
@@ -66,6 +69,7 @@ impl Worker {
             topics: Topics::new(&options.site, &options.box_name),
             keep_alive: options.keep_alive,
             retry: Retry::new(&options),
+            remembered: Remembered::of(&store),
             options,
             tls,
             store,
@@ -111,14 +115,17 @@ impl Worker {
 
     /// Remembers a topic's truth, to be told as soon as the connection lets it.
     fn note(&mut self, topic: String, payload: Vec<u8>) {
-        // Such as a camera's whose id is wrong. The client takes no such topic, and what comes after it would wait for ever.
-        if topic.contains(['+', '#']) {
-            tracing::error!("MQTT: {topic:?} holds a wildcard and is not told");
-            warn(self.store.forget_retained(&topic));
+        // Such as a camera's whose id is wrong: no connection would last, and what comes after it would wait for ever.
+        if !is_topic(&topic) {
+            if !payload.is_empty() {
+                tracing::error!("MQTT: {topic:?} is no topic that a broker takes, and is not told");
+            }
+            // An older version may have remembered it, to be cleared one day.
+            warn(self.remembered.forget(&self.store, &topic));
             return;
         }
         if !payload.is_empty() {
-            warn(self.store.remember_retained(&topic));
+            warn(self.remembered.add(&self.store, &topic));
         }
         self.truth.note(topic, payload);
     }
@@ -219,13 +226,12 @@ impl Worker {
                 );
                 self.online.connected(Instant::now());
                 self.retry.connected(Instant::now());
-                if self.options.home_assistant {
-                    client.subscribe(home_assistant::BIRTH.into());
-                }
-                if self.options.commands {
-                    client.subscribe(self.topics.command("#"));
-                }
+                client.subscribe(subscriptions::filters(&self.options, &self.topics));
                 self.fill(client);
+            }
+            Happened::Subscribed(refused) => {
+                let asked = subscriptions::filters(&self.options, &self.topics);
+                subscriptions::answered(asked, refused, &self.state);
             }
             Happened::Sent(id) => self.under_way.left(id),
             Happened::Acknowledged(id) => {
@@ -241,7 +247,7 @@ impl Worker {
                     Some(About::Truth { topic, cleared }) => {
                         let last = !self.under_way.tells(&topic);
                         if self.truth.acknowledged(&topic, cleared && last) {
-                            warn(self.store.forget_retained(&topic));
+                            warn(self.remembered.forget(&self.store, &topic));
                         }
                     }
                     _ => {}

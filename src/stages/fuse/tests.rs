@@ -204,7 +204,7 @@ fn a_window_that_was_shed_does_not_hold_the_end_up() {
     assert_eq!(told(&out), [(Phase::Start, None)]);
     // Until the deadline, or until the stream goes on.
     let mut late = Vec::new();
-    fuse.tick(3 * S, &mut late);
+    fuse.tick(5 * S, &mut late);
     assert_eq!(told(&late), [(Phase::End, Some(EndReason::CameraLost))]);
 
     out = hear(&mut fuse, job(&profile, "yard", 7), 0.9);
@@ -214,6 +214,49 @@ fn a_window_that_was_shed_does_not_hold_the_end_up() {
         told(&out),
         [(Phase::Start, None), (Phase::End, Some(EndReason::CameraLost))]
     );
+}
+
+fn job_of_length(profile: &Arc<CameraProfile>, seq: u64, length_ns: u64) -> Job {
+    let mut window = (*job(profile, "yard", seq).window).clone();
+    window.end_ns = window.start_ns + length_ns;
+    Job::new(window, profile.clone())
+}
+
+fn live() -> FuseOptions {
+    FuseOptions {
+        deadline_ns: Some(3 * S),
+        ..options()
+    }
+}
+
+#[test]
+fn long_windows_wait_longer_for_their_branches() {
+    for (length_ns, waits_ns) in [(S / 2, 3 * S), (2 * S, 8 * S)] {
+        let (mut fuse, profile) = (Fuse::new(live(), None), profile());
+        let expect = FuseInput::Expect(job_of_length(&profile, 1, length_ns), 0);
+        step(&mut fuse, expect, &mut Vec::new());
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        fuse.tick(waits_ns - 1, &mut before);
+        fuse.tick(waits_ns, &mut after);
+        assert_eq!((before.len(), after.len()), (0, 1), "{length_ns}");
+    }
+}
+
+#[test]
+fn the_short_last_window_of_a_stream_waits_as_long_as_those_before_it() {
+    let (mut fuse, profile) = (Fuse::new(live(), None), profile());
+    let started = hear(&mut fuse, job_of_length(&profile, 1, 2 * S), 0.9);
+    assert_eq!(told(&started), [(Phase::Start, None)]);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let last = job_of_length(&profile, 3, S / 2);
+    step(&mut fuse, FuseInput::Expect(last, 0), &mut before);
+    // One more was shed on its way: the alerts' end waits as long.
+    step(&mut fuse, lost(4), &mut before);
+    fuse.tick(8 * S - 1, &mut before);
+    assert_eq!(before.len(), 0);
+    fuse.tick(8 * S + 1, &mut after);
+    assert_eq!(told(&after), [(Phase::End, Some(EndReason::CameraLost))]);
+    assert_eq!(after.iter().filter_map(|v| v.window.as_ref()).count(), 1);
 }
 
 mod learned_tests;

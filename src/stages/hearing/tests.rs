@@ -1,5 +1,6 @@
 use super::*;
 use crate::data::{Affect, AudioChunk, AudioState, NS_PER_SAMPLE, Window};
+use crate::scream::tests::voice;
 use crate::stages::VoiceReading;
 
 fn window(seq: u64, start_ns: u64, samples: usize) -> Window {
@@ -148,6 +149,58 @@ fn the_sound_model_hears_quiet_sound_raised_and_the_report_tells_its_level_as_it
         assert!((heard.patches[0].scores[0] - told).abs() < 0.1);
         assert!((heard.patches[0].level_dbfs + 60.0).abs() < 0.1 && (heard.level_dbfs + 60.0).abs() < 0.1);
     }
+}
+
+const HOP: usize = 7_680;
+
+/// Hears a siren: its scores in the first patch of a window, and in all others.
+struct Sirens([f32; 2]);
+
+impl Listen for Sirens {
+    fn id(&self) -> Arc<str> {
+        "sirens@1".into()
+    }
+
+    fn labels(&self) -> Arc<[Arc<str>]> {
+        ["siren".into()].into()
+    }
+
+    fn patch_and_hop(&self) -> (usize, usize) {
+        (15_360, HOP)
+    }
+
+    fn classify(&mut self, patches: &[&[f32]]) -> Result<Vec<SoundScores>, String> {
+        let says = |at: usize| SoundScores {
+            scores: vec![self.0[at.min(1)]],
+            embedding: [].into(),
+        };
+        Ok((0..patches.len()).map(says).collect())
+    }
+}
+
+/// The rule's strongest score where somebody screams in a street that was quiet for so many patches before.
+fn scream_score(quiet: usize, siren: [f32; 2]) -> f32 {
+    let screams = voice(|_| 1000.0, 1.2, 0.7);
+    // She begins in the second patch.
+    let samples = [screams[..HOP].repeat(quiet), screams].concat();
+    let mut heard = window(0, 0, samples.len());
+    heard.audio[0].samples = samples.into();
+    let mut hearing = Hearing::new(Box::new(Sirens(siren)), None);
+    let job = Job::new(heard, Arc::new(CameraProfile::default()));
+    let ReportBody::Hearing(heard) = hearing.listen(&job).unwrap().body else {
+        panic!("no report of sound");
+    };
+    let label = heard.labels.iter().position(|l| **l == *scream::LABEL).unwrap();
+    heard.patches.iter().map(|p| p.scores[label]).fold(0.0, f32::max)
+}
+
+#[test]
+fn the_scream_rule_holds_its_tongue_while_a_siren_is_heard_and_for_three_seconds_after() {
+    assert!(scream_score(0, [0.1, 0.1]) >= scream::THRESHOLD);
+    assert_eq!(scream_score(0, [0.9, 0.9]), 0.0);
+    // A patch begins every half second; the siren sounds in the first alone.
+    assert_eq!(scream_score(2, [0.9, 0.1]), 0.0, "a second and a half later");
+    assert!(scream_score(7, [0.9, 0.1]) >= scream::THRESHOLD, "four seconds later");
 }
 
 struct Calm;

@@ -85,6 +85,17 @@ fn a_reload_goes_on_with_what_was_learned_and_not_with_the_older_state_of_the_st
 }
 
 #[test]
+fn what_was_learned_is_told_every_ten_minutes_while_the_stream_goes_on() {
+    let mut fuse = Fuse::new(options(), None);
+    let verdicts = watch(&mut fuse, &learning(None), 0..1250);
+    let learned = verdicts
+        .iter()
+        .filter_map(|v| Some((v.window.as_ref()?.seq, v.learned.as_deref()?)));
+    let told: Vec<(u64, f64)> = learned.map(|(seq, text)| (seq, watched_s(text))).collect();
+    assert_eq!(told, [(600, 600.0), (1200, 1200.0)]);
+}
+
+#[test]
 fn a_new_profile_between_two_windows_hands_over_too() {
     let mut fuse = Fuse::new(options(), None);
     watch(&mut fuse, &learning(None), 0..11);
