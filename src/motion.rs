@@ -210,6 +210,11 @@ mod tests {
     }
 
     #[test]
+    fn more_noise_than_a_night_has_is_taken_for_motion() {
+        assert_eq!(play(80.0, 100, 25, |_| (1.0, None)), (75, 75));
+    }
+
+    #[test]
     fn who_walks_acts_and_who_creeps_is_noticed_all_the_same() {
         let walker = |t: f32| (1.0, Some((100.0 + 40.0 * t, 40.0)));
         assert_eq!(play(2.0, 50, 1, walker), (49, 49));

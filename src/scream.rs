@@ -193,4 +193,4 @@ fn median(values: impl Iterator<Item = f32>) -> f32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -74,9 +74,10 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
 }
 
 #[test]
+#[ignore = "needs data that is not in the repository: make eval"]
 fn sirens_babies_dogs_roosters_and_bells_are_hardly_ever_taken_for_screams() {
     let Some(data) = std::env::var_os("WATCHFIRE_DATA").map(PathBuf::from) else {
-        eprintln!("skipped: WATCHFIRE_DATA does not name the data folder");
+        println!("skipped: WATCHFIRE_DATA does not name the data folder");
         return;
     };
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/sound");

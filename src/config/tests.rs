@@ -1,4 +1,5 @@
 mod defaults_tests;
+mod full_tests;
 mod idle_tests;
 mod kinds_tests;
 mod last_good_tests;
@@ -46,6 +47,15 @@ fn a_good_configuration_resolves_with_every_default() {
     assert_eq!(
         (config.site.as_str(), config.box_name.as_str(), config.mqtt.port),
         ("gatehouse", "edge-1", 1884)
+    );
+    let store = &config.store;
+    assert_eq!(
+        (
+            store.keep_for.as_secs(),
+            store.outbox_max_age.as_secs(),
+            store.outbox_max
+        ),
+        (30 * 24 * 3600, 72 * 3600, 10_000)
     );
     let camera = &config.cameras[0];
     assert_eq!((camera.ingest.analysis_fps, camera.behaviour.zones.len()), (5.0, 1));

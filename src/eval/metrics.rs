@@ -161,6 +161,8 @@ mod tests {
             high - low
         };
         assert!(width(400) < width(40));
+        // 3.92 standard deviations of the share.
+        assert!((width(400) - 0.098).abs() < 0.01, "{}", width(400));
         let [low, high] = wilson(8, 10);
         assert!(
             (low - 0.490).abs() < 2e-3 && (high - 0.943).abs() < 2e-3,

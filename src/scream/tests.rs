@@ -20,7 +20,7 @@ fn noise(n: usize) -> Vec<f32> {
 }
 
 /// A voice at `hz(t)` for `seconds`, whose loudness trembles at 70 Hz by `depth`, 0.7 s into a quiet street.
-fn voice(hz: impl Fn(f32) -> f32, seconds: f32, depth: f32) -> Vec<f32> {
+pub(crate) fn voice(hz: impl Fn(f32) -> f32, seconds: f32, depth: f32) -> Vec<f32> {
     let mut phase = 0.0;
     let sample = |i: usize| {
         let t = i as f32 / RATE - 0.7;
