@@ -1,6 +1,7 @@
 //! Cameras: from a URL to windows, under a supervisor.
 
 mod backoff;
+mod delays;
 pub mod gst;
 mod lens;
 mod mask;
@@ -75,7 +76,7 @@ pub struct CameraOptions {
     pub clock: ClockSource,
     /// No frame for so long with the connection open: the camera is stalled and is rebuilt.
     pub stall_after: Duration,
-    /// Lag over the least lag seen at which delta frames are dropped until the next key frame.
+    /// Length of stream before the decoder at which delta frames are dropped until the next key frame.
     pub max_lag: Duration,
     /// Backoff between tries: first wait and cap.
     pub backoff_first: Duration,

@@ -1,5 +1,7 @@
 //! One clock for a camera's picture and sound (design, invariant 5). Pure.
 
+use super::delays::Delays;
+
 /// Times of one buffer as the pipeline gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -12,47 +14,126 @@ pub struct Stamp {
     pub arrived_utc_ns: i64,
 }
 
-/// Jumps of a stream's time against the host's larger than this are a new time base.
-const JUMP_NS: i64 = 5_000_000_000;
+/// A stream's time that goes back, or ahead of what any network can deliver, by more than this is a new time base.
+const JUMP_NS: i64 = 1_000_000_000;
+
+/// Several pictures of one time, for longer than this: it does not go on.
+const STANDS_NS: i64 = 500_000_000;
 
 /// Sender reports may move the sound against the picture by so much; reports that are farther apart are of two clocks, or of one
 /// that was set between them.
-const SHIFT_NS: i64 = 3_000_000_000;
+const SHIFT_NS: u64 = 3_000_000_000;
 
 /// The host's clock was set, or has drifted, by more than this.
 const HOST_STEP_NS: i64 = 10_000_000;
 
-/// Maps both streams of a camera onto one monotonic clock that lives over rebuilds and jumps.
+/// A sound without sender reports whose own clock drifts follows the picture by so much a second at most; less than the other
+/// is jitter.
+const FOLLOW_NS: i64 = 50_000_000;
+const JITTER_NS: i64 = 5_000_000;
+
+/// The sound is no more than this on its way longer, or less long, than the picture.
+const LATER_NS: i64 = 1_000_000_000;
+
+/// A camera whose time was found to go wrong twice within this, the same way each time, is not asked for it any more: a network that falls
+/// behind catches up.
+const MISTRUST_NS: u64 = 60_000_000_000;
+
+/// Maps both streams of a camera onto one monotonic clock that lives over rebuilds and jumps. A picture's time is that which the camera
+/// gives it (RTP), so that a network which stalls and delivers all at once moves nothing, and two pictures are as far apart as they were.
 #[derive(Default)]
 pub struct StreamClock {
-    /// Added to the picture's running time.
-    base_ns: Option<i64>,
-    /// Camera UTC minus running time, of picture and sound.
-    video_report_ns: Option<i64>,
-    audio_report_ns: Option<i64>,
+    picture: Lane,
+    sound: Lane,
+    /// How much longer the sound is on its way than the picture.
+    sound_later_ns: Option<i64>,
+    /// When the camera's time was found not to go as time goes, and by how much.
+    off: Option<(u64, i64)>,
+    /// Where the next session begins: a clock that is fast is ahead of the host's by now, and times do not go back.
+    start_delay_ns: i64,
+    /// Since then: what a picture's arrival is later than its time.
+    by_arrival_ns: Option<i64>,
     last_video_ns: u64,
-    /// Least (arrival - time on this clock): what the network cannot be faster than.
-    least_delay_ns: Option<i64>,
     /// The host's UTC minus its monotonic clock.
     host_utc_ns: Option<i64>,
     camera_offset_ns: Option<i64>,
 }
 
+/// One stream.
+#[derive(Default)]
+struct Lane {
+    /// Added to its running time.
+    base_ns: Option<i64>,
+    /// Running time and arrival of the newest buffer that had another than the one before it.
+    last: Option<(i64, i64)>,
+    /// From that of the buffer before to its running time.
+    step_ns: i64,
+    /// Arrival less the time on this clock: at the least, what the network cannot be faster than.
+    delays: Delays,
+    /// Camera UTC minus running time.
+    report_ns: Option<i64>,
+}
+
+impl Lane {
+    /// A buffer's time, and whether another second has begun. `first_ns`: what is added to the running time of its first.
+    fn place(&mut self, stamp: Stamp, first_ns: i64) -> (i64, bool) {
+        if let Some(utc) = stamp.camera_utc_ns {
+            self.report_ns = Some(utc - stamp.running_ns as i64);
+        }
+        let (running_ns, arrived_ns) = (stamp.running_ns as i64, stamp.arrived_ns as i64);
+        let fresh_ns = arrived_ns - running_ns;
+        let mut base_ns = *self.base_ns.get_or_insert(first_ns);
+        if let (Some((ran_ns, came_ns)), Some(least_ns)) = (self.last, self.delays.least_ns()) {
+            let (step_ns, passed_ns) = (running_ns - ran_ns, arrived_ns - came_ns);
+            // It may well come late, or all at once, but not before it was there.
+            let is_early = fresh_ns - base_ns < least_ns - JUMP_NS;
+            let leaps = step_ns < -JUMP_NS || (is_early && step_ns - passed_ns > JUMP_NS + self.step_ns);
+            // GStreamer holds the time of one that goes back by a little until it has caught up.
+            let stands = step_ns == 0 && passed_ns > STANDS_NS;
+            if leaps || stands {
+                base_ns = fresh_ns - least_ns;
+                self.base_ns = Some(base_ns);
+            }
+            if leaps || stands || step_ns != 0 {
+                self.last = Some((running_ns, arrived_ns));
+                self.step_ns = if leaps { 0 } else { step_ns.max(0) };
+            }
+        } else {
+            self.last = Some((running_ns, arrived_ns));
+        }
+        let second = self.delays.note(stamp.arrived_ns, fresh_ns - base_ns);
+        (running_ns + base_ns, second)
+    }
+
+    /// All times from now on are later by so much.
+    fn move_by(&mut self, ns: i64) {
+        self.base_ns = self.base_ns.map(|base| base + ns);
+        self.delays.move_by(ns);
+    }
+}
+
 impl StreamClock {
     /// The pipeline was rebuilt: running times start anew.
     pub fn rebuilt(&mut self) {
-        (self.base_ns, self.video_report_ns, self.audio_report_ns) = (None, None, None);
-        self.least_delay_ns = None;
+        *self = Self {
+            start_delay_ns: self.least_delay_ns().unwrap_or(self.start_delay_ns).min(0),
+            last_video_ns: self.last_video_ns,
+            host_utc_ns: self.host_utc_ns,
+            camera_offset_ns: self.camera_offset_ns,
+            ..Self::default()
+        };
     }
 
     /// A frame's time; later than every frame's before it.
     pub fn video(&mut self, stamp: Stamp) -> u64 {
-        if let Some(utc) = stamp.camera_utc_ns {
-            self.video_report_ns = Some(utc - stamp.running_ns as i64);
+        let (mut pts_ns, second) = self.picture.place(stamp, self.first_base_ns(stamp, &self.sound));
+        if second {
+            self.judge_camera(stamp, pts_ns);
         }
-        let pts = self.place(stamp, stamp.running_ns as i64);
-        self.last_video_ns = pts.max(self.last_video_ns + 1);
-        self.note_delay(stamp, self.last_video_ns);
+        if let Some(delay_ns) = self.by_arrival_ns {
+            pts_ns = stamp.arrived_ns as i64 - delay_ns;
+        }
+        self.last_video_ns = (pts_ns.max(0) as u64).max(self.last_video_ns + 1);
         self.note_host(stamp);
         // Before 1970: its reports count from its start, which serves to align picture and sound and for nothing else.
         if let Some(utc) = stamp.camera_utc_ns.filter(|utc| *utc >= 0) {
@@ -62,29 +143,88 @@ impl StreamClock {
         self.last_video_ns
     }
 
-    /// The time of a block's first sample: by the sender reports where both streams have them, by running time before.
+    /// The time of a block's first sample: by the sender reports where both streams have them, else by its own, kept as late beside
+    /// the picture as it was at first.
     pub fn audio(&mut self, stamp: Stamp) -> u64 {
-        if let Some(utc) = stamp.camera_utc_ns {
-            self.audio_report_ns = Some(utc - stamp.running_ns as i64);
-        }
+        let (own_ns, second) = self.sound.place(stamp, self.first_base_ns(stamp, &self.picture));
         self.note_host(stamp);
-        let shift = match (self.video_report_ns, self.audio_report_ns) {
-            (Some(video), Some(audio)) if (audio - video).abs() <= SHIFT_NS => audio - video,
-            _ => 0,
+        if second && self.by_arrival_ns.is_none() {
+            self.follow_picture();
+        }
+        let pts_ns = match self.by_arrival_ns {
+            // Its own time is good: as if all of it arrived at its best.
+            Some(delay_ns) => {
+                own_ns + self.sound.delays.least_ns().unwrap_or(0) - delay_ns - self.sound_later_ns.unwrap_or(0)
+            }
+            None => self
+                .reported(stamp)
+                .filter(|ns| ns.abs_diff(own_ns) <= SHIFT_NS)
+                .unwrap_or(own_ns),
         };
-        self.place(stamp, stamp.running_ns as i64 + shift)
+        pts_ns.max(0) as u64
+    }
+
+    /// What is added to the running time of a stream's first buffer: both count from the same start.
+    fn first_base_ns(&self, stamp: Stamp, other: &Lane) -> i64 {
+        let fresh_ns = stamp.arrived_ns as i64 - stamp.running_ns as i64;
+        other.base_ns.unwrap_or(fresh_ns - self.start_delay_ns)
+    }
+
+    /// Whether the camera's time goes as time goes: once a second.
+    fn judge_camera(&mut self, stamp: Stamp, own_ns: i64) {
+        let off_ns = self.picture.delays.off_ns();
+        match (self.by_arrival_ns, off_ns) {
+            (None, Some(off_ns)) => {
+                self.picture.delays.forget_old();
+                self.sound.delays.forget_old();
+                let before = self.off.replace((stamp.arrived_ns, off_ns));
+                let is_lasting =
+                    |(ns, by_ns): (u64, i64)| stamp.arrived_ns - ns <= MISTRUST_NS && (by_ns > 0) == (off_ns > 0);
+                if before.is_some_and(is_lasting) {
+                    self.by_arrival_ns = Some(stamp.arrived_ns as i64 - own_ns);
+                }
+            }
+            // For a minute it went well.
+            (Some(delay_ns), None) if self.picture.delays.are_many() => {
+                let by_ns = stamp.arrived_ns as i64 - delay_ns - own_ns;
+                self.picture.move_by(by_ns);
+                self.sound.move_by(by_ns);
+                (self.by_arrival_ns, self.off) = (None, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the sender reports put a block of sound.
+    fn reported(&self, stamp: Stamp) -> Option<i64> {
+        let (picture, sound) = self.picture.report_ns.zip(self.sound.report_ns)?;
+        Some(stamp.running_ns as i64 + sound - picture + self.picture.base_ns?)
+    }
+
+    fn follow_picture(&mut self) {
+        let Some((picture, sound)) = self.picture.delays.young_ns().zip(self.sound.delays.young_ns()) else {
+            return;
+        };
+        let later_ns = *self
+            .sound_later_ns
+            .get_or_insert((sound - picture).clamp(-LATER_NS, LATER_NS));
+        let drift_ns = sound - picture - later_ns;
+        if drift_ns.abs() > JITTER_NS {
+            self.sound.move_by(drift_ns.clamp(-FOLLOW_NS, FOLLOW_NS));
+        }
     }
 
     /// Adds to a time on this clock to give UTC by the host's clock, anchored at the least arrival delay of pictures. Before the first
     /// picture times are those of arrival. 0 before anything came.
     pub fn utc_offset_ns(&self) -> i64 {
-        self.host_utc_ns.map_or(0, |utc| utc + self.least_delay_ns.unwrap_or(0))
+        self.host_utc_ns
+            .map_or(0, |utc| utc + self.least_delay_ns().unwrap_or(0))
     }
 
-    /// How much later than at best frames come now.
+    /// How much later than at best frames come now, where the camera's time can be believed.
     pub fn lag_ns(&self, stamp: Stamp) -> i64 {
         let delay = stamp.arrived_ns as i64 - self.last_video_ns as i64;
-        self.least_delay_ns.map_or(0, |least| delay - least)
+        self.least_delay_ns().map_or(0, |least| delay - least)
     }
 
     /// The camera's clock minus the host's.
@@ -92,21 +232,8 @@ impl StreamClock {
         self.camera_offset_ns.map(|ns| ns / 1_000_000)
     }
 
-    fn place(&mut self, stamp: Stamp, running_ns: i64) -> u64 {
-        let fresh = stamp.arrived_ns as i64 - running_ns;
-        let base = *self.base_ns.get_or_insert(fresh);
-        // A camera that lags keeps its base; one whose time jumps back, or ahead of the host, gets a new one.
-        let jumped = fresh < base - JUMP_NS || (running_ns + base) < self.last_video_ns as i64 - JUMP_NS;
-        if jumped {
-            self.base_ns = Some(fresh);
-            self.least_delay_ns = None;
-        }
-        (running_ns + self.base_ns.unwrap_or(fresh)).max(0) as u64
-    }
-
-    fn note_delay(&mut self, stamp: Stamp, pts_ns: u64) {
-        let delay = stamp.arrived_ns as i64 - pts_ns as i64;
-        self.least_delay_ns = Some(self.least_delay_ns.map_or(delay, |least| least.min(delay)));
+    fn least_delay_ns(&self) -> Option<i64> {
+        self.by_arrival_ns.or_else(|| self.picture.delays.least_ns())
     }
 
     fn note_host(&mut self, stamp: Stamp) {
@@ -119,120 +246,4 @@ impl StreamClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: u64 = 1_000_000;
-    const UTC0: i64 = 1_700_000_000_000_000_000;
-
-    fn stamp(running_ms: u64, arrived_ms: u64) -> Stamp {
-        Stamp {
-            running_ns: running_ms * MS,
-            camera_utc_ns: None,
-            arrived_ns: arrived_ms * MS,
-            arrived_utc_ns: UTC0 + (arrived_ms * MS) as i64,
-        }
-    }
-
-    /// With the camera's own time.
-    fn report(s: Stamp, utc_ms: i64) -> Stamp {
-        Stamp {
-            camera_utc_ns: Some(utc_ms * MS as i64),
-            ..s
-        }
-    }
-
-    #[test]
-    fn times_go_on_over_a_rebuild() {
-        let mut clock = StreamClock::default();
-        let first = clock.video(stamp(0, 1000));
-        let second = clock.video(stamp(200, 1200));
-        assert_eq!(second - first, 200 * MS);
-        clock.rebuilt();
-        let third = clock.video(stamp(0, 9000));
-        assert_eq!(third - second, 7800 * MS);
-    }
-
-    #[test]
-    fn utc_is_the_hosts_at_the_least_delay() {
-        let mut clock = StreamClock::default();
-        let mut pts = 0;
-        for (running, arrived) in [(0, 1300), (200, 1410), (400, 1700)] {
-            pts = clock.video(stamp(running, arrived));
-        }
-        // At best a frame comes 110 ms before its first estimate: the third was captured at 1210 + 400.
-        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 1610 * MS as i64);
-        assert_eq!(clock.lag_ns(stamp(400, 1700)), 90 * MS as i64);
-    }
-
-    #[test]
-    fn utc_follows_the_hosts_clock_when_it_is_set_forward_or_back() {
-        let mut clock = StreamClock::default();
-        let hour = 3_600_000_000_000;
-        for (i, set) in [(0, 0), (1, 3 * hour), (2, 3 * hour), (3, -hour)] {
-            let at = stamp(i * 200, 1000 + i * 200);
-            let pts = clock.video(Stamp {
-                arrived_utc_ns: at.arrived_utc_ns + set,
-                ..at
-            });
-            assert_eq!(pts as i64 + clock.utc_offset_ns(), at.arrived_utc_ns + set, "{i}");
-        }
-    }
-
-    #[test]
-    fn sender_reports_align_sound_with_picture() {
-        let mut clock = StreamClock::default();
-        let picture = clock.video(report(stamp(1000, 2000), 50_000));
-        let sound = clock.audio(report(stamp(1150, 2000), 50_000));
-        assert_eq!((picture, sound), (2000 * MS, 2000 * MS));
-        // The camera's 50th second is the host's second one.
-        assert_eq!(clock.camera_offset_ms(), Some(48_000 - UTC0 / MS as i64));
-    }
-
-    #[test]
-    fn reports_of_two_clocks_leave_the_sound_where_it_is() {
-        let mut clock = StreamClock::default();
-        let picture = clock.video(report(stamp(1000, 2000), 50_000));
-        assert_eq!(clock.audio(report(stamp(1000, 2000), 53_001)), picture);
-    }
-
-    #[test]
-    fn sound_before_the_first_picture_has_the_hosts_time() {
-        let mut clock = StreamClock::default();
-        let pts = clock.audio(stamp(0, 5000));
-        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 5000 * MS as i64);
-        let _ = clock.video(stamp(200, 5200));
-        clock.rebuilt();
-        let pts = clock.audio(stamp(0, 9000));
-        assert_eq!(pts as i64 + clock.utc_offset_ns(), UTC0 + 9000 * MS as i64);
-    }
-
-    #[test]
-    fn the_cameras_clock_is_not_read_off_a_late_arrival() {
-        let mut clock = StreamClock::default();
-        let report = |s: Stamp| Stamp {
-            camera_utc_ns: Some(UTC0 + 60_000 * MS as i64 + s.running_ns as i64),
-            ..s
-        };
-        let _ = clock.video(report(stamp(0, 1000)));
-        assert_eq!(clock.camera_offset_ms(), Some(59_000));
-        let _ = clock.video(report(stamp(200, 2500)));
-        assert_eq!(clock.camera_offset_ms(), Some(59_000));
-    }
-
-    #[test]
-    fn a_stream_that_wraps_is_rebased_and_stays_monotonic() {
-        let mut clock = StreamClock::default();
-        let before = clock.video(stamp(95_443_000, 100_000));
-        let after = clock.video(stamp(10, 100_200));
-        assert!(after > before && after - before < 1000 * MS, "{before} {after}");
-    }
-
-    #[test]
-    fn a_stream_that_leaps_ahead_of_the_host_is_rebased() {
-        let mut clock = StreamClock::default();
-        let before = clock.video(stamp(0, 1000));
-        let after = clock.video(stamp(3_600_000, 1200));
-        assert_eq!(after - before, 200 * MS);
-    }
-}
+mod tests;

@@ -314,10 +314,12 @@ impl Supervisor {
     fn frame(&mut self, picture: Picture, stamp: Stamp, session: &Session) {
         let pts_ns = self.stream.video(stamp);
         let frame = self.lens.frame(picture, pts_ns);
-        let lag_ns = self.stream.lag_ns(stamp).max(0);
+        let backlog_ns = session.backlog_ns();
+        let lag_ns = backlog_ns.max(self.stream.lag_ns(stamp).max(0) as u64);
         self.counters.frames.fetch_add(1, Relaxed);
-        self.counters.lag_ms.store(lag_ns as u64 / 1_000_000, Relaxed);
-        if lag_ns > self.options.max_lag.as_nanos() as i64 {
+        self.counters.lag_ms.store(lag_ns / 1_000_000, Relaxed);
+        // Not by how late a picture comes: where the network is behind, or the camera's clock, it helps nobody to leave pictures out.
+        if backlog_ns > self.options.max_lag.as_nanos() as u64 {
             session.shed();
         }
         let offset_ns = self.utc_offset_ns();

@@ -1,4 +1,4 @@
-//! Cameras whose sender reports tell a clock that is none, or that is set while they stream.
+//! Cameras whose sender reports tell a clock that is none, or that is set while they stream; networks that stall.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -27,8 +27,9 @@ impl Reports {
     }
 }
 
-/// Stands before an RTSP server and rewrites the reports that it sends, for one connection.
-fn rewriting(server: u16, rewrite: Rewrite) -> (u16, Arc<Reports>) {
+/// Stands before an RTSP server and rewrites the reports that it sends, for one connection. `stall`: once, for so long, nothing comes
+/// through, and then all of it.
+fn rewriting(server: u16, rewrite: Rewrite, stall: Option<Duration>) -> (u16, Arc<Reports>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let reports: Arc<Reports> = Arc::default();
@@ -42,7 +43,7 @@ fn rewriting(server: u16, rewrite: Rewrite) -> (u16, Arc<Reports>) {
             let _ = asked.shutdown(std::net::Shutdown::Both);
         });
         // Ends with the connection.
-        let _ = answer(&mut BufReader::new(server), client, rewrite, &told);
+        let _ = answer(&mut BufReader::new(server), client, rewrite, stall, &told);
     });
     (port, reports)
 }
@@ -52,9 +53,13 @@ fn answer(
     server: &mut BufReader<TcpStream>,
     mut client: TcpStream,
     rewrite: Rewrite,
+    mut stall: Option<Duration>,
     reports: &Reports,
 ) -> std::io::Result<()> {
     loop {
+        if let Some(stall) = stall.take_if(|_| reports.of_both() > 0) {
+            let _ = crossbeam_channel::after(stall).recv();
+        }
         if server.fill_buf()?.first() == Some(&b'$') {
             let mut head = [0; 4];
             server.read_exact(&mut head)?;
@@ -105,8 +110,13 @@ impl CameraSink for Tell {
 
 /// Watches until `most` reports of both streams have come and three windows after them. The offsets of the camera's clock that were
 /// told, the windows in which picture or sound is missing, and how far the UTC of those three was from the host's at the worst.
-fn watch(server: &SimServer, rewrite: Rewrite, most: u32) -> (Vec<Option<i64>>, Vec<u64>, Duration) {
-    let (port, reports) = rewriting(server.port(), rewrite);
+fn watch(
+    server: &SimServer,
+    rewrite: Rewrite,
+    stall: Option<Duration>,
+    most: u32,
+) -> (Vec<Option<i64>>, Vec<u64>, Duration) {
+    let (port, reports) = rewriting(server.port(), rewrite, stall);
     let (tell, told) = crossbeam_channel::unbounded();
     let options = CameraOptions::new(CameraId::new("yard"), source(format!("rtsp://127.0.0.1:{port}/yard")));
     let clock = Arc::new(SystemClock::new());
@@ -136,8 +146,8 @@ fn watch(server: &SimServer, rewrite: Rewrite, most: u32) -> (Vec<Option<i64>>, 
 fn a_camera_without_a_clock_or_one_that_is_set_stays_whole() {
     let server = SimServer::start(&[Mount::test("yard", "h264", "aac")], None, None).unwrap();
     // RFC 3550: who has no clock sends 0.
-    let without = || watch(&server, |_, _| 0, 3);
-    let set = || watch(&server, |ntp, nth| if nth < 1 { ntp } else { ntp + (2 << 32) }, 3);
+    let without = || watch(&server, |_, _| 0, None, 3);
+    let set = || watch(&server, |ntp, nth| if nth < 1 { ntp } else { ntp + (2 << 32) }, None, 3);
     let (without, set) = std::thread::scope(|all| {
         let set = all.spawn(set);
         (without(), set.join().unwrap())
@@ -150,4 +160,11 @@ fn a_camera_without_a_clock_or_one_that_is_set_stays_whole() {
     assert!(last.is_some_and(|ms| ms.abs_diff(2_000) < 500), "{offsets:?}");
     // Between the report of one stream and that of the other the sound is where the one says: some windows miss it.
     assert!(gaps.len() <= 5 && late < Duration::from_secs(1), "{gaps:?} {late:?}");
+}
+
+#[test]
+fn what_a_network_held_back_is_seen_and_heard_and_leaves_no_lag() {
+    let server = SimServer::start(&[Mount::test("yard", "h264", "aac")], None, None).unwrap();
+    let (_, gaps, late) = watch(&server, |ntp, _| ntp, Some(Duration::from_millis(1_900)), 3);
+    assert!(gaps.is_empty() && late < Duration::from_secs(1), "{gaps:?} {late:?}");
 }

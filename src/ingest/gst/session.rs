@@ -66,6 +66,8 @@ pub(super) struct Shared {
     audio: OnceLock<AudioInfo>,
     has_video: AtomicBool,
     has_audio: AtomicBool,
+    /// What waits for the decoder of the picture.
+    waiting: OnceLock<gst::Element>,
     /// The branch of the sound.
     sound: OnceLock<gst::Bin>,
     /// The codec of a sound that nothing here decodes.
@@ -89,6 +91,7 @@ impl Session {
             audio: OnceLock::new(),
             has_video: AtomicBool::new(false),
             has_audio: AtomicBool::new(false),
+            waiting: OnceLock::new(),
             sound: OnceLock::new(),
             undecodable: OnceLock::new(),
             distrust: OnceLock::new(),
@@ -122,7 +125,13 @@ impl Session {
         self.events.recv_timeout(wait).ok()
     }
 
-    /// Drop to the next key frame: the camera's stream is too far behind.
+    /// How long a part of the stream waits for its decoder, in nanoseconds of its time.
+    pub fn backlog_ns(&self) -> u64 {
+        let waiting = self.shared.waiting.get();
+        waiting.map_or(0, |queue| queue.property("current-level-time"))
+    }
+
+    /// Drop to the next key frame: the decoder is too far behind.
     pub fn shed(&self) {
         self.shared.shed.store(true, Relaxed);
     }
@@ -358,6 +367,11 @@ impl Shared {
                 .build(),
         );
         if video {
+            // A template of the operator's own may have no queue of that name.
+            let is_queue = |e: &gst::Element| e.has_property_with_type("current-level-time", u64::static_type());
+            if let Some(queue) = bin.by_name("in").filter(is_queue) {
+                let _ = self.waiting.set(queue);
+            }
             return branch::put_behind(pad, pipeline, &bin);
         }
         let _ = self.sound.set(bin.clone());

@@ -31,6 +31,9 @@ impl Session {
         );
         source.set_property("latency", 200u32);
         source.set_property("add-reference-timestamp-meta", true);
+        // A buffer's time is what RTP says, from the first one's arrival on. GStreamer's own way of following the camera's clock takes what
+        // a network holds back for a second and then delivers at once for another time base: stream_clock.rs does it instead.
+        source.set_property_from_str("buffer-mode", "synced");
         // GStreamer would shift the picture too, and by reports of cameras without a clock (NTP 0, RFC 3550 section 6.4.1): it leaves
         // alone what is farther apart than this, and the camera's own clock (stream_clock.rs) moves the sound.
         source.set_property("max-ts-offset", 1i64);

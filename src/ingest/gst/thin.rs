@@ -12,6 +12,8 @@ pub(super) struct Thin {
     step_ns: u64,
     /// None before the first picture.
     last_ns: Option<u64>,
+    /// Pictures in a row with the time of the one before.
+    same: u32,
     due_ns: u64,
     /// Of the stream, as it comes, and over how long it was measured.
     interval_ns: f64,
@@ -22,6 +24,8 @@ pub(super) struct Thin {
 const GAP_NS: u64 = 5_000_000_000;
 /// A rate is known after so much of a stream.
 const SETTLES_NS: u64 = 1_500_000_000;
+/// More pictures of one time than one may be cut into.
+const SAME: u32 = 4;
 /// How quickly the mean interval follows.
 const FOLLOW: f64 = 0.1;
 
@@ -31,6 +35,7 @@ impl Thin {
         Self {
             step_ns: (1e9 / f64::from(fps.max(0.01))) as u64,
             last_ns: None,
+            same: 0,
             due_ns: 0,
             interval_ns: 0.0,
             measured_ns: 0,
@@ -42,6 +47,11 @@ impl Thin {
             self.due_ns = pts_ns + self.step_ns;
             return true;
         };
+        self.same = if pts_ns == last_ns { self.same + 1 } else { 0 };
+        // Their time does not go on: whoever knows when they come can tell how far apart they are.
+        if self.same > SAME {
+            return true;
+        }
         let interval_ns = pts_ns.saturating_sub(last_ns);
         // After a gap, or where the times begin anew, the first is kept.
         if pts_ns > self.due_ns + self.step_ns || pts_ns + self.step_ns < last_ns {
@@ -102,6 +112,13 @@ mod tests {
 
     fn regular(fps: f64, seconds: f64) -> impl Iterator<Item = u64> {
         (0..(seconds * fps).round() as u64).map(move |i| (i as f64 * 1000.0 / fps).round() as u64)
+    }
+
+    #[test]
+    fn a_time_that_stands_lets_pictures_through() {
+        let stands = (0..100).map(|i| u64::min(i * 40, 1_000));
+        let kept = kept(5.0, stands);
+        assert!(kept.iter().filter(|t| **t == 1_000).count() > 60, "{kept:?}");
     }
 
     #[test]
