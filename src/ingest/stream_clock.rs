@@ -126,13 +126,13 @@ impl StreamClock {
 
     /// A frame's time; later than every frame's before it.
     pub fn video(&mut self, stamp: Stamp) -> u64 {
-        let (mut pts_ns, second) = self.picture.place(stamp, self.first_base_ns(stamp, &self.sound));
-        if second {
-            self.judge_camera(stamp, pts_ns);
-        }
-        if let Some(delay_ns) = self.by_arrival_ns {
-            pts_ns = stamp.arrived_ns as i64 - delay_ns;
-        }
+        let first_ns = self.first_base_ns(stamp, &self.sound);
+        let (own_ns, second) = self.picture.place(stamp, first_ns);
+        let mended_ns = if second { self.judge_camera(stamp, own_ns) } else { 0 };
+        let pts_ns = match self.by_arrival_ns {
+            Some(delay_ns) => stamp.arrived_ns as i64 - delay_ns,
+            None => own_ns + mended_ns,
+        };
         self.last_video_ns = (pts_ns.max(0) as u64).max(self.last_video_ns + 1);
         self.note_host(stamp);
         // Before 1970: its reports count from its start, which serves to align picture and sound and for nothing else.
@@ -153,9 +153,7 @@ impl StreamClock {
         }
         let pts_ns = match self.by_arrival_ns {
             // Its own time is good: as if all of it arrived at its best.
-            Some(delay_ns) => {
-                own_ns + self.sound.delays.least_ns().unwrap_or(0) - delay_ns - self.sound_later_ns.unwrap_or(0)
-            }
+            Some(delay_ns) => own_ns + self.sound_mended_ns(delay_ns),
             None => self
                 .reported(stamp)
                 .filter(|ns| ns.abs_diff(own_ns) <= SHIFT_NS)
@@ -170,8 +168,13 @@ impl StreamClock {
         other.base_ns.unwrap_or(fresh_ns - self.start_delay_ns)
     }
 
-    /// Whether the camera's time goes as time goes: once a second.
-    fn judge_camera(&mut self, stamp: Stamp, own_ns: i64) {
+    /// What the sound's own time lacks while pictures are this much later than theirs.
+    fn sound_mended_ns(&self, delay_ns: i64) -> i64 {
+        self.sound.delays.least_ns().unwrap_or(0) - delay_ns - self.sound_later_ns.unwrap_or(0)
+    }
+
+    /// Whether the camera's time goes as time goes: once a second. By how much the picture's own is moved.
+    fn judge_camera(&mut self, stamp: Stamp, own_ns: i64) -> i64 {
         let off_ns = self.picture.delays.off_ns();
         match (self.by_arrival_ns, off_ns) {
             (None, Some(off_ns)) => {
@@ -188,11 +191,13 @@ impl StreamClock {
             (Some(delay_ns), None) if self.picture.delays.are_many() => {
                 let by_ns = stamp.arrived_ns as i64 - delay_ns - own_ns;
                 self.picture.move_by(by_ns);
-                self.sound.move_by(by_ns);
+                self.sound.move_by(self.sound_mended_ns(delay_ns));
                 (self.by_arrival_ns, self.off) = (None, None);
+                return by_ns;
             }
             _ => {}
         }
+        0
     }
 
     /// Where the sender reports put a block of sound.
