@@ -77,7 +77,7 @@ pub struct CameraOptions {
     /// No frame for so long with the connection open: the camera is stalled and is rebuilt.
     pub stall_after: Duration,
     /// Length of stream before the decoder at which delta frames are dropped until the next key frame.
-    pub max_lag: Duration,
+    pub max_backlog: Duration,
     /// Backoff between tries: first wait and cap.
     pub backoff_first: Duration,
     pub backoff_cap: Duration,
@@ -100,7 +100,7 @@ impl CameraOptions {
             masks: Vec::new(),
             clock: ClockSource::Host,
             stall_after: Duration::from_secs(10),
-            max_lag: Duration::from_secs(2),
+            max_backlog: Duration::from_secs(2),
             backoff_first: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             decoder: "auto".into(),

@@ -83,7 +83,9 @@ impl Lane {
         let (running_ns, arrived_ns) = (stamp.running_ns as i64, stamp.arrived_ns as i64);
         let fresh_ns = arrived_ns - running_ns;
         let mut base_ns = *self.base_ns.get_or_insert(first_ns);
-        if let (Some((ran_ns, came_ns)), Some(least_ns)) = (self.last, self.delays.least_ns()) {
+        let last = self.last.get_or_insert((running_ns, arrived_ns));
+        if let Some(least_ns) = self.delays.least_ns() {
+            let (ran_ns, came_ns) = *last;
             let (step_ns, passed_ns) = (running_ns - ran_ns, arrived_ns - came_ns);
             // It may well come late, or all at once, but not before it was there.
             let is_early = fresh_ns - base_ns < least_ns - JUMP_NS;
@@ -95,11 +97,9 @@ impl Lane {
                 self.base_ns = Some(base_ns);
             }
             if leaps || stands || step_ns != 0 {
-                self.last = Some((running_ns, arrived_ns));
+                *last = (running_ns, arrived_ns);
                 self.step_ns = if leaps { 0 } else { step_ns.max(0) };
             }
-        } else {
-            self.last = Some((running_ns, arrived_ns));
         }
         let second = self.delays.note(stamp.arrived_ns, fresh_ns - base_ns);
         (running_ns + base_ns, second)

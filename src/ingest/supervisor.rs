@@ -319,7 +319,7 @@ impl Supervisor {
         self.counters.frames.fetch_add(1, Relaxed);
         self.counters.lag_ms.store(lag_ns / 1_000_000, Relaxed);
         // Not by how late a picture comes: where the network is behind, or the camera's clock, it helps nobody to leave pictures out.
-        if backlog_ns > self.options.max_lag.as_nanos() as u64 {
+        if backlog_ns > self.options.max_backlog.as_nanos() as u64 {
             session.shed();
         }
         let offset_ns = self.utc_offset_ns();

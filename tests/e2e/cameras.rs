@@ -368,7 +368,6 @@ fn a_sound_that_stops_is_told_and_is_taken_when_it_comes_back() {
     let options = CameraOptions {
         // Longer than the clock is set forward.
         stall_after: Duration::from_secs(600),
-        max_lag: Duration::from_secs(600),
         ..CameraOptions::new(CameraId::new("yard"), source(server.url("yard")))
     };
     let clock = Arc::new(Ahead::default());
