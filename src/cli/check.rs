@@ -2,6 +2,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::app::words::counted;
 use crate::app::{Vocabulary, Wanted};
 use crate::config::{self, Config, Secrets, Surroundings};
 use crate::publish::check_tls;
@@ -36,7 +37,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             if args.print {
                 print!("{}", loaded.resolved);
             } else if well && !config.cameras.is_empty() {
-                println!("{} cameras, all well", config.cameras.len());
+                println!("{}, all well", counted(config.cameras.len(), "camera"));
             }
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -55,7 +55,7 @@ impl Recordings {
             found.unreadable.extend(named.unreadable);
         }
         if found.files.is_empty() {
-            let why: Vec<&str> = found.unreadable.iter().map(|(_, why)| why.as_str()).collect();
+            let why: Vec<String> = found.unreadable.iter().map(|(_, why)| shown(why)).collect();
             anyhow::bail!("{}", why.join("; "));
         }
         Ok(found)
@@ -136,7 +136,7 @@ impl Named {
     }
 
     fn refuse(&mut self, path: &Path, why: impl Display) {
-        let why = format!("{}: {why}", shown(path.display()));
+        let why = format!("{}: {why}", path.display());
         self.unreadable.push((path.to_owned(), why));
     }
 }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_named_and_nothing_in_a_name_steers_the_terminal() {
+    fn what_is_no_file_is_named_as_it_is_and_in_an_error_steers_no_terminal() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         // Without a recording's ending it is nobody's upload.
@@ -233,9 +233,11 @@ mod tests {
         assert_eq!(found.files, [at("a.wav")]);
         let whys = whys(&found);
         assert!(
-            whys[0].ends_with("s\\u{1b}[31m.mp4: is a socket, not a file"),
+            whys[0].ends_with("s\u{1b}[31m.mp4: is a socket, not a file"),
             "{whys:?}"
         );
         assert_eq!(whys[1..], ["/dev/null: is a device, not a file"]);
+        let error = Recordings::find(&[at("s\u{1b}[31m.mp4")]).unwrap_err().to_string();
+        assert!(error.ends_with("s\\u{1b}[31m.mp4: is a socket, not a file"), "{error}");
     }
 }

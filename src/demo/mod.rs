@@ -9,7 +9,7 @@ pub mod rig;
 mod screen;
 mod summary;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::ingest::gst::sim::{Mount, Show, SimServer};
 use crate::publish::subscribe;
+use crate::store::is_ours;
 use daemon::Daemon;
 use screen::Screen;
 use summary::{Summary, metrics_page};
@@ -154,16 +155,11 @@ fn alone(dir: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let path = dir.join("demo.lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => bail!(
+    if !is_ours(&file, &path) {
+        bail!(
             "{}: another demo uses this folder; stop it, or name another --dir",
             dir.display()
-        ),
-        // A file system without locks is no reason not to run.
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!(path = %path.display(), %error, "no lock against a second demo");
-        }
+        );
     }
     Ok(file)
 }

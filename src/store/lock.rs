@@ -18,29 +18,35 @@ pub fn lock(dir: &Path) -> Result<File, StoreError> {
         options.read(true).write(true).create(true).truncate(false).open(&path)
     };
     let mut file = open().map_err(|e| StoreError::of_io(&path, &e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Who holds it is good to know, and no more.
-            let _ = file.read_to_string(&mut holder);
-            let process = match holder.trim() {
-                "" => String::new(),
-                id => format!(" (process {id})"),
-            };
-            let why = format!(
-                "another Watchfire{process} runs with this state folder; stop it first (`systemctl stop watchfire` where it is the \
-                 service), or give this one a state.dir of its own"
-            );
-            return Err(StoreError::plain(&path, why));
-        }
-        // A file system without locks is no reason not to watch.
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!(path = %path.display(), %error, "no lock against a second daemon")
-        }
+    if !is_ours(&file, &path) {
+        let mut holder = String::new();
+        // Who holds it is good to know, and no more.
+        let _ = file.read_to_string(&mut holder);
+        let process = match holder.trim() {
+            "" => String::new(),
+            id => format!(" (process {id})"),
+        };
+        let why = format!(
+            "another Watchfire{process} runs with this state folder; stop it first (`systemctl stop watchfire` where it is the \
+             service), or give this one a state.dir of its own"
+        );
+        return Err(StoreError::plain(&path, why));
     }
     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// Whether no other process holds `file`, which this one holds from now on. A file system without locks is no reason to stand
+/// still: there it is always ours, and the log says so.
+pub fn is_ours(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "no lock against a second process");
+            true
+        }
+    }
 }
 
 #[cfg(test)]

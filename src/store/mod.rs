@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-pub use lock::lock;
+pub use lock::{is_ours, lock};
 pub use snapshot::{jpeg, write_snapshot};
 
 /// So long a thread waits for whoever holds the database that has other things to do.

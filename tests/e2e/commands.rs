@@ -179,7 +179,7 @@ fn check_warns_of_a_configuration_that_watches_nothing_and_fails_on_a_device_tha
         assert!(!text(&none.stdout).contains("all well"), "{}", text_of(&none));
     }
     let one = check(camera);
-    assert_eq!(text(&one.stdout), "1 cameras, all well\n", "{}", text_of(&one));
+    assert_eq!(text(&one.stdout), "1 camera, all well\n", "{}", text_of(&one));
 
     let device = check(&format!("[inference]\ndevice = \"cuda:99\"\n{camera}"));
     let said = text_of(&device);

@@ -1,10 +1,12 @@
 //! One process at a time writes a report.
 
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+
+use crate::store::is_ours;
 
 /// Held while a job writes a report. The lock is the kernel's and ends with the process: a file that a killed one left
 /// behind keeps nobody out.
@@ -23,16 +25,11 @@ impl ReportLock {
         let path = PathBuf::from(path);
         loop {
             let file = File::create(&path).with_context(|| path.display().to_string())?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => bail!(
+            if !is_ours(&file, &path) {
+                bail!(
                     "{}: another process writes this report; wait for it, or name another file",
                     report.display()
-                ),
-                // A file system without locks is no reason not to write.
-                Err(TryLockError::Error(error)) => {
-                    tracing::warn!(path = %path.display(), %error, "no lock against a second process");
-                }
+                );
             }
             // Whoever held it may have removed the file since it was opened here: that one keeps nobody out.
             let which = |about: Metadata| (about.dev(), about.ino());

@@ -113,32 +113,13 @@ impl Memory {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut memory: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let fresh = Self::default();
-        let sizes = |m: &Self| {
-            [
-                &m.place,
-                &m.size,
-                &m.speed,
-                &m.hour,
-                &m.hour_watched,
-                &m.level,
-                &m.motion,
-                &m.peaks,
-            ]
-            .map(Vec::len)
-        };
-        let counts = [
-            &memory.place,
-            &memory.size,
-            &memory.speed,
-            &memory.hour,
-            &memory.level,
-            &memory.motion,
-            &memory.peaks,
-        ];
         if !(1..=VERSION).contains(&memory.version) {
             return Err(format!("its form {} is not known", memory.version));
         }
-        if sizes(&memory) != sizes(&fresh) || counts.iter().any(|c| c.iter().any(|v| !v.is_finite() || *v < 0.0)) {
+        let is_count = |v: &f32| v.is_finite() && *v >= 0.0;
+        if memory.counts().map(Vec::len) != fresh.counts().map(Vec::len)
+            || !memory.counts().into_iter().flatten().all(is_count)
+        {
             return Err("its counts are not as they should be".to_owned());
         }
         memory.version = VERSION;
@@ -167,17 +148,41 @@ impl Memory {
         self.faded_at_s += hours * 3600;
         let left = |hours: i64| (-(hours as f32) / (24.0 * decay_days)).exp();
         let part = left(hours);
-        let lists = [&mut self.place, &mut self.size, &mut self.speed, &mut self.hour];
-        for list in lists.into_iter().chain([
-            &mut self.hour_watched,
-            &mut self.level,
-            &mut self.motion,
-            &mut self.peaks,
-        ]) {
-            list.iter_mut().for_each(|v| *v *= part);
+        for counts in self.counts_mut() {
+            counts.iter_mut().for_each(|v| *v *= part);
         }
         self.judged_s *= f64::from(part);
         self.watched_s *= f64::from(left((hours - PAUSE_H).max(0)));
+    }
+
+    fn counts(&self) -> [&Vec<f32>; 8] {
+        let Self {
+            place,
+            size,
+            speed,
+            hour,
+            hour_watched,
+            level,
+            motion,
+            peaks,
+            ..
+        } = self;
+        [place, size, speed, hour, hour_watched, level, motion, peaks]
+    }
+
+    fn counts_mut(&mut self) -> [&mut Vec<f32>; 8] {
+        let Self {
+            place,
+            size,
+            speed,
+            hour,
+            hour_watched,
+            level,
+            motion,
+            peaks,
+            ..
+        } = self;
+        [place, size, speed, hour, hour_watched, level, motion, peaks]
     }
 
     pub fn watch(&mut self, hour: usize, s: f32, judging: bool) {

@@ -33,7 +33,8 @@ impl Supervisor {
             audio: session.audio_info().filter(|_| self.deaf.is_none()),
             ..self.status.clone()
         };
-        let (video, audio) = (or_none(self.status.video.as_ref()), or_none(self.status.audio.as_ref()));
+        let video = self.status.video.as_ref().map_or_else(|| "none".into(), ToString::to_string);
+        let audio = self.status.audio.as_ref().map_or_else(|| "none yet".into(), ToString::to_string);
         tracing::info!(camera = %self.options.id, %video, %audio, "streaming");
         self.sink.status(self.status.clone());
     }
@@ -42,7 +43,8 @@ impl Supervisor {
     /// with it.
     pub(super) fn tell_audio(&mut self, session: &Session) {
         (self.status.audio, self.status.detail) = (session.audio_info(), None);
-        if self.status.audio.is_some() {
+        if let Some(audio) = &self.status.audio {
+            tracing::info!(camera = %self.options.id, %audio, "sound has come");
             self.sink.status(self.status.clone());
         }
     }
@@ -112,10 +114,6 @@ impl Supervisor {
         };
         self.sink.status(self.status.clone());
     }
-}
-
-fn or_none<T: ToString>(info: Option<&T>) -> String {
-    info.map_or_else(|| "none".into(), ToString::to_string)
 }
 
 /// What the operator can do about it.

@@ -162,4 +162,7 @@ fn a_memory_comes_back_as_it_was_and_a_broken_one_is_refused() {
     let mut short = memory.clone();
     short.place.pop();
     assert!(Memory::parse(&short.text()).is_err());
+    let mut negative = memory.clone();
+    negative.hour_watched[3] = -1.0;
+    assert!(Memory::parse(&negative.text()).is_err());
 }
