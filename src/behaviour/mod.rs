@@ -349,9 +349,8 @@ impl Behaviour {
             .collect()
     }
 
-    /// The stream was interrupted: tracks are new, but what stood still still stands there.
+    /// The stream was interrupted: tracks are new. What stood still may stand there still, under another id, so `still` goes on.
     pub fn reset(&mut self) {
-        self.still.forget_tracks();
         self.gaits.reset();
         self.zones.iter_mut().for_each(ZoneRule::reset);
         self.lines.iter_mut().for_each(LineRule::reset);

@@ -33,8 +33,6 @@ const PERSON: &str = "person";
 pub(super) struct Stillness {
     tracks: HashMap<u64, Stand>,
     places: Vec<Place>,
-    /// Who had come and stood there when the stream broke off.
-    stood: Vec<Stand>,
     left: Vec<Left>,
 }
 
@@ -104,9 +102,8 @@ impl Stillness {
                 remember(&mut self.places, track, stand.came, frame.pts_ns);
             }
         }
-        let is_fresh = |s: &Stand| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS;
-        self.tracks.retain(|_, s| is_fresh(s));
-        self.stood.retain(is_fresh);
+        self.tracks
+            .retain(|_, s| frame.pts_ns.saturating_sub(s.seen_ns) < FORGET_NS);
     }
 
     /// Whoever is seen elsewhere has gone from where they stood.
@@ -173,12 +170,8 @@ impl Stillness {
         }
         let stood = |s: &Stand| s.has_come_and_stood() && fits(&s.bbox, s.is_person, s.seen_ns);
         let lost = self.tracks.iter().find(|(id, s)| !is_seen(**id) && stood(s));
-        if let Some(id) = lost.map(|(id, _)| *id) {
-            self.tracks.remove(&id);
-            return true;
-        }
-        let before = self.stood.iter().position(stood);
-        before.map(|at| self.stood.swap_remove(at)).is_some()
+        let lost = lost.map(|(id, _)| *id);
+        lost.and_then(|id| self.tracks.remove(&id)).is_some()
     }
 
     /// Whether the track is the second of two boxes of one body and the only one that lives on: the other, of somebody who came,
@@ -201,12 +194,6 @@ impl Stillness {
         let places = self.places.iter_mut().filter(|p| p.by == other);
         places.for_each(|p| p.by = track.id);
         true
-    }
-
-    pub fn forget_tracks(&mut self) {
-        self.left.clear();
-        let stood = self.tracks.drain().map(|(_, stand)| stand);
-        self.stood.extend(stood.filter(Stand::has_come_and_stood));
     }
 }
 

@@ -101,13 +101,13 @@ impl Vision {
             return bare;
         };
         state.held.done(window.seq);
-        let interrupted = state.stretch.is_new(window);
-        if !Arc::ptr_eq(&state.profile, &job.profile) {
-            state.tracker = Tracker::new(self.tracking.clone());
+        let (interrupted, changed) = (state.stretch.is_new(window), !Arc::ptr_eq(&state.profile, &job.profile));
+        if changed {
             state.denoise = Denoise::default();
             state.profile = job.profile.clone();
             self.faces.iter_mut().for_each(|f| f.forget(&window.camera));
-        } else if interrupted {
+        }
+        if changed || interrupted {
             state.tracker.reset();
         }
         let Some((first, _)) = plan.frames.first() else {
