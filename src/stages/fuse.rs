@@ -218,7 +218,9 @@ impl CameraMind {
         let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
         let interrupted = self.stretch.is_new(&window);
         if reloaded {
-            self.behaviour = behaviour(&job, self.behaviour.learned().as_ref().or(job.profile.learned.as_ref()));
+            let learned = self.behaviour.learned().or_else(|| job.profile.learned.clone());
+            let before = std::mem::replace(&mut self.behaviour, behaviour(&job, learned.as_ref()));
+            self.behaviour.succeed(before);
             self.mood.reset();
         }
         if interrupted {

@@ -2,8 +2,11 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::behaviour::{BehaviourOptions, SoundRule};
-use crate::data::{AudioState, HearingReport, Kind, Phase, ReportBody, Snapshots, SoundPatch};
+use crate::behaviour::{BehaviourOptions, SoundRule, Zone};
+use crate::data::{
+    AudioState, BBox, HearingReport, Kind, Phase, Point, ReportBody, Snapshots, SoundPatch, Track, TrackedFrame,
+    VisionReport,
+};
 use crate::policy::{KindPolicy, PolicyOptions};
 
 const S: u64 = 1_000_000_000;
@@ -91,6 +94,50 @@ fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
     out
 }
 
+/// A window in which a car stands in the middle of the picture, under this id.
+fn see_a_car(fuse: &mut Fuse, job: Job, id: u64) -> Vec<Verdict> {
+    let window = &job.window;
+    let bare = |branch| Report::bare(window.camera.clone(), window.seq, branch, Status::Empty);
+    let car = Track {
+        id,
+        class: "car".into(),
+        bbox: BBox {
+            x1: 0.4,
+            y1: 0.4,
+            x2: 0.6,
+            y2: 0.6,
+        },
+        score: 0.9,
+        seen: true,
+        hits: 9,
+        born_ns: window.start_ns,
+    };
+    let frames = (0..5).map(|fifth| TrackedFrame {
+        pts_ns: window.start_ns + fifth * S / 5,
+        tracks: vec![car.clone()],
+    });
+    let seen = Report {
+        status: Status::Ok,
+        body: ReportBody::Vision(VisionReport {
+            frames: frames.collect(),
+            aspect: 1.0,
+            model: "test".into(),
+            faces: None,
+        }),
+        ..bare(Branch::Vision)
+    };
+    let heard = bare(Branch::Hearing);
+    let mut out = Vec::new();
+    for input in [
+        FuseInput::Expect(job, 0),
+        FuseInput::Report(seen),
+        FuseInput::Report(heard),
+    ] {
+        step(fuse, input, &mut out);
+    }
+    out
+}
+
 fn options() -> FuseOptions {
     FuseOptions {
         branches: Arc::from([Branch::Vision, Branch::Hearing]),
@@ -109,6 +156,48 @@ fn step(fuse: &mut Fuse, input: FuseInput, out: &mut Vec<Verdict>) {
 fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
     let alerts = verdicts.iter().flat_map(|v| &v.alerts);
     alerts.map(|a| (a.phase, a.end_reason)).collect()
+}
+
+#[test]
+fn what_stood_there_before_a_reload_is_no_news_after_it() {
+    let watched = || {
+        let zone = Zone {
+            classes: vec!["car".into()],
+            ..Zone::new(
+                "yard",
+                [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+                    .map(|(x, y)| Point { x, y })
+                    .to_vec(),
+            )
+        };
+        Arc::new(CameraProfile {
+            behaviour: BehaviourOptions {
+                zones: vec![zone],
+                ..BehaviourOptions::default()
+            },
+            policy: PolicyOptions {
+                kinds: vec![KindPolicy::default_for(Kind::Intrusion)],
+                ..PolicyOptions::default()
+            },
+            snapshots: Snapshots::Off,
+            ..CameraProfile::default()
+        })
+    };
+    let mut fuse = Fuse::new(options(), None);
+    let (before, after) = (watched(), watched());
+    let phases = |verdicts: Vec<Verdict>| told(&verdicts).into_iter().map(|(phase, _)| phase).collect::<Vec<_>>();
+    let mut see = |profile, seconds: std::ops::Range<u64>, id| {
+        let told = seconds.flat_map(|seq| see_a_car(&mut fuse, job(profile, "a", seq), id));
+        phases(told.collect())
+    };
+    let first = see(&before, 0..60, 1);
+    assert_eq!(
+        (first.first(), first.last()),
+        (Some(&Phase::Start), Some(&Phase::End)),
+        "{first:?}"
+    );
+    // The tracker begins anew too.
+    assert_eq!(see(&after, 60..90, 2), []);
 }
 
 #[test]
