@@ -71,10 +71,6 @@ impl AlertLife {
         self
     }
 
-    pub fn set_options(&mut self, options: PolicyOptions) {
-        self.options = options;
-    }
-
     /// While a camera's detector sleeps, what is seen is told some windows late: it is held for as much longer.
     pub fn set_behind(&mut self, behind_ns: u64) {
         self.behind_ns = behind_ns;

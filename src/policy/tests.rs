@@ -234,7 +234,7 @@ fn a_higher_severity_alone_leaves_score_and_evidence_as_they_belong_together() {
     let critical = life.options.clone();
     life.options.kinds[0].critical_at = Schedule::default();
     life.step(&[with(0.95, S)], S, 0);
-    life.set_options(critical);
+    life.options = critical;
     life.step(&[with(0.6, 4 * S)], 4 * S, 0);
     let alert = life.end_all(EndReason::Eof, 5 * S, 0).remove(0);
     assert_eq!(

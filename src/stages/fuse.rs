@@ -10,9 +10,9 @@ use super::blend::{BlendFight, Sounds, blend};
 use super::join::{Joined, Joiner};
 use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::behaviour::Behaviour;
-use crate::data::{Branch, Emotion, EndReason, Report, Reports, Status, Stretch, Window};
+use crate::data::{Branch, Emotion, EndReason, Finding, Report, Reports, Status, Stretch, Window};
 use crate::error::StageError;
-use crate::fusion::Mood;
+use crate::fusion::{Blend, Mood};
 use crate::policy::AlertLife;
 use over::Over;
 pub use verdict::Verdict;
@@ -58,8 +58,9 @@ pub struct Fuse {
     over: Vec<Over>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
-    /// What cameras that are being reloaded have learned: newer than what the store gave their new profile.
-    learned: HashMap<CameraId, Arc<str>>,
+    /// The rules of cameras that are being reloaded: they know what stands there, and have learned more than the store gave the
+    /// new profile.
+    before: HashMap<CameraId, Behaviour>,
 }
 
 /// What a camera has learned is told as often as this, in time of its stream.
@@ -97,18 +98,18 @@ impl Fuse {
             now_ns: 0,
             over: Vec::new(),
             owed: Vec::new(),
-            learned: HashMap::new(),
+            before: HashMap::new(),
         }
     }
 
     fn mind(&mut self, job: &Job) -> &mut CameraMind {
-        let kept = &mut self.learned;
+        let before = &mut self.before;
         let branches = &self.options.branches;
         self.cameras.entry(job.camera().clone()).or_insert_with(|| CameraMind {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             stretch: Stretch::default(),
-            behaviour: behaviour(job, kept.remove(job.camera()).as_ref().or(job.profile.learned.as_ref())),
+            behaviour: behaviour(job, before.remove(job.camera())),
             sounds: Sounds::default(),
             life: life(job),
             at_hand: None,
@@ -143,9 +144,6 @@ impl Fuse {
                 let (at_ns, offset_ns) = mind.last;
                 alerts = mind.life.end_all(reason, at_ns, offset_ns);
                 learned = mind.behaviour.learned();
-                if let (EndReason::Reload, Some(learned)) = (reason, &learned) {
-                    self.learned.insert(camera.clone(), learned.clone());
-                }
             }
             // The end of a recording is waited for, also where nothing was open.
             if !alerts.is_empty() || learned.is_some() || emotion.is_some() || reason == EndReason::Eof {
@@ -158,7 +156,8 @@ impl Fuse {
             }
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
-                self.cameras.remove(&camera);
+                let gone = self.cameras.remove(&camera).filter(|_| reason == EndReason::Reload);
+                self.before.extend(gone.map(|mind| (camera, mind.behaviour)));
             }
             self.over.remove(at);
         }
@@ -215,17 +214,57 @@ impl CameraMind {
         self.at_hand = Some(window.clone());
         #[cfg(test)]
         tests::trip(window.seq);
-        let reloaded = !Arc::ptr_eq(&self.profile, &job.profile);
-        let interrupted = self.stretch.is_new(&window);
-        if reloaded {
-            let learned = self.behaviour.learned().or_else(|| job.profile.learned.clone());
-            let before = std::mem::replace(&mut self.behaviour, behaviour(&job, learned.as_ref()));
-            self.behaviour.succeed(before);
-            self.mood.reset();
-        }
-        if interrupted {
+        if self.stretch.is_new(&window) {
             self.interrupt();
         }
+        let (findings, blended) = self.findings(&job, &reports, fusion);
+        let since_ns = *self.told_ns.get_or_insert(window.end_ns);
+        let mut learned = None;
+        if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
+            self.told_ns = Some(window.end_ns);
+            learned = self.behaviour.learned();
+        }
+        // Alerts change last: whatever panics above loses none of their messages.
+        let told_ns = reports.seen().and_then(|seen| seen.frames.last()).map(|f| f.pts_ns);
+        self.seen_ns = told_ns.or(self.seen_ns);
+        // Also of a window in which nothing was told: a detector that falls asleep keeps the first ones to itself.
+        if let Some(seen_ns) = self
+            .seen_ns
+            .filter(|_| told_ns.is_some() || reports.is_gated(Branch::Vision))
+        {
+            let own_ns = window.end_ns - window.start_ns;
+            self.life.set_behind(window.end_ns.saturating_sub(seen_ns + own_ns));
+        }
+        let mut alerts = self.life.step(&findings, window.end_ns, window.utc_offset_ns);
+        let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));
+        for alert in &mut alerts {
+            alert.emotion = self.mood.of_tracks(alert.tracks.iter().map(|t| t.id));
+        }
+        self.at_hand = None;
+        self.last = (window.end_ns, window.utc_offset_ns);
+        Verdict {
+            camera: window.camera.clone(),
+            window: Some(window),
+            reports,
+            findings,
+            alerts,
+            snapshots: self.profile.snapshots,
+            learned,
+            emotion,
+            blend: blended,
+            judged: self.behaviour.judged(),
+            moving: job.moving,
+        }
+    }
+
+    /// What the rules find in one window, and the learned fusion of its fight.
+    fn findings(
+        &mut self,
+        job: &Job,
+        reports: &Reports,
+        fusion: Option<&mut (dyn BlendFight + 'static)>,
+    ) -> (Vec<Finding>, Option<Blend>) {
+        let window = &job.window;
         let mut findings = Vec::new();
         if let Some(seen) = reports.seen() {
             findings.extend(self.behaviour.see(seen, window.utc_offset_ns));
@@ -254,67 +293,27 @@ impl CameraMind {
             let moves = self.behaviour.moves(part, frame.pts_ns, window.utc_offset_ns);
             findings.extend(moves);
         }
-        let since_ns = *self.told_ns.get_or_insert(window.end_ns);
-        let mut learned = None;
-        if window.end_ns.abs_diff(since_ns) >= TELL_LEARNED_NS {
-            self.told_ns = Some(window.end_ns);
-            learned = self.behaviour.learned();
-        }
         let mut blended = None;
         if self.behaviour.wants_fights() {
-            self.sounds.take(&reports);
-            let blend = fusion.and_then(|head| blend(head, &reports, &self.sounds));
-            findings.extend(self.behaviour.act(&reports, blend.as_ref()));
+            self.sounds.take(reports);
+            let blend = fusion.and_then(|head| blend(head, reports, &self.sounds));
+            findings.extend(self.behaviour.act(reports, blend.as_ref()));
             blended = blend;
         }
-        // Alerts change last: whatever panics above loses none of their messages.
-        let mut alerts = Vec::new();
-        if reloaded {
-            // What was open was judged by rules that are gone.
-            alerts = self
-                .life
-                .end_all(EndReason::Reload, window.start_ns, window.utc_offset_ns);
-            self.life.set_options(job.profile.policy.clone());
-            self.profile = job.profile;
-        }
-        let told_ns = reports.seen().and_then(|seen| seen.frames.last()).map(|f| f.pts_ns);
-        self.seen_ns = told_ns.or(self.seen_ns);
-        // Also of a window in which nothing was told: a detector that falls asleep keeps the first ones to itself.
-        if let Some(seen_ns) = self
-            .seen_ns
-            .filter(|_| told_ns.is_some() || reports.is_gated(Branch::Vision))
-        {
-            let own_ns = window.end_ns - window.start_ns;
-            self.life.set_behind(window.end_ns.saturating_sub(seen_ns + own_ns));
-        }
-        alerts.extend(self.life.step(&findings, window.end_ns, window.utc_offset_ns));
-        let emotion = self.profile.emotion.then(|| self.mood.now(window.end_ns));
-        for alert in &mut alerts {
-            alert.emotion = self.mood.of_tracks(alert.tracks.iter().map(|t| t.id));
-        }
-        self.at_hand = None;
-        self.last = (window.end_ns, window.utc_offset_ns);
-        Verdict {
-            camera: window.camera.clone(),
-            window: Some(window),
-            reports,
-            findings,
-            alerts,
-            snapshots: self.profile.snapshots,
-            learned,
-            emotion,
-            blend: blended,
-            judged: self.behaviour.judged(),
-            moving: job.moving,
-        }
+        (findings, blended)
     }
 }
 
-/// A camera's rules, with what they learned before.
-fn behaviour(job: &Job, learned: Option<&Arc<str>>) -> Behaviour {
+/// A camera's rules, with what those before them know.
+fn behaviour(job: &Job, before: Option<Behaviour>) -> Behaviour {
     let mut behaviour = Behaviour::new(job.profile.behaviour.clone());
-    if let Some(why) = learned.and_then(|text| behaviour.recall(text).err()) {
+    let learned = before.as_ref().and_then(Behaviour::learned);
+    let learned = learned.or_else(|| job.profile.learned.clone());
+    if let Some(why) = learned.and_then(|text| behaviour.recall(&text).err()) {
         tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
+    }
+    if let Some(before) = before {
+        behaviour.succeed(before);
     }
     behaviour
 }
@@ -338,6 +337,15 @@ impl Stage for Fuse {
                 let expected = self.cameras.get(&camera).and_then(|m| m.expected);
                 // The stream goes on: what was over is over now.
                 self.end_over(out, |over| over.camera == camera && !over.covers(seq, expected));
+                // A window of the stream before the reload came behind its end: what it opened was judged by rules that are gone.
+                if self
+                    .cameras
+                    .get(&camera)
+                    .is_some_and(|m| !Arc::ptr_eq(&m.profile, &job.profile))
+                {
+                    self.over.push(Over::at_once(camera.clone(), EndReason::Reload));
+                    self.end_over(out, |over| over.camera == camera);
+                }
                 let length_ns = job.window.end_ns - job.window.start_ns;
                 let patience_ns = self.options.deadline_ns.map(|d| d.max(WINDOWS_WAITED * length_ns));
                 let mind = self.mind(&job);
@@ -394,12 +402,8 @@ impl Stage for Fuse {
         out.append(&mut self.owed);
         let mut cameras: Vec<CameraId> = self.cameras.keys().cloned().collect();
         cameras.sort();
-        self.over.extend(cameras.into_iter().map(|camera| Over {
-            camera,
-            reason: EndReason::Shutdown,
-            after: None,
-            until_ns: None,
-        }));
+        let over = |camera| Over::at_once(camera, EndReason::Shutdown);
+        self.over.extend(cameras.into_iter().map(over));
         self.end_over(out, |_| true);
     }
 }

@@ -13,6 +13,16 @@ pub(super) struct Over {
 }
 
 impl Over {
+    /// Nothing of it is on its way any more.
+    pub fn at_once(camera: CameraId, reason: EndReason) -> Self {
+        Self {
+            camera,
+            reason,
+            after: None,
+            until_ns: None,
+        }
+    }
+
     /// `expected`: the newest window that was announced here. `waits`: some window waits for its answers.
     pub fn is_due(&self, expected: Option<u64>, waits: bool, now_ns: u64) -> bool {
         let Some(after) = self.after else { return true };

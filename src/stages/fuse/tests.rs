@@ -186,18 +186,25 @@ fn what_stood_there_before_a_reload_is_no_news_after_it() {
     let mut fuse = Fuse::new(options(), None);
     let (before, after) = (watched(), watched());
     let phases = |verdicts: Vec<Verdict>| told(&verdicts).into_iter().map(|(phase, _)| phase).collect::<Vec<_>>();
-    let mut see = |profile, seconds: std::ops::Range<u64>, id| {
-        let told = seconds.flat_map(|seq| see_a_car(&mut fuse, job(profile, "a", seq), id));
+    let see = |fuse: &mut Fuse, profile, seconds: std::ops::Range<u64>, id| {
+        let told = seconds.flat_map(|seq| see_a_car(fuse, job(profile, "a", seq), id));
         phases(told.collect())
     };
-    let first = see(&before, 0..60, 1);
+    let first = see(&mut fuse, &before, 0..60, 1);
     assert_eq!(
         (first.first(), first.last()),
         (Some(&Phase::Start), Some(&Phase::End)),
         "{first:?}"
     );
-    // The tracker begins anew too.
-    assert_eq!(see(&after, 60..90, 2), []);
+    // The tracker begins anew too, in the daemon and where a window of before came behind the camera's end.
+    let reload = FuseInput::Over {
+        camera: CameraId::new("a"),
+        reason: EndReason::Reload,
+        after: Some(59),
+    };
+    step(&mut fuse, reload, &mut Vec::new());
+    assert_eq!(see(&mut fuse, &after, 60..90, 2), []);
+    assert_eq!(see(&mut fuse, &watched(), 90..120, 3), []);
 }
 
 #[test]
