@@ -12,7 +12,7 @@ mod summaries;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::{Alert, CameraId, EndReason, Finding, Kind, Phase, Severity};
+use crate::data::{Alert, CameraId, EndReason, Finding, Phase, Severity};
 use crate::fusion::explained;
 use budget::Budget;
 use key::{Key, KindInZone, id};
@@ -74,16 +74,6 @@ impl AlertLife {
     /// While a camera's detector sleeps, what is seen is told some windows late: it is held for as much longer.
     pub fn set_behind(&mut self, behind_ns: u64) {
         self.behind_ns = behind_ns;
-    }
-
-    /// Kinds with an open alert that was told, in order and without repeats.
-    pub fn open_kinds(&self) -> Vec<Kind> {
-        let singles = self.singles.iter().filter(|(_, single)| single.open.is_told());
-        let kinds: BTreeSet<Kind> = singles
-            .map(|(key, _)| key.kind)
-            .chain(self.summaries.told_kinds())
-            .collect();
-        kinds.into_iter().collect()
     }
 
     /// One window: `now_ns` is its end on the camera's clock. Findings of kinds without a policy are ignored.

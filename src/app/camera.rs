@@ -161,6 +161,9 @@ impl Running {
         if let Some(running) = self.cameras.remove(id) {
             if let Ok(Some(ending)) = running.camera.stop().join() {
                 self.ending.insert(id.clone(), ending);
+                // Only those that hang still: the channel says nothing, it closes.
+                self.ending
+                    .retain(|_, e| e.try_recv() == Err(crossbeam_channel::TryRecvError::Empty));
             }
             running.exit.over(EndReason::Reload);
             self.board.ingest.write().unwrap_or_else(|e| e.into_inner()).remove(id);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::key::KindInZone;
 use super::open::{Open, STILL_NS};
-use crate::data::{Alert, EndReason, Finding, Kind, Severity};
+use crate::data::{Alert, EndReason, Finding, Severity};
 
 /// Where the stream breaks off again and again, no new summary is told for so long after the last; but one that is critical, or
 /// that ends meanwhile, is told sooner.
@@ -21,11 +21,6 @@ pub(super) struct Summaries {
 impl Summaries {
     pub fn open(&self) -> impl Iterator<Item = &KindInZone> {
         self.open.keys()
-    }
-
-    pub fn told_kinds(&self) -> impl Iterator<Item = Kind> {
-        let told = self.open.iter().filter(|(_, open)| open.is_told());
-        told.map(|((kind, _), _)| *kind)
     }
 
     /// A summary of the first that is held back. The next `step` tells of it, or lets it wait.

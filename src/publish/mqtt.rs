@@ -34,7 +34,6 @@ const ORDERS: usize = 16;
 #[derive(Default)]
 pub struct PublisherState {
     pub connected: AtomicBool,
-    pub published: AtomicU64,
     pub acknowledged: AtomicU64,
     pub connects: AtomicU64,
     /// Logins that the broker did not take.

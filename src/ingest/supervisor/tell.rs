@@ -33,8 +33,16 @@ impl Supervisor {
             audio: session.audio_info().filter(|_| self.deaf.is_none()),
             ..self.status.clone()
         };
-        let video = self.status.video.as_ref().map_or_else(|| "none".into(), ToString::to_string);
-        let audio = self.status.audio.as_ref().map_or_else(|| "none yet".into(), ToString::to_string);
+        let video = self
+            .status
+            .video
+            .as_ref()
+            .map_or_else(|| "none".into(), ToString::to_string);
+        let audio = self
+            .status
+            .audio
+            .as_ref()
+            .map_or_else(|| "none yet".into(), ToString::to_string);
         tracing::info!(camera = %self.options.id, %video, %audio, "streaming");
         self.sink.status(self.status.clone());
     }

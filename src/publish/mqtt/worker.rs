@@ -381,7 +381,6 @@ impl Worker {
             }
             self.under_way.handed(About::Alert(message.row));
             self.outbox.handed_out(message.row, message.topic);
-            self.state.published.fetch_add(1, Relaxed);
         }
         true
     }
