@@ -105,10 +105,9 @@ fn load_config(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Loaded
     let state = state.unwrap_or_else(|| "/var/lib/watchfire".into());
     match config::last_good(&state, &around) {
         Some(loaded) => {
-            problems.push(format!(
-                "the configuration is wrong ({}); running the last good one",
-                errors[0]
-            ));
+            let told = format!("the configuration is wrong ({}); running the last good one", errors[0]);
+            tracing::warn!("{told}");
+            problems.push(told);
             Ok(loaded)
         }
         None => bail!(
@@ -140,8 +139,11 @@ fn load(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<(Loaded, Load
     with_models(loaded).or_else(|error| {
         let good = other.ok_or_else(|| anyhow!("{error:#}"))?;
         tracing::error!("{error:#}");
-        problems.push(format!("{error:#}; running the last good configuration"));
-        with_models(good).context("the last good configuration")
+        let started = with_models(good).context("the last good configuration")?;
+        let told = format!("{error:#}; running the last good configuration");
+        tracing::warn!("{told}");
+        problems.push(told);
+        Ok(started)
     })
 }
 
@@ -211,6 +213,9 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
         pictures: Arc::default(),
     };
     running.start_all(&graph)?;
+    if running.config.cameras.is_empty() {
+        tracing::warn!("no camera is switched on and right: nothing is watched");
+    }
     // Only now: what cannot be started with is no good one.
     if let Err(why) = config::keep_last_good(&texts, &running.config.store.dir) {
         let mut problems = running.board.config_problems.write().unwrap_or_else(|e| e.into_inner());

@@ -31,8 +31,11 @@ const PERSON: &str = "person";
 
 #[derive(Default)]
 pub(super) struct Stillness {
+    /// By track, for a minute after it was last seen.
     tracks: HashMap<u64, Stand>,
+    /// Where something has settled, for ten minutes after it was last seen there.
     places: Vec<Place>,
+    /// Places that were just left, for a second.
     left: Vec<Left>,
 }
 
@@ -76,7 +79,7 @@ impl Stillness {
         for track in frame.tracks.iter().filter(|t| t.seen) {
             let (at, height) = (track.bbox.bottom(), track.bbox.height());
             if !self.tracks.contains_key(&track.id) {
-                let came = self.is_known_there(track, frame);
+                let came = self.takes_over_at_birth(track, frame);
                 let stand = Stand {
                     from: at,
                     at,
@@ -89,7 +92,7 @@ impl Stillness {
                 };
                 self.tracks.insert(track.id, stand);
             }
-            let lives_on = self.outlives(track, frame.pts_ns);
+            let lives_on = self.takes_over_later(track, frame.pts_ns);
             let Some(stand) = self.tracks.get_mut(&track.id) else {
                 continue;
             };
@@ -144,9 +147,9 @@ impl Stillness {
         self.places.iter().filter(|p| p.bbox.iou(&track.bbox) > 0.5)
     }
 
-    /// Whether a track that is new here is the one that stood here a moment ago, and had come; it stands there from now on, and whoever
-    /// is new here after it is somebody else.
-    fn is_known_there(&mut self, track: &Track, frame: &TrackedFrame) -> bool {
+    /// A track that is new here takes the place of the one that stood here a moment ago, and had come: whoever is new here after it
+    /// is somebody else. Whether there was such a one.
+    fn takes_over_at_birth(&mut self, track: &Track, frame: &TrackedFrame) -> bool {
         let fits = |bbox: &BBox, was_person: bool, seen_ns: u64| {
             let lately = frame.pts_ns.saturating_sub(seen_ns) < FORGET_NS;
             lately && was_person == is_person(track) && bbox.iou(&track.bbox) > 0.5
@@ -168,15 +171,15 @@ impl Stillness {
             self.left.swap_remove(at);
             return true;
         }
-        let stood = |s: &Stand| s.has_come_and_stood() && fits(&s.bbox, s.is_person, s.seen_ns);
-        let lost = self.tracks.iter().find(|(id, s)| !is_seen(**id) && stood(s));
+        let stood_here = |s: &Stand| s.has_come_and_stood() && fits(&s.bbox, s.is_person, s.seen_ns);
+        let lost = self.tracks.iter().find(|(id, s)| !is_seen(**id) && stood_here(s));
         let lost = lost.map(|(id, _)| *id);
         lost.and_then(|id| self.tracks.remove(&id)).is_some()
     }
 
-    /// Whether the track is the second of two boxes of one body and the only one that lives on: the other, of somebody who came,
-    /// was lost soon after it appeared. It stands there from now on.
-    fn outlives(&mut self, track: &Track, now_ns: u64) -> bool {
+    /// The second of two boxes of one body takes the place of the other, of somebody who came, where that was lost soon after it
+    /// appeared. Whether it is such a one.
+    fn takes_over_later(&mut self, track: &Track, now_ns: u64) -> bool {
         let has_come = self.tracks.get(&track.id).is_some_and(|s| s.came);
         if has_come || self.stands(track).any(|p| !p.came) {
             return false;

@@ -1,8 +1,12 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
+
+use crate::app::words::shown;
 use crate::demo::{capacity, media, rig};
+use crate::ingest::gst::no_file;
 
 /// How many cameras does this box carry?
 #[derive(clap::Args)]
@@ -26,6 +30,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.clip.as_deref().map_or(Ok(()), is_there)?;
     let dir = std::env::temp_dir().join(format!("watchfire-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     // An error names the daemon's log: the folder stays then.
@@ -40,7 +45,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<capacity::Capacity> {
+/// GStreamer would only say that nothing came out of it.
+fn is_there(clip: &Path) -> anyhow::Result<()> {
+    let about = std::fs::metadata(clip).with_context(|| clip.display().to_string())?;
+    match no_file(&about) {
+        Some(why) => bail!("{}: {why}", clip.display()),
+        None => Ok(()),
+    }
+}
+
+fn measure(args: &Args, dir: &Path) -> anyhow::Result<capacity::Capacity> {
     let clip = match &args.clip {
         Some(clip) => clip.clone(),
         None => media::pattern(dir, 1280, 720, 15)?,

@@ -178,6 +178,18 @@ mod tests {
         let without = parsed("watchfire replay a.mp4 --camera yard");
         assert!(without.is_err_and(|e| e.to_string().contains("--config")));
         assert!(parsed("watchfire replay a.mp4 --camera yard --config w.toml").is_ok());
+        // What rules out the one that it needs.
+        for words in ["--camera yard --models m", "--fresh --gating", "--fresh --events e.json"] {
+            assert!(parsed(&format!("watchfire replay a.mp4 {words}")).is_err(), "{words}");
+        }
+        assert!(parsed("watchfire replay a.mp4 --fresh --report r.json").is_ok());
+    }
+
+    #[test]
+    fn a_start_that_is_no_time_is_refused_with_one_that_is() {
+        let start = |time: &str| parsed(&format!("watchfire replay a.mp4 --start {time}"));
+        assert!(start("yesterday").is_err_and(|e| e.to_string().contains("2026-11-24T00:00:00Z")));
+        assert!(start("1970-01-02T00:00:00Z").is_ok());
     }
 
     #[test]

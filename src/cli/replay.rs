@@ -33,7 +33,8 @@ pub struct Args {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Which camera of the configuration; its first by default.
-    #[arg(long, requires = "config")]
+    // clap asks for no --config where --models rules it out.
+    #[arg(long, requires = "config", conflicts_with = "models")]
     camera: Option<String>,
     /// The kinds that may alert, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = super::kind)]
@@ -52,7 +53,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain"])]
     report: Option<PathBuf>,
     /// Starts the report anew, whatever job the file at hand is of.
-    #[arg(long, requires = "report")]
+    // As with --camera: whatever rules out --report.
+    #[arg(long, requires = "report", conflicts_with_all = ["events", "annotate", "explain", "gating"])]
     fresh: bool,
     /// Plays every file twice, with everything awake and with `gating` "motion", and tells the CPU-seconds of both and
     /// whether their alerts are the same. Exit status 1 where they are not.
@@ -62,12 +64,17 @@ pub struct Args {
     /// made anew.
     #[arg(long)]
     overwrite: bool,
-    /// The time of a file's first frame.
-    #[arg(long, default_value = "1970-01-01T00:00:00Z")]
+    /// The time of a file's first frame, such as 2026-11-24T00:00:00Z.
+    #[arg(long, default_value = "1970-01-01T00:00:00Z", value_parser = time)]
     start: jiff::Timestamp,
     /// Folder of the models, without --config. Default: /usr/share/watchfire/models where there is one, else models.
     #[arg(long, conflicts_with = "config")]
     models: Option<PathBuf>,
+}
+
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    let time = text.parse();
+    time.map_err(|_: jiff::Error| "not a time such as 2026-11-24T00:00:00Z".into())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -264,7 +271,14 @@ fn configured(args: &Args, path: &Path) -> anyhow::Result<Setup> {
     );
     let wanted = |c: &&CameraConfig| args.camera.as_deref().is_none_or(|id| c.ingest.id.as_str() == id);
     let Some(camera) = config.cameras.iter().find(wanted) else {
-        bail!("the configuration has no such camera that works");
+        let known: Vec<&str> = config.cameras.iter().map(|c| c.ingest.id.as_str()).collect();
+        match &args.camera {
+            Some(id) if !known.is_empty() => bail!(
+                "the configuration has no camera {id} that works; it has {}",
+                known.join(", ")
+            ),
+            _ => bail!("the configuration has no such camera that works"),
+        }
     };
     if args.camera.is_none() && config.cameras.len() + config.disabled.len() > 1 {
         eprintln!(
