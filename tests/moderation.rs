@@ -186,6 +186,16 @@ fn without_kinds_it_looks_for_accidents_violence_and_sounds_and_tells_why_and_wh
     let s = |key: &str| span[key].as_f64().unwrap();
     assert!(s("from_s") < 1.5 && s("to_s") > 2.0 && s("to_s") <= 4.5, "{siren}");
     assert_eq!(told["totals"]["flagged"], serde_json::json!({"siren": 2}));
+    // A sound says nothing of what only a picture shows, and is not clean for that.
+    assert_eq!(
+        file["not_judged"],
+        serde_json::json!({"fall": "there is no picture", "fight": "there is no picture"})
+    );
+    assert_eq!(told["totals"]["not_judged"], serde_json::json!({"fall": 3, "fight": 3}));
+    assert_eq!(told["totals"]["clean"], 0);
+    let odds = |key: &str| s(key).ln() - (1.0 - s(key)).ln();
+    let weight = why["contribution"].as_f64().unwrap();
+    assert!((odds("prior") + weight - odds("score")).abs() < 0.02, "{span}");
     let other = files
         .iter()
         .find(|f| f["file"].as_str().unwrap().ends_with("c.wav"))

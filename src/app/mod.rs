@@ -214,7 +214,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     };
     running.start_all(&graph)?;
     if running.config.cameras.is_empty() {
-        tracing::warn!("no camera is switched on and right: nothing is watched");
+        tracing::warn!("{}", reload::NOTHING_WATCHED);
     }
     // Only now: what cannot be started with is no good one.
     if let Err(why) = config::keep_last_good(&texts, &running.config.store.dir) {

@@ -1,6 +1,7 @@
 //! The report of a moderation job: a verdict by kind for every file. `docs/moderation.md` describes it.
 
 mod lock;
+mod media;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::ingest::Source;
 use crate::nn::FusionMethod;
 use crate::publish::payload::rounded;
 pub use lock::ReportLock;
+pub use media::Media;
 
 const SCHEMA: &str = "watchfire.report/1";
 
@@ -62,8 +64,11 @@ pub struct Totals {
     pub hours: f64,
     /// Files in which a kind was found.
     pub flagged: BTreeMap<String, usize>,
-    /// Files in which nothing was found.
+    /// Files in which nothing was found, and all kinds could be judged.
     pub clean: usize,
+    /// Files that say nothing about a kind, by kind.
+    #[serde(default)]
+    pub not_judged: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,8 +80,11 @@ pub struct FileReport {
     /// Null when the file could be read to its end.
     pub unreadable: Option<String>,
     pub seconds: f64,
-    /// By kind; a kind that is missing was not found.
+    /// By kind; a kind that is in neither list was not found.
     pub verdicts: BTreeMap<String, KindVerdict>,
+    /// Kinds about which the file says nothing, and why: a sound has no falls.
+    #[serde(default)]
+    pub not_judged: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,6 +104,8 @@ pub struct Span {
     /// From the file's first frame.
     pub from_s: f64,
     pub to_s: f64,
+    /// The probability before any evidence: its log-odds and the contributions make up the score's.
+    pub prior: f64,
     pub score: f64,
     pub severity: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -180,6 +190,7 @@ impl FileReport {
             unreadable: None,
             seconds: 0.0,
             verdicts: BTreeMap::new(),
+            not_judged: BTreeMap::new(),
         })
     }
 
@@ -192,6 +203,7 @@ impl FileReport {
             unreadable: Some(why),
             seconds: 0.0,
             verdicts: BTreeMap::new(),
+            not_judged: BTreeMap::new(),
         }
     }
 
@@ -222,6 +234,7 @@ impl Span {
             alert: alert.id.clone(),
             from_s: seconds(alert.started_utc_ns),
             to_s: seconds(alert.ended_utc_ns.unwrap_or(alert.updated_utc_ns)),
+            prior: rounded(alert.prior),
             score: rounded(alert.score),
             severity: alert.severity.to_string(),
             zone: alert.zone.as_ref().map(ToString::to_string),
@@ -336,7 +349,10 @@ impl Report {
             }
             totals.finished += 1;
             seconds += file.seconds;
-            totals.clean += usize::from(file.verdicts.is_empty());
+            totals.clean += usize::from(file.verdicts.is_empty() && file.not_judged.is_empty());
+            for kind in file.not_judged.keys() {
+                *totals.not_judged.entry(kind.clone()).or_default() += 1;
+            }
             for kind in file.verdicts.keys() {
                 *totals.flagged.entry(kind.clone()).or_default() += 1;
             }

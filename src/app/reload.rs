@@ -16,7 +16,7 @@ use changes::{Changes, waiting_for_a_restart};
 
 /// What a wrong configuration's problem ends with.
 const GOES_ON: &str = "the one before goes on";
-const NOTHING_WATCHED: &str = "no camera is configured and switched on: nothing is watched";
+pub(super) const NOTHING_WATCHED: &str = "no camera is switched on and right: nothing is watched";
 
 impl Running {
     pub(super) fn reload(&mut self, path: &Path, graph: &Graph) {

@@ -21,9 +21,16 @@ pub(super) struct ZoneRule {
     zone: Zone,
     guests: BTreeMap<u64, Guest>,
     crowd_since_ns: Option<u64>,
-    /// Since when there was a crowd that stood for long enough since the last findings, also where it has dissolved by now.
-    crowd_stood_ns: Option<u64>,
+    /// The crowd that stood for long enough since the last findings, also where it has dissolved by now: since when, and what it was.
+    crowd_stood: Option<(u64, Crowd)>,
     now_ns: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Crowd {
+    persons: usize,
+    /// On the square of their mean height.
+    density: f32,
 }
 
 struct Guest {
@@ -48,7 +55,7 @@ impl ZoneRule {
             zone,
             guests: BTreeMap::new(),
             crowd_since_ns: None,
-            crowd_stood_ns: None,
+            crowd_stood: None,
             now_ns: 0,
         }
     }
@@ -56,7 +63,7 @@ impl ZoneRule {
     pub fn reset(&mut self) {
         self.guests.clear();
         self.crowd_since_ns = None;
-        self.crowd_stood_ns = None;
+        self.crowd_stood = None;
     }
 
     pub fn observe(&mut self, frame: &TrackedFrame, still: &Stillness, aspect: f32) {
@@ -101,10 +108,10 @@ impl ZoneRule {
             }
         }
         self.leave();
-        if self.is_crowded(aspect) {
+        if let Some(crowd) = self.crowd(aspect) {
             let since_ns = *self.crowd_since_ns.get_or_insert(now_ns);
             if now_ns - since_ns >= CROWD_NS {
-                self.crowd_stood_ns.get_or_insert(since_ns);
+                self.crowd_stood.get_or_insert((since_ns, crowd));
             }
         } else {
             self.crowd_since_ns = None;
@@ -117,24 +124,26 @@ impl ZoneRule {
     }
 
     /// By their number, or by their number on the area: in body heights, so that near and far look alike.
-    fn is_crowded(&self, aspect: f32) -> bool {
+    fn crowd(&self, aspect: f32) -> Option<Crowd> {
         // In a crowd somebody is always hidden for a moment.
         let lately = |g: &&Guest| self.now_ns.saturating_sub(g.last_ns) <= HIDDEN_NS;
         let present = self.guests.values().filter(lately);
         let present = present.filter(|g| g.frames >= self.zone.min_frames);
         let squares: Vec<f32> = present.map(|g| g.track.bbox.height().powi(2)).collect();
         let n = squares.len() as f32;
-        let dense = self.zone.crowd_density > 0.0 && n >= LEAST_CROWD && {
-            let bodies = area(&self.zone.polygon) * aspect / (squares.iter().sum::<f32>() / n).max(1e-6);
-            n / bodies.max(1e-6) >= self.zone.crowd_density
-        };
-        dense || squares.len() >= self.zone.crowd_size as usize
+        let bodies = area(&self.zone.polygon) * aspect / (squares.iter().sum::<f32>() / n.max(1.0)).max(1e-6);
+        let density = n / bodies.max(1e-6);
+        let dense = self.zone.crowd_density > 0.0 && n >= LEAST_CROWD && density >= self.zone.crowd_density;
+        (dense || squares.len() >= self.zone.crowd_size as usize).then_some(Crowd {
+            persons: squares.len(),
+            density,
+        })
     }
 
     /// What held in a window.
     pub fn findings(&mut self, model: &Arc<str>) -> Vec<Finding> {
         let present = |g: &&Guest| g.counts;
-        let stood_ns = self.crowd_stood_ns.take();
+        let stood = self.crowd_stood.take();
         let mut found = Vec::new();
         for kind in &self.zone.kinds {
             let part: Vec<&Guest> = match kind {
@@ -151,24 +160,48 @@ impl ZoneRule {
                 _ => Vec::new(),
             };
             let since_ns = match kind {
-                Kind::Crowd => stood_ns,
+                Kind::Crowd => stood.map(|(since_ns, _)| since_ns),
                 Kind::Intrusion => part.iter().map(|g| g.astir_ns).min(),
                 _ => part.iter().map(|g| g.came_ns).min(),
             };
-            found.extend(since_ns.and_then(|since_ns| self.finding(*kind, &part, since_ns, model)));
+            // What the detector's word alone does not tell.
+            let beyond = match (kind, stood) {
+                (Kind::Crowd, Some((_, crowd))) => Some(format!(
+                    "{} together, {:.2} on a body height squared",
+                    crowd.persons, crowd.density
+                )),
+                (Kind::Loitering, _) => part
+                    .iter()
+                    .map(|g| g.inside_ns)
+                    .max()
+                    .map(|longest_ns| format!("inside for {} s", longest_ns / 1_000_000_000)),
+                _ => None,
+            };
+            found.extend(since_ns.and_then(|since_ns| self.finding(*kind, &part, since_ns, beyond, model)));
         }
         self.guests.values_mut().for_each(|g| g.counts = false);
         found
     }
 
     /// The surest of those who take part speaks for all: several boxes of one detector are one witness.
-    fn finding(&self, kind: Kind, part: &[&Guest], since_ns: u64, model: &Arc<str>) -> Option<Finding> {
+    fn finding(
+        &self,
+        kind: Kind,
+        part: &[&Guest],
+        since_ns: u64,
+        beyond: Option<String>,
+        model: &Arc<str>,
+    ) -> Option<Finding> {
         let best = part
             .iter()
             .filter_map(|g| g.evidence.as_ref())
             .max_by(|a, b| a.score.total_cmp(&b.score))?;
         let evidence = Evidence {
             model: model.clone(),
+            label: beyond.map_or_else(
+                || best.label.clone(),
+                |beyond| format!("{}, {beyond}", best.label).into(),
+            ),
             ..best.clone()
         };
         Some(Finding {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::app::words::shown;
 use crate::demo::{capacity, media, rig};
 use crate::ingest::gst::no_file;
 

@@ -179,7 +179,11 @@ mod tests {
         assert!(without.is_err_and(|e| e.to_string().contains("--config")));
         assert!(parsed("watchfire replay a.mp4 --camera yard --config w.toml").is_ok());
         // What rules out the one that it needs.
-        for words in ["--camera yard --models m", "--fresh --gating", "--fresh --events e.json"] {
+        for words in [
+            "--camera yard --models m",
+            "--fresh --gating",
+            "--fresh --events e.json",
+        ] {
             assert!(parsed(&format!("watchfire replay a.mp4 {words}")).is_err(), "{words}");
         }
         assert!(parsed("watchfire replay a.mp4 --fresh --report r.json").is_ok());

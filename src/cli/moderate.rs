@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::recordings::Recordings;
 use super::replay::Setup;
-use crate::app::moderation::{FileReport, Job, Report, ReportLock};
+use crate::app::moderation::{FileReport, Job, Media, Report, ReportLock};
 use crate::app::player::Player;
 use crate::app::words::{counted, shown};
 use crate::data::{Alert, Kind};
@@ -29,7 +29,7 @@ pub(super) fn kinds(models: &ModelOptions) -> anyhow::Result<Vec<Kind>> {
     Ok(kinds)
 }
 
-/// Judges what `paths` name on as many players as there are cores and writes the report to `out`; files that an
+/// Judges what `paths` name on as many players as there are `jobs`, or cores, and writes the report to `out`; files that an
 /// existing report has finished are skipped, unless a `fresh` one is wanted. Returns whether everything could be read.
 ///
 /// # Errors
@@ -41,6 +41,7 @@ pub(super) fn run(
     paths: &[PathBuf],
     out: &Path,
     fresh: bool,
+    jobs: Option<u16>,
 ) -> anyhow::Result<bool> {
     let start_utc_ns = super::replay::utc_ns(start)?;
     // One spelling for each: however a folder is named, its files are the same.
@@ -54,7 +55,8 @@ pub(super) fn run(
     files.sort();
     files.dedup();
     let _lock = ReportLock::take(out)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = jobs.map_or_else(cores, usize::from);
     // A player a core, each with one thread for its arithmetic, shares the work better than one with them all.
     let mut models = setup.models.clone();
     models.threads = 1;
@@ -107,7 +109,7 @@ pub(super) fn run(
     report.save(out)?;
     let known = report.totals.finished - again;
     let mut players = vec![first];
-    while players.len() < cores.min(waiting) {
+    while players.len() < jobs.min(waiting) {
         players.push(Player::start(camera.clone(), &models)?);
     }
 
@@ -192,8 +194,10 @@ fn gather(
 /// One file to its end.
 fn judge(player: &mut Player, mut entry: FileReport, start_utc_ns: i64) -> FileReport {
     let (mut alerts, mut end_utc_ns): (Vec<Alert>, i64) = (Vec::new(), start_utc_ns);
+    let mut media = Media::default();
     let played = player.play(&entry.file, start_utc_ns, |verdict| {
         alerts.extend(verdict.alerts.iter().cloned());
+        media.take(verdict);
         if let Some(window) = &verdict.window {
             end_utc_ns = end_utc_ns.max(window.utc_ns(window.filled_ns()));
         }
@@ -202,6 +206,12 @@ fn judge(player: &mut Player, mut entry: FileReport, start_utc_ns: i64) -> FileR
     entry.judge(&alerts, start_utc_ns);
     entry.seconds = ((end_utc_ns - start_utc_ns) as f64 / 1e7).round() / 1e2;
     entry.unreadable = played.err().map(|error| format!("{error:#}"));
+    let camera = player.camera();
+    for kind in camera.policy.kinds.iter().map(|p| p.kind) {
+        if let Some(why) = media.lacks(kind, &camera.behaviour, entry.seconds) {
+            entry.not_judged.insert(kind.to_string(), why.into());
+        }
+    }
     entry
 }
 
@@ -223,6 +233,9 @@ fn tell(report: &Report, known: usize) {
         println!("  {kind:14} in {n}");
     }
     println!("  {:14} in {}", "nothing", t.clean);
+    for (kind, n) in &t.not_judged {
+        println!("  {kind:14} not judged in {n}");
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub struct Args {
     /// Plots the scores of every modality over time, with thresholds, findings and alerts, as an SVG (one file only).
     #[arg(long)]
     explain: Option<PathBuf>,
-    /// Judges all files, as many at once as there are cores, and writes a verdict by kind for each; files that the report
+    /// Judges all files, as many at once as there are cores or --jobs, and writes a verdict by kind for each; files that the report
     /// has finished already are skipped.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain"])]
     report: Option<PathBuf>,
@@ -56,6 +56,10 @@ pub struct Args {
     // As with --camera: whatever rules out --report.
     #[arg(long, requires = "report", conflicts_with_all = ["events", "annotate", "explain", "gating"])]
     fresh: bool,
+    /// How many files are judged at once: less than there are cores where something else runs here, such as the daemon.
+    #[arg(long, requires = "report", conflicts_with_all = ["events", "annotate", "explain", "gating"],
+          value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Plays every file twice, with everything awake and with `gating` "motion", and tells the CPU-seconds of both and
     /// whether their alerts are the same. Exit status 1 where they are not.
     #[arg(long, conflicts_with_all = ["events", "annotate", "explain", "report"])]
@@ -73,8 +77,8 @@ pub struct Args {
 }
 
 fn time(text: &str) -> Result<jiff::Timestamp, String> {
-    let time = text.parse();
-    time.map_err(|_: jiff::Error| "not a time such as 2026-11-24T00:00:00Z".into())
+    let time = text.parse::<jiff::Timestamp>();
+    time.map_err(|_| "not a time such as 2026-11-24T00:00:00Z".into())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -83,7 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("watchfire: {}", shown(unknown));
     }
     if let Some(report) = &args.report {
-        let well = moderate::run(&setup, args.start, &args.files, report, args.fresh)?;
+        let well = moderate::run(&setup, args.start, &args.files, report, args.fresh, args.jobs)?;
         return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let Recordings { files, unreadable } = Recordings::find(&args.files)?;

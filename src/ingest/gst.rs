@@ -49,7 +49,7 @@ fn element(name: &str) -> Result<gst::Element, GstError> {
 /// An error message of a pipeline in our words.
 fn classify(message: &gst::message::Error) -> (StateReason, String) {
     let (error, debug) = (message.error(), message.debug().unwrap_or_default());
-    let text = format!("{error} ({})", debug.lines().last().unwrap_or_default());
+    let text = told(&error.to_string(), &debug);
     let status = message.details().and_then(|d| d.get::<u32>("rtsp-status-code").ok());
     let lower = format!("{error} {debug}").to_lowercase();
     let reason = match (status, error.kind::<gst::ResourceError>()) {
@@ -70,4 +70,30 @@ fn classify(message: &gst::message::Error) -> (StateReason, String) {
         _ => StateReason::Stalled,
     };
     (reason, text)
+}
+
+/// GStreamer's words, and its element's own behind them. Where the element has none, only a place in GStreamer's source is
+/// there, which helps nobody.
+fn told(error: &str, debug: &str) -> String {
+    let is_place = |line: &str| line.contains(" (): /");
+    match debug.lines().last().filter(|line| !is_place(line)) {
+        Some(own) => format!("{error} ({own})"),
+        None => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn an_elements_own_words_are_told_and_no_place_in_a_source() {
+        let place = "../plugins/elements/gsttypefindelement.c(1186): gst_type_find_element_loop (): \
+                     /GstPipeline:pipeline0/GstDecodeBin:decodebin0/GstTypeFindElement:typefind";
+        let stuffed = "Stream doesn't contain enough data.";
+        assert_eq!(told(stuffed, place), stuffed);
+        assert_eq!(told(stuffed, ""), stuffed);
+        let own = format!("{place}:\nstreaming stopped, reason not-linked (-1)");
+        assert_eq!(told("Oh.", &own), "Oh. (streaming stopped, reason not-linked (-1))");
+    }
 }

@@ -1,7 +1,7 @@
 //! Why a camera cannot be reached. GStreamer says "failed to connect" to everything; one plain connection tells a closed
-//! port from a missing route.
+//! port from a missing route, and from one where something else listens.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -12,37 +12,63 @@ use crate::data::StateReason;
 /// Name resolution and all addresses together.
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// Looks whether the host of an `rtsp(s)://` URL answers. None when told to stop, or when the port is open and the
-/// trouble is another.
-pub(super) fn trouble(url: &str, stopped: &Receiver<()>) -> Option<(StateReason, String)> {
-    let address = address(url)?;
+/// What a plain connection met.
+#[derive(Debug, PartialEq)]
+pub(super) enum Met {
+    Trouble(StateReason, String),
+    /// The port is open, and nothing there speaks RTSP.
+    Stranger,
+    /// The port is open, and the trouble is another; or it was told to stop.
+    Nothing,
+}
+
+/// Looks whether the host of an `rtsp(s)://` URL answers.
+pub(super) fn look_at(url: &str, stopped: &Receiver<()>) -> Met {
+    let Some(address) = address(url) else {
+        return Met::Nothing;
+    };
+    // What speaks TLS is not asked: its trouble is told by its certificate.
+    let is_plain = !url.starts_with("rtsps://");
     let (tell, told) = bounded(1);
     // A thread of its own: name resolution has no deadline. It ends by itself.
-    let look = move || drop(tell.send(look(&address)));
-    std::thread::Builder::new().name("reach".into()).spawn(look).ok()?;
+    let look = move || drop(tell.send(look(&address, is_plain)));
+    if std::thread::Builder::new().name("reach".into()).spawn(look).is_err() {
+        return Met::Nothing;
+    }
     select! {
-        recv(told) -> answer => answer.ok().flatten(),
-        recv(stopped) -> end => { let _: Result<(), RecvError> = end; None }
-        default(WITHIN) => Some((StateReason::Unreachable, "no answer to a connection".into())),
+        recv(told) -> answer => answer.unwrap_or(Met::Nothing),
+        recv(stopped) -> end => { let _: Result<(), RecvError> = end; Met::Nothing }
+        default(WITHIN) => Met::Trouble(StateReason::Unreachable, "no answer to a connection".into()),
     }
 }
 
-fn look(address: &str) -> Option<(StateReason, String)> {
+fn look(address: &str, is_plain: bool) -> Met {
     let addresses = match address.to_socket_addrs() {
         Ok(addresses) => addresses,
-        Err(error) => return Some((StateReason::Unreachable, format!("{address}: {error}"))),
+        Err(error) => return Met::Trouble(StateReason::Unreachable, format!("{address}: {error}")),
     };
-    let mut last = (StateReason::Unreachable, format!("{address}: the name has no address"));
+    let mut last = Met::Trouble(StateReason::Unreachable, format!("{address}: the name has no address"));
     for at in addresses {
         match TcpStream::connect_timeout(&at, WITHIN / 2) {
-            Ok(_) => return None,
+            Ok(camera) if is_plain && !speaks_rtsp(&camera) => return Met::Stranger,
+            Ok(_) => return Met::Nothing,
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                last = (StateReason::Refused, format!("{at} refused the connection"));
+                last = Met::Trouble(StateReason::Refused, format!("{at} refused the connection"));
             }
-            Err(error) => last = (StateReason::Unreachable, format!("{at}: {error}")),
+            Err(error) => last = Met::Trouble(StateReason::Unreachable, format!("{at}: {error}")),
         }
     }
-    Some(last)
+    last
+}
+
+/// Asks without a login, which locks no account: a camera that wants one says so in RTSP too.
+fn speaks_rtsp(mut camera: &TcpStream) -> bool {
+    let mut begins = [0; 5];
+    let answer = camera
+        .set_read_timeout(Some(WITHIN / 3))
+        .and_then(|()| camera.write_all(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"))
+        .and_then(|()| camera.read_exact(&mut begins));
+    answer.is_ok() && &begins == b"RTSP/"
 }
 
 /// `host:port` of a URL without user and password.
@@ -83,12 +109,40 @@ mod tests {
         let (_stop, stopped) = bounded(1);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(trouble(&format!("rtsp://127.0.0.1:{port}/x"), &stopped), None);
+        let look = |scheme: &str| look_at(&format!("{scheme}://127.0.0.1:{port}/x"), &stopped);
+        assert_eq!(look("rtsps"), Met::Nothing);
         drop(listener);
-        let refused = trouble(&format!("rtsp://127.0.0.1:{port}/x"), &stopped).unwrap();
-        assert_eq!(refused.0, StateReason::Refused);
+        for scheme in ["rtsp", "rtsps"] {
+            let refused = look(scheme);
+            assert!(matches!(refused, Met::Trouble(StateReason::Refused, _)), "{refused:?}");
+        }
         // The broadcast address of the loopback network: the kernel has no route for a connection.
-        let unreachable = trouble("rtsp://127.255.255.255:554/x", &stopped).unwrap();
-        assert_eq!(unreachable.0, StateReason::Unreachable);
+        let unreachable = look_at("rtsp://127.255.255.255:554/x", &stopped);
+        assert!(
+            matches!(unreachable, Met::Trouble(StateReason::Unreachable, _)),
+            "{unreachable:?}"
+        );
+    }
+
+    #[test]
+    fn what_answers_in_another_protocol_or_not_at_all_is_a_stranger() {
+        let (_stop, stopped) = bounded(1);
+        let met = |answer: &'static [u8]| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = std::thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                assert!(client.read(&mut [0; 64]).is_ok_and(|n| n > 0));
+                client.write_all(answer).unwrap();
+                // Stays until the other has gone.
+                let _ = client.read_to_end(&mut Vec::new());
+            });
+            let met = look_at(&format!("rtsp://127.0.0.1:{port}/x"), &stopped);
+            server.join().unwrap();
+            met
+        };
+        assert_eq!(met(b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n\r\n"), Met::Nothing);
+        assert_eq!(met(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Met::Stranger);
+        assert_eq!(met(b""), Met::Stranger);
     }
 }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use super::backoff::{AFTER_REFUSED_LOGIN, Backoff};
 use super::gst::{self, Ending, Event, Session};
 use super::lens::Lens;
-use super::reach;
+use super::reach::{self, Met};
 use super::sound_watch::{MISSING_AFTER_S, SoundWatch};
 use super::stream_clock::{Stamp, StreamClock};
 use super::{CameraOptions, ClockSource, Source};
@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::data::{AudioChunk, CameraState, CameraStatus, Picture, Redactor, StateReason, Window};
 use crate::error::panic_words;
 use crate::window::Windower;
+use tell::{NO_RTSP, advice};
 
 /// What a camera did so far.
 #[derive(Default)]
@@ -211,19 +212,22 @@ impl Supervisor {
         (StateReason::Internal, format!("the camera's thread panicked: {words}"))
     }
 
-    /// What GStreamer only calls "failed to connect", told apart.
+    /// What GStreamer only calls "failed to connect", told apart, and with what the operator can do about it.
     fn looked_into(&self, reason: StateReason, detail: String) -> (StateReason, String) {
         let (StateReason::Unreachable, Source::Rtsp { url, .. }) = (reason, &self.options.source) else {
-            return (reason, detail);
+            return (reason, detail + advice(reason));
         };
-        match reach::trouble(url, &self.stopped) {
-            Some(found) => found,
-            None if url.starts_with("rtsps://") => (
+        let (reason, detail) = match reach::look_at(url, &self.stopped) {
+            // No cable is at fault. A camera that has just streamed speaks RTSP, and may take one connection at a time.
+            Met::Stranger if !self.streaming => return (reason, detail + NO_RTSP),
+            Met::Trouble(reason, detail) => (reason, detail),
+            Met::Nothing if url.starts_with("rtsps://") => (
                 StateReason::Tls,
                 format!("the port is open, but TLS does not come about ({detail})"),
             ),
-            None => (reason, detail),
-        }
+            Met::Stranger | Met::Nothing => (reason, detail),
+        };
+        (reason, detail + advice(reason))
     }
 
     /// None once nothing of it is left: many cameras take one connection at a time.

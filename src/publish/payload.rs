@@ -38,7 +38,8 @@ pub struct AlertPayload {
     pub updated_at: String,
     /// When the evidence ended.
     pub ended_at: Option<String>,
-    /// `cleared`, `camera_lost`, `reload`, `restart`, `shutdown` or `eof`.
+    /// `cleared` (its evidence is gone), `camera_lost` (its stream broke off), `reload` (its camera was changed, removed or
+    /// switched off), `restart` (the process before ended without telling), `shutdown` (it was stopped) or `eof` (the recording ended).
     pub end_reason: Option<String>,
     /// The zone's or line's name.
     pub zone: Option<String>,
@@ -69,11 +70,11 @@ pub struct TrackPayload {
     pub bbox: [f64; 4],
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidencePayload {
     /// `video` or `audio`.
     pub modality: String,
-    /// `name@version`
+    /// `name@version`, or `rule:NAME` where a rule judged.
     pub model: String,
     pub label: String,
     pub score: f64,

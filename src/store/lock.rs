@@ -17,7 +17,7 @@ pub fn lock(dir: &Path) -> Result<File, StoreError> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).open(&path)
     };
-    let mut file = open().map_err(|e| StoreError::of_io(&path, &e))?;
+    let mut file = open().map_err(|e| StoreError::of_folder(&path, &e))?;
     if !is_ours(&file, &path) {
         let mut holder = String::new();
         // Who holds it is good to know, and no more.
@@ -63,5 +63,19 @@ mod tests {
         assert!(refused.contains(&own) && refused.contains("stop it first"), "{refused}");
         drop(first);
         lock(&state).unwrap();
+    }
+
+    #[test]
+    fn a_state_folder_that_cannot_be_one_is_told_with_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for taken in [file.clone(), file.join("below")] {
+            let refused = lock(&taken).unwrap_err().to_string();
+            assert!(
+                refused.contains("state.dir must be") && refused.contains("ReadWritePaths="),
+                "{refused}"
+            );
+        }
     }
 }

@@ -73,6 +73,16 @@ impl StoreError {
         }
     }
 
+    /// As [`Self::of_io`], with what to do, where the folder itself is not to be had.
+    fn of_folder(path: &Path, error: &std::io::Error) -> Self {
+        let mut this = Self::of_io(path, error);
+        if this.cause != Cause::Full {
+            this.why += "; state.dir must be a folder that this user can write, and the service's unit must name it in ReadWritePaths= \
+                         where it is not /var/lib/watchfire";
+        }
+        this
+    }
+
     fn of_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let cause = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Cause::Damaged,
@@ -154,7 +164,7 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let path = path_in(&options.dir);
         let fail = |e: rusqlite::Error| StoreError::of_sqlite(&path, &e);
-        std::fs::create_dir_all(&options.dir).map_err(|e| StoreError::of_io(&path, &e))?;
+        std::fs::create_dir_all(&options.dir).map_err(|e| StoreError::of_folder(&path, &e))?;
         let db = Connection::open(&path).map_err(fail)?;
         let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(fail)?;
         if version > VERSION {

@@ -1,11 +1,13 @@
 //! Commands that an operator runs by hand.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use watchfire::ingest::gst::sim::{Mount, SimServer};
 
-use super::house::ROOT;
+use super::house::{House, ROOT};
 
 fn watchfire(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_watchfire"))
@@ -188,4 +190,44 @@ fn check_warns_of_a_configuration_that_watches_nothing_and_fails_on_a_device_tha
         said.contains("cuda:99 is not usable") && said.contains("inference.device"),
         "{said}"
     );
+}
+
+#[test]
+fn the_log_says_that_nothing_is_watched_and_that_the_last_good_configuration_runs() {
+    let mut house = House::new();
+    house.configure("");
+    house.start();
+    house.wait_log("a start", 60, |log| {
+        log.contains("nothing is watched") && log.contains("ready")
+    });
+    house.daemon().signal(Signal::SIGTERM);
+    assert!(house.daemon().ended(Duration::from_secs(15)).is_some());
+    house.configure("[graph]\nwindow_ms = 5\n");
+    house.start();
+    house.wait_log("which one runs", 60, |log| log.contains("running the last good one"));
+}
+
+#[test]
+fn a_replay_as_a_camera_that_is_not_there_names_those_that_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("own.toml");
+    let camera = |id: &str| format!("[[camera]]\nid = \"{id}\"\nurl = \"rtsp://10.0.0.21/{id}\"\n");
+    let text = [camera("yard"), camera("gate"), camera("off") + "enabled = false\n"].concat();
+    std::fs::write(&own, text).unwrap();
+    let out = watchfire(&["replay", "a.mp4", "--config", own.to_str().unwrap(), "--camera", "nix"]);
+    let said = text_of(&out);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("no camera nix that works; it has yard, gate\n"), "{said}");
+}
+
+#[test]
+fn a_bench_with_a_clip_that_is_not_there_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere.mp4");
+    for (clip, why) in [(&*nowhere, "No such file"), (dir.path(), "is a folder, not a file")] {
+        let out = watchfire(&["bench", "--clip", clip.to_str().unwrap()]);
+        let said = text_of(&out);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(clip.to_str().unwrap()) && said.contains(why), "{said}");
+    }
 }

@@ -18,7 +18,14 @@ pub(super) fn tell(life: &[AlertPayload], needs: Option<&[String]>) -> String {
     let (first, last) = (&life[0], &life[life.len() - 1]);
     let mut out = String::new();
     let _ = headline(&mut out, life, last);
-    let _ = why(&mut out, last);
+    // Messages carry the evidence of the surest moment until then: the first one has what it was told on.
+    if first.seq == 0 && first.evidence != last.evidence {
+        let _ = why(&mut out, "Why it was told", first);
+        let _ = why(&mut out, "At its surest", last);
+    } else {
+        let _ = why(&mut out, "Why", last);
+    }
+    let _ = witnesses(&mut out, last);
     let _ = faces(&mut out, last);
     let _ = tracks(&mut out, life, last);
     let _ = lifetime(&mut out, life, first, last);
@@ -84,7 +91,7 @@ fn most(life: &[AlertPayload]) -> usize {
 }
 
 /// Prior, contributions and sum, in log-odds and as probabilities, in the order of time.
-fn why(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
+fn why(out: &mut String, title: &str, a: &AlertPayload) -> std::fmt::Result {
     if a.evidence.is_empty() {
         return writeln!(out, "\nIt carries no evidence.");
     }
@@ -92,7 +99,7 @@ fn why(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
     let end = f64::from(logit(a.score as f32));
     // Older alerts do not carry it.
     let prior = a.prior.map_or(end - total, |p| f64::from(logit(p as f32)));
-    writeln!(out, "\nWhy (log-odds; 0 is as likely as not)")?;
+    writeln!(out, "\n{title} (log-odds; 0 is as likely as not)")?;
     writeln!(
         out,
         "  {prior:+6.2}  before any evidence: {:.0} %",
@@ -126,6 +133,11 @@ fn why(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
             100.0 * sigmoid(odds as f32)
         )?;
     }
+    Ok(())
+}
+
+/// What kind of witnesses they are.
+fn witnesses(out: &mut String, a: &AlertPayload) -> std::fmt::Result {
     if a.evidence.iter().any(|e| e.model.starts_with("rule:")) {
         writeln!(out, "  what a rule says is a judgement, not a measured probability")?;
     }
@@ -213,7 +225,7 @@ fn lifetime(out: &mut String, life: &[AlertPayload], first: &AlertPayload, last:
     writeln!(out, "  {}  began", first.started_at)?;
     if first.seq == 0 && first.updated_at != first.started_at {
         let after = since(&first.started_at, &first.updated_at);
-        writeln!(out, "  {}  told ({after})", first.updated_at)?;
+        writeln!(out, "  {}  told: score {:.2} ({after})", first.updated_at, first.score)?;
     }
     updates(out, life, first)?;
     match (&last.ended_at, &last.end_reason) {

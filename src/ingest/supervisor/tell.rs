@@ -105,7 +105,7 @@ impl Supervisor {
             // The camera is there; somebody has to change something.
             _ => CameraState::Error,
         };
-        let detail = self.redactor.clean(&format!("{detail}{}", advice(reason)));
+        let detail = self.redactor.clean(detail);
         let retry_at = self.clock.utc_ns() + wait.as_nanos() as i64;
         tracing::warn!(
             camera = %self.options.id, reason = reason.as_str(), %detail,
@@ -124,8 +124,12 @@ impl Supervisor {
     }
 }
 
+/// In place of the advice where something else listens.
+pub(super) const NO_RTSP: &str =
+    "; the port is open, but what answers there is not RTSP, or does not answer in time: check the port in `url`";
+
 /// What the operator can do about it.
-fn advice(reason: StateReason) -> &'static str {
+pub(super) fn advice(reason: StateReason) -> &'static str {
     match reason {
         StateReason::AuthFailed => {
             "; check `username` and `password`; the next try waits, because cameras lock accounts; reload to try at once"

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::data::CameraId;
+use crate::ingest::Transport;
 
 const MS: i64 = 1_000_000;
 const UTC0_NS: i64 = 1_700_000_000_000_000_000;
@@ -86,4 +87,33 @@ fn since_when_a_camera_is_in_its_state_follows_the_hosts_clock_when_it_is_set() 
     assert_eq!(told.try_recv().map(|s| s.since_utc_ns), Ok(UTC0_NS + 120_000 * MS));
     supervisor.tell_clocks();
     assert!(told.is_empty());
+}
+
+#[test]
+fn where_something_else_listens_the_port_is_to_be_checked_and_no_cable() {
+    let (mut supervisor, _told) = supervisor(ClockSource::Host, Arc::new(ManualClock::default()));
+    let (_stop, stopped) = bounded(1);
+    supervisor.stopped = stopped;
+    // It takes connections and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    supervisor.options.source = Source::Rtsp {
+        url: format!("rtsp://127.0.0.1:{port}/x"),
+        username: None,
+        password: None,
+        transport: Transport::Tcp,
+        ca: None,
+    };
+    let failed = || supervisor.looked_into(StateReason::Unreachable, "Failed to connect. (Parse error)".into());
+    let (reason, detail) = failed();
+    assert_eq!(reason, StateReason::Unreachable);
+    assert!(
+        detail.contains("(Parse error); the port is open") && detail.contains("check the port in `url`"),
+        "{detail}"
+    );
+    assert!(!detail.contains("cable"), "{detail}");
+    drop(listener);
+    let (reason, detail) = failed();
+    assert_eq!(reason, StateReason::Refused);
+    assert!(detail.ends_with("nothing listens at that address and port"), "{detail}");
 }

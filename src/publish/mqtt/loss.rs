@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code5, DisconnectReasonCode};
-use rumqttc::{ConnectReturnCode as Code311, v5};
+use rumqttc::{ConnectReturnCode as Code311, TlsError, v5};
 
 /// A connection that could not be made, or broke.
 #[derive(Debug)]
@@ -88,6 +88,9 @@ pub(super) fn of_v5(error: &v5::ConnectionError) -> Loss {
         Lost::MqttState(State::Io(io) | State::Deserialization(v5::mqttbytes::Error::Io(io))) => {
             of_transport(error, io.to_string())
         }
+        Lost::Io(io) => of_transport(error, not_reached(io)),
+        Lost::Timeout(_) => of_transport(error, NO_ANSWER.into()),
+        Lost::Tls(TlsError::Io(io)) => of_transport(error, no_tls(io)),
         other => of_transport(other, other.to_string()),
     }
 }
@@ -102,11 +105,26 @@ pub(super) fn of_v311(error: &rumqttc::ConnectionError) -> Loss {
         Lost::ConnectionRefused(code) => Loss::of_refusal(code),
         Lost::MqttState(State::ConnectionAborted) => of_transport(error, CLOSED.into()),
         Lost::MqttState(State::Io(io)) => of_transport(error, io.to_string()),
+        Lost::Io(io) => of_transport(error, not_reached(io)),
+        Lost::NetworkTimeout => of_transport(error, NO_ANSWER.into()),
+        Lost::Tls(TlsError::Io(io)) => of_transport(error, no_tls(io)),
         other => of_transport(other, other.to_string()),
     }
 }
 
 const CLOSED: &str = "the broker closed the connection";
+/// Neither to a connection nor, on an open port, to a login.
+const NO_ANSWER: &str = "no answer in time; check host and port in mqtt.url: is that an MQTT broker?";
+
+/// The name is not known, or nothing listens there.
+fn not_reached(io: &std::io::Error) -> String {
+    format!("{io}; check host and port in mqtt.url")
+}
+
+/// It broke off before either side had a certificate to complain about.
+fn no_tls(io: &std::io::Error) -> String {
+    format!("TLS fails: {io}; is that port one for TLS?")
+}
 
 /// `text`: what is told where it is nothing of TLS's.
 fn of_transport(error: &(dyn Error + 'static), text: String) -> Loss {
@@ -149,6 +167,8 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, ErrorKind};
+
     use super::*;
 
     #[test]
@@ -184,5 +204,36 @@ mod tests {
         let login = of_v311(&rumqttc::ConnectionError::ConnectionRefused(Code311::NotAuthorized));
         assert_eq!(login.cause, Cause::Login);
         assert!(login.why.contains("(not authorized)"), "{}", login.why);
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_about_is_told_with_what_to_look_at() {
+        let refused = || io::Error::from(ErrorKind::ConnectionRefused);
+        let reset = || TlsError::Io(ErrorKind::ConnectionReset.into());
+        let cases = [
+            (
+                of_v5(&refused().into()),
+                "connection refused; check host and port in mqtt.url",
+            ),
+            (
+                of_v311(&refused().into()),
+                "connection refused; check host and port in mqtt.url",
+            ),
+            (of_v311(&rumqttc::ConnectionError::NetworkTimeout), NO_ANSWER),
+            (
+                of_v5(&reset().into()),
+                "TLS fails: connection reset; is that port one for TLS?",
+            ),
+            (
+                of_v311(&reset().into()),
+                "TLS fails: connection reset; is that port one for TLS?",
+            ),
+        ];
+        for (loss, why) in cases {
+            assert_eq!((loss.cause, &*loss.why), (Cause::Silent, why));
+        }
+        // One that was there and broke off later is no matter of the address.
+        let broke = of_v5(&v5::StateError::Io(ErrorKind::ConnectionReset.into()).into());
+        assert_eq!((broke.cause, &*broke.why), (Cause::Silent, "connection reset"));
     }
 }

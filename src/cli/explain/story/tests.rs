@@ -35,6 +35,29 @@ fn prior_and_contributions_add_up_to_the_score_in_the_order_of_time() {
 }
 
 #[test]
+fn what_it_was_told_on_stands_beside_its_surest_moment() {
+    let mut first = message(0, "start", 0.3);
+    first.evidence.truncate(1);
+    let life = [first, message(1, "update", 0.6), message(2, "end", 0.6)];
+    let text = tell(&life, None);
+    let (told, surest) = text.split_once("At its surest").unwrap();
+    assert!(
+        told.contains("Why it was told") && told.contains("together: 30 %"),
+        "{text}"
+    );
+    assert!(!told.contains("“fight”") && surest.contains("“fight”"), "{text}");
+    assert!(
+        surest.contains("together: 60 %") && surest.contains("told: score 0.30"),
+        "{text}"
+    );
+    // Where nothing surer came, and where the first message is not known, there is one account.
+    for life in [&[message(0, "start", 0.6), message(1, "end", 0.6)], &life[1..]] {
+        let text = tell(life, None);
+        assert_eq!(text.matches("before any evidence").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn an_open_alert_says_so_and_updates_are_listed() {
     let text = tell(
         &[message(0, "start", 0.6), message(1, "update", 0.8)],

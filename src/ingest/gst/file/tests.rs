@@ -283,6 +283,15 @@ fn a_file_of_which_nothing_is_decoded_is_told_and_one_with_a_single_picture_is_n
     assert_eq!(order(&at("empty.mp4")).unwrap_err().to_string(), "is empty");
 }
 
+#[test]
+fn why_junk_cannot_be_read_is_told_without_a_place_in_gstreamers_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("junk.mp4");
+    std::fs::write(&path, [0; 4096]).unwrap();
+    let why = MediaReader::open(&path, 5.0, 64).err().unwrap().to_string();
+    assert!(!why.contains(".c(") && !why.is_empty(), "{why}");
+}
+
 /// A pipe that nobody writes into, and a socket: opening either must not wait.
 #[test]
 fn what_is_no_file_is_refused_at_once() {
