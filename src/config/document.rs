@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Diagnostic;
 use super::raw::Raw;
+use crate::data::Redactor;
 
 /// A parsed file.
 pub(super) struct Document {
@@ -95,7 +96,8 @@ impl Document {
 
     pub fn error(&mut self, span: Option<Range<usize>>, message: String, camera: Option<String>) {
         let (line, column) = span.map_or((0, 0), |s| self.line_column(s.start));
-        let message = message.trim().replace('\n', "; ");
+        // A value in the wrong place is told with the mistake: a camera's URL may hold its password.
+        let message = Redactor::default().clean(message.trim()).replace('\n', "; ");
         self.errors.push(Diagnostic {
             file: self.path.clone(),
             line,

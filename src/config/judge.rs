@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use super::document::{Document, Step};
 use super::print::{Printed, number, words};
-use super::raw::RawSecret;
+use super::raw::{Arrow, Corner, RawSecret};
 use super::{Diagnostic, Secrets, Surroundings};
 use crate::data::{Kind, Point, Redactor, Secret};
+use crate::geometry::area;
+
+/// Of the picture. A polygon of less is a slip: it is a pixel or two.
+const LEAST_AREA: f32 = 1e-5;
 
 /// What is wrong with one document, gathered on the way.
 pub(super) struct Judge<'a> {
@@ -175,7 +179,7 @@ impl Judge<'_> {
         self.printed.set(steps, words(list));
     }
 
-    pub fn point(&mut self, steps: &[Step], p: [f32; 2]) -> Point {
+    pub fn point(&mut self, steps: &[Step], Corner(p): Corner) -> Point {
         if !p.iter().all(|v| (0.0..=1.0).contains(v)) {
             self.error(
                 steps,
@@ -185,12 +189,12 @@ impl Judge<'_> {
                 ),
             );
         }
-        self.printed.set(steps, pair(p));
+        self.printed.set(steps, pair(Corner(p)));
         Point { x: p[0], y: p[1] }
     }
 
     /// From a point to another.
-    pub fn arrow(&mut self, steps: &[Step], [from, to]: [[f32; 2]; 2]) -> (Point, Point) {
+    pub fn arrow(&mut self, steps: &[Step], Arrow([from, to]): Arrow) -> (Point, Point) {
         let points = (self.point(steps, from), self.point(steps, to));
         if from == to {
             self.error(steps, "its two points are the same");
@@ -199,14 +203,20 @@ impl Judge<'_> {
         points
     }
 
-    pub fn polygon(&mut self, steps: &[Step], corners: &[[f32; 2]]) -> Vec<Point> {
+    pub fn polygon(&mut self, steps: &[Step], corners: &[Corner]) -> Vec<Point> {
         if corners.len() < 3 {
             self.error(
                 steps,
                 format!("a polygon needs three corners at least, not {}", corners.len()),
             );
         }
-        let points = corners.iter().map(|c| self.point(steps, *c)).collect();
+        let points: Vec<Point> = corners.iter().map(|c| self.point(steps, *c)).collect();
+        if corners.len() >= 3 && area(&points) < LEAST_AREA {
+            self.error(
+                steps,
+                "the polygon encloses nothing: its corners lie on one line, or its sides cross",
+            );
+        }
         self.printed
             .set(steps, corners.iter().map(|c| pair(*c)).collect::<Vec<_>>());
         points
@@ -277,6 +287,6 @@ impl Judge<'_> {
     }
 }
 
-fn pair(p: [f32; 2]) -> toml::Value {
+fn pair(Corner(p): Corner) -> toml::Value {
     vec![number(p[0]), number(p[1])].into()
 }

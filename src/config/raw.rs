@@ -48,9 +48,45 @@ pub struct Machine {
     pub name: Option<String>,
 }
 
+/// Exactly two numbers: TOML would leave a third away without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<f32>")]
+#[schemars(with = "[f32; 2]")]
+pub struct Corner(pub [f32; 2]);
+
+impl TryFrom<Vec<f32>> for Corner {
+    type Error = String;
+
+    fn try_from(numbers: Vec<f32>) -> Result<Self, String> {
+        let n = numbers.len();
+        let corner = numbers.try_into().map(Self);
+        corner.map_err(|_| format!("a point is two numbers, [x, y], not {n}"))
+    }
+}
+
+/// From one point to another.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<Corner>")]
+#[schemars(with = "[[f32; 2]; 2]")]
+pub struct Arrow(pub [Corner; 2]);
+
+impl TryFrom<Vec<Corner>> for Arrow {
+    type Error = String;
+
+    fn try_from(points: Vec<Corner>) -> Result<Self, String> {
+        let n = points.len();
+        let arrow = points.try_into().map(Self);
+        arrow.map_err(|_| format!("a way is two points, [[x, y], [x, y]], not {n}"))
+    }
+}
+
 /// A secret: a string, or where to find it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a secret is a string, { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }"
+)]
 pub enum RawSecret {
     Plain(String),
     /// Name of an environment variable.
@@ -254,7 +290,7 @@ pub struct Zone {
     /// Letters a to z, digits, `_` and `-`.
     pub name: Option<String>,
     /// Corners [x, y] in fractions of the picture, at least three.
-    pub polygon: Vec<[f32; 2]>,
+    pub polygon: Vec<Corner>,
     /// What counts here: `intrusion`, `loitering`, `crowd`, `wrong_way`, `running`, `fall`, `left_or_taken`. The last
     /// three count everywhere in the picture unless a zone names them. Default: intrusion.
     pub kinds: Option<Vec<String>>,
@@ -270,7 +306,7 @@ pub struct Zone {
     /// persons on. 0 is off. Default: 0.
     pub crowd_density: Option<f32>,
     /// The allowed way for `wrong_way`: from a point to another, `[[0.2, 0.9], [0.8, 0.9]]`.
-    pub way: Option<[[f32; 2]; 2]>,
+    pub way: Option<Arrow>,
     /// Frames inside before a track counts for `intrusion`, `loitering` and `crowd`. Default: 3.
     pub min_frames: Option<u32>,
     /// Least height of a box in fractions of the picture; `fall` takes any. Default: 0.
@@ -287,8 +323,8 @@ pub struct Line {
     /// Letters a to z, digits, `_` and `-`.
     pub name: Option<String>,
     /// [x, y] in fractions of the picture. Left and right are seen looking from `from` to `to`.
-    pub from: Option<[f32; 2]>,
-    pub to: Option<[f32; 2]>,
+    pub from: Option<Corner>,
+    pub to: Option<Corner>,
     /// `both`, `left_to_right` or `right_to_left`. Default: `both`.
     pub direction: Option<String>,
     /// The allowed way: `left_to_right` or `right_to_left`. A crossing the other way is a `wrong_way`. Default: none.
@@ -305,7 +341,7 @@ pub struct Mask {
     /// For you; it appears nowhere.
     pub name: Option<String>,
     /// Corners [x, y] in fractions of the picture, at least three.
-    pub polygon: Vec<[f32; 2]>,
+    pub polygon: Vec<Corner>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

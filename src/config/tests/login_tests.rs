@@ -141,3 +141,34 @@ fn a_camera_may_be_asked_for_its_stream_by_a_query_without_a_path() {
         assert!(loaded.camera_errors.is_empty(), "{url}: {:#?}", loaded.camera_errors);
     }
 }
+
+#[test]
+fn a_password_is_given_in_one_of_four_ways_and_never_told_with_a_mistake() {
+    for given in [
+        "{ credentials = \"x\" }",
+        "12345",
+        "[\"x\"]",
+        "{ env = \"SECRET\", file = \"/run/x\" }",
+    ] {
+        let text = GOOD.replace("{ env = \"SECRET\" }", given);
+        let errors = match load_one(&text) {
+            Ok(loaded) => loaded.camera_errors,
+            Err(errors) => errors,
+        };
+        let told: String = errors.iter().map(ToString::to_string).collect();
+        assert!(
+            told.contains("a secret is a string, { env = \"NAME\" }"),
+            "{given}: {told}"
+        );
+        assert!(!told.contains("12345"), "{told}");
+    }
+    // A URL where a table should be.
+    for text in [
+        "mqtt = \"mqtt://u:canary-9@127.0.0.1:1883\"\n",
+        "camera = \"rtsp://u:canary-9@10.0.0.21/x\"\n",
+    ] {
+        let errors = load_one(text).unwrap_err();
+        let told: String = errors.iter().map(|e| format!("{e}\n")).collect();
+        assert!(told.contains("w.toml:1") && !told.contains("canary-9"), "{told}");
+    }
+}

@@ -86,3 +86,32 @@ fn a_file_of_cameras_holds_nothing_else() {
         assert_eq!(error.file, Path::new("cameras.d/gate.toml"), "{more}");
     }
 }
+
+/// Every message about the good configuration with one part of it replaced.
+fn told(from: &str, to: &str) -> String {
+    let text = GOOD.replace(from, to);
+    assert_ne!(text, GOOD);
+    match load_one(&text) {
+        Ok(loaded) => loaded.camera_errors.iter().map(|e| format!("{e}\n")).collect(),
+        Err(errors) => errors.iter().map(|e| format!("{e}\n")).collect(),
+    }
+}
+
+#[test]
+fn what_encloses_nothing_and_points_of_more_than_two_numbers_are_refused() {
+    let corners = "[[0.0, 0.6], [1.0, 0.6], [1.0, 1.0]]";
+    for (given, why) in [
+        // As boxes are written.
+        ("[[0.1, 0.1, 0.4, 0.9], [0.5, 0.1], [0.5, 0.5]]", "not 4"),
+        ("[[0.1], [0.5, 0.1], [0.5, 0.5]]", "not 1"),
+        ("[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]", "encloses nothing"),
+        ("[[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]", "encloses nothing"),
+        // A bow tie.
+        ("[[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]", "its sides cross"),
+    ] {
+        let told = told(corners, given);
+        assert!(told.contains(why) && told.contains("w.toml:13"), "{given}: {told}");
+    }
+    let told = told("polygon =", "way = [[0.1, 0.1], [0.2, 0.1], [0.3, 0.1]]\npolygon =");
+    assert!(told.contains("a way is two points") && told.contains("not 3"), "{told}");
+}
