@@ -32,6 +32,8 @@ const APART: f32 = -0.7;
 const ALONE: f32 = -0.25;
 /// Persons are near when the gap between their boxes is at most so many of their widths.
 const NEAR_WIDTHS: f32 = 0.75;
+/// Half of the clips that the clip model learned from are fights: a score of one half says nothing.
+const LEARNED_PRIOR: f32 = 0.5;
 /// Sounds that go with a fight, and what they add where there is no learned fusion.
 const SOUNDS: [(&str, f32); 2] = [("scream", 0.7), ("glass_break", 0.5)];
 const HEARD: f32 = 0.5;
@@ -126,7 +128,7 @@ fn seen_and_heard(scene: &Scene) -> Option<(f32, Vec<Evidence>)> {
         model: acted.model.clone(),
         label: Kind::Fight.as_str().into(),
         score,
-        contribution: contribution(score, PRIOR),
+        contribution: contribution(score, LEARNED_PRIOR),
         at_ns: acted.end_ns,
     }];
     if let Some(heard) = scene.heard {
@@ -148,7 +150,7 @@ fn seen_and_heard(scene: &Scene) -> Option<(f32, Vec<Evidence>)> {
             }
         }
     }
-    Some((PRIOR, evidence))
+    Some((LEARNED_PRIOR, evidence))
 }
 
 /// Whether two persons are close in the window's last frame, and who they are: those near somebody, or everybody.

@@ -356,3 +356,4 @@ fn the_short_last_window_of_a_stream_waits_as_long_as_those_before_it() {
 }
 
 mod learned_tests;
+mod lost_tests;
