@@ -90,6 +90,18 @@ pub fn area(polygon: &[Point]) -> f32 {
     twice.abs() / 2.0
 }
 
+/// Whether two sides of a polygon cross. Sides that only touch do not.
+pub fn crosses_itself(polygon: &[Point]) -> bool {
+    const SLIGHT: f32 = 1e-4;
+    let side = |n: usize| (polygon[n], polygon[(n + 1) % polygon.len()]);
+    // Whether the endless line through one side has the other's ends on both hands.
+    let parts = |(from, to), (a, b)| {
+        let (a, b) = (right_of(from, to, a), right_of(from, to, b));
+        a.min(b) < -SLIGHT && a.max(b) > SLIGHT
+    };
+    (0..polygon.len()).any(|n| (0..n).any(|m| parts(side(m), side(n)) && parts(side(n), side(m))))
+}
+
 /// Signed distance of `p` from the endless line through `from` and `to`: positive on the right-hand side when looking
 /// from `from` to `to` (y points downwards).
 pub fn right_of(from: Point, to: Point, p: Point) -> f32 {

@@ -12,13 +12,13 @@ use super::idle::idle;
 use super::judge::Judge;
 use super::raw::{Camera, CameraDefaults, RawSecret};
 use super::rules::{OF_ZONES, note_rules, rules};
-use super::url::{NO_PORT, url};
+use super::url::{NO_PORT, passwords_in, url};
 use super::{CameraConfig, Secrets};
 use crate::behaviour::{
     Anchor, AnomalyOptions, BehaviourOptions, FallOptions, FightOptions, LeftOptions, Line, MoodRule, RunningOptions,
     SoundRule, TamperOptions, Zone,
 };
-use crate::data::{CameraId, Direction, Kind};
+use crate::data::{CameraId, Direction, Kind, Secret};
 use crate::ingest::{CameraOptions, Source, Transport};
 use crate::policy::{KindPolicy, PolicyOptions};
 use crate::window::WindowOptions;
@@ -157,7 +157,19 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, transport: Transport) -> So
                     password = password.or(secret);
                 }
             }
-            let url = judge.note(&place, format!("{}://{}{}", u.scheme, u.host, u.rest));
+            let url = format!("{}://{}{}", u.scheme, u.host, u.rest);
+            let mut shown = url.clone();
+            for password in passwords_in(&url) {
+                judge.redactor.add(&Secret::new(password.to_owned()));
+                shown = shown.replace(&format!("={password}"), "=***");
+            }
+            judge.note(&place, shown);
+            if password.is_some() && username.is_none() {
+                judge.warn(
+                    &at("password"),
+                    "the password is not sent without a name: set `username`",
+                );
+            }
             for (key, value) in [("username", &username), ("ca", &raw.ca)] {
                 if let Some(value) = value {
                     judge.note(&at(key), value.clone());
@@ -166,7 +178,7 @@ fn source(judge: &mut Judge, i: usize, raw: &Camera, transport: Transport) -> So
             match &raw.ca {
                 Some(_) if !secure => judge.warn(&at("ca"), "`ca` does nothing for rtsp://; use rtsps://"),
                 // The daemon looks itself, each time that it connects: what is missing now may be there later.
-                Some(ca) if judge.around.secrets == Secrets::Checked => judge.readable(&at("ca"), ca),
+                Some(ca) if judge.around.secrets == Secrets::Checked => judge.certificates(&at("ca"), ca),
                 _ => {}
             }
             Source::Rtsp {

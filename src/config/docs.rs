@@ -21,7 +21,8 @@ pub fn markdown() -> String {
     };
     let _ = writeln!(
         out,
-        "{}\n\n`watchfire check` reports every error at once.\n",
+        "{}\n\n`watchfire check` reports every error of these files at once, with its line. Models, the broker's \
+         certificates and the device are looked at once the files are right.\n",
         text(&schema)
     );
     tables(&schema, &schema, "", &mut out);

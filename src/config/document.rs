@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Diagnostic;
 use super::raw::Raw;
+use super::wording::{near, plain};
 use crate::data::Redactor;
 
 /// A parsed file.
@@ -20,6 +21,9 @@ pub(super) struct Document {
     pub raw: Raw,
     pub errors: Vec<Diagnostic>,
 }
+
+/// What a key at the top stands in.
+const WHOLE: &str = "the file";
 
 /// A step down the tree.
 #[derive(Clone, Debug)]
@@ -49,7 +53,7 @@ impl Document {
         if cameras_only {
             keep_cameras(tree.get_mut(), &mut unknown);
         }
-        check_keys(tree.get_mut(), &schema, &schema, "the file", None, &mut unknown);
+        check_keys(tree.get_mut(), &schema, &schema, WHOLE, None, &mut unknown);
         for (span, message, camera) in unknown {
             document.error(Some(span), message, camera);
         }
@@ -65,7 +69,7 @@ impl Document {
                     // What cannot be taken out leaves nothing of the file: that is no camera's own error.
                     let goes_on = removed.is_some();
                     let camera = removed.and_then(|r| r.camera);
-                    document.error(error.span(), error.message().to_owned(), camera);
+                    document.error(error.span(), plain(error.message()), camera);
                     if !goes_on {
                         break;
                     }
@@ -91,12 +95,12 @@ impl Document {
             span = next.span();
             here = Some(next.get_ref());
         }
-        self.line_column(span.start)
+        line_column(&self.text, span.start)
     }
 
     pub fn error(&mut self, span: Option<Range<usize>>, message: String, camera: Option<String>) {
-        let (line, column) = span.map_or((0, 0), |s| self.line_column(s.start));
-        // A value in the wrong place is told with the mistake: a camera's URL may hold its password.
+        let (line, column) = span.map_or((0, 0), |s| line_column(&self.text, s.start));
+        // A URL with a password may stand where a key should.
         let message = Redactor::default().clean(message.trim()).replace('\n', "; ");
         self.errors.push(Diagnostic {
             file: self.path.clone(),
@@ -106,15 +110,16 @@ impl Document {
             camera,
         });
     }
+}
 
-    fn line_column(&self, at: usize) -> (usize, usize) {
-        let before = &self.text[..at.min(self.text.len())];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
-    }
+/// Both from 1.
+pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 /// The id in a camera's table.
@@ -130,18 +135,25 @@ fn keep_cameras(table: &mut DeTable, found: &mut Vec<Found>) {
         .cloned()
         .collect();
     for key in others {
-        let hint = if strsim::damerau_levenshtein(key.get_ref(), "camera") <= 2 {
-            "did you mean `camera`?"
-        } else {
-            "all else stands in the main file"
-        };
+        let hint = astray(key.get_ref()).unwrap_or_else(|| match near(key.get_ref(), ["camera"]) {
+            Some(_) => "did you mean `camera`?".into(),
+            None => "all else stands in the main file".into(),
+        });
         let message = format!("`{}`: a file of cameras.d holds [[camera]] only; {hint}", key.get_ref());
         found.push((key.span(), message, None));
         table.remove(&key);
     }
 }
 
-/// Takes unknown keys out and says so, with the nearest known one.
+/// What to do with a table of a camera's that stands outside of one.
+fn astray(key: &str) -> Option<String> {
+    let table = ["zone", "line", "mask", "rule"]
+        .into_iter()
+        .find(|table| *table == key.trim_end_matches('s'))?;
+    Some(format!("write [[camera.{table}]] below its [[camera]]"))
+}
+
+/// Takes unknown keys out and says so, with the nearest known one, and tables that should be lists of them.
 fn check_keys(
     table: &mut DeTable,
     schema: &Value,
@@ -157,15 +169,11 @@ fn check_keys(
     let mut strangers = Vec::new();
     for (key, value) in table.iter_mut() {
         let Some(sub) = known.get(key.get_ref().as_ref()) else {
-            let near = known
-                .keys()
-                .map(|k| (strsim::damerau_levenshtein(k, key.get_ref()), k))
-                .filter(|(d, _)| *d <= 3)
-                .min();
-            let hint = match near {
-                Some((_, k)) => format!("did you mean `{k}`?"),
+            let outside = astray(key.get_ref()).filter(|_| place == WHOLE);
+            let hint = outside.unwrap_or_else(|| match near(key.get_ref(), known.keys().map(String::as_str)) {
+                Some(k) => format!("did you mean `{k}`?"),
                 None => format!("known are {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
-            };
+            });
             found.push((
                 key.span(),
                 format!("unknown key `{}` in {place}; {hint}", key.get_ref()),
@@ -175,24 +183,35 @@ fn check_keys(
             continue;
         };
         let sub = deref(sub, root);
+        let item_schema = sub.get("items").map(|i| deref(i, root)).unwrap_or(&Value::Null);
+        let name = key.get_ref();
+        let list = if place.starts_with("[[") {
+            format!("[[{}.{name}]]", place.trim_matches(['[', ']']))
+        } else {
+            format!("[[{name}]]")
+        };
         match value.get_mut() {
-            DeValue::Table(t) => check_keys(t, sub, root, &format!("[{}]", key.get_ref()), camera, found),
+            DeValue::Array(_) if sub.get("properties").is_some() => {
+                let message = format!("`{name}` is one table: write [{name}], with one bracket");
+                found.push((key.span(), message, camera.map(str::to_owned)));
+                strangers.push(key.clone());
+            }
             DeValue::Array(items) => {
-                let item_schema = sub.get("items").map(|i| deref(i, root)).unwrap_or(&Value::Null);
-                let place = if place.starts_with("[[") {
-                    format!("[[{}.{}]]", place.trim_matches(['[', ']']), key.get_ref())
-                } else {
-                    format!("[[{}]]", key.get_ref())
-                };
                 for item in items.iter_mut() {
                     if let DeValue::Table(t) = item.get_mut() {
                         // No table but the file itself has a list of this name.
                         let own = (&**key.get_ref() == "camera").then(|| id(t));
                         let camera = own.as_ref().map_or(camera, Option::as_deref);
-                        check_keys(t, item_schema, root, &place, camera, found);
+                        check_keys(t, item_schema, root, &list, camera, found);
                     }
                 }
             }
+            _ if item_schema.get("properties").is_some() => {
+                let message = format!("`{name}` is a list of tables: write {list}, with two brackets");
+                found.push((key.span(), message, camera.map(str::to_owned)));
+                strangers.push(key.clone());
+            }
+            DeValue::Table(t) => check_keys(t, sub, root, &format!("[{name}]"), camera, found),
             _ => {}
         }
     }

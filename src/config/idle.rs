@@ -31,6 +31,13 @@ pub(super) fn idle(
     detect: &[Arc<str>],
     behaviour: &BehaviourOptions,
 ) {
+    if kinds.is_empty() {
+        let at = [Key("camera"), Index(i), Key("kinds")];
+        judge.warn(
+            &at,
+            "`kinds` is empty, so that this camera never alerts: leave it out for the defaults",
+        );
+    }
     for (z, zone) in behaviour.zones.iter().enumerate() {
         let at = |key| [Key("camera"), Index(i), Key("zone"), Index(z), Key(key)];
         for kind in zone.kinds.iter().filter(|k| !kinds.contains(k)) {

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+
 use super::document::{Document, Step};
 use super::print::{Printed, number, words};
 use super::raw::{Arrow, Corner, RawSecret};
+use super::wording::near;
 use super::{Diagnostic, Secrets, Surroundings};
 use crate::data::{Kind, Point, Redactor, Secret};
-use crate::geometry::area;
+use crate::geometry::{area, crosses_itself};
 
 /// Of the picture. A polygon of less is a slip: it is a pixel or two.
 const LEAST_AREA: f32 = 1e-5;
@@ -36,7 +40,8 @@ impl Judge<'_> {
             file: self.document.path.clone(),
             line,
             column,
-            message,
+            // A URL with a password may stand in the place of another value.
+            message: Redactor::default().clean(&message),
             camera: self.camera.clone(),
         }
     }
@@ -97,10 +102,9 @@ impl Judge<'_> {
             return *value;
         }
         let all = words.iter().map(|(w, _)| *w).collect::<Vec<_>>();
-        let near = all.iter().map(|w| (strsim::damerau_levenshtein(w, given), *w)).min();
-        let hint = match near {
-            Some((d, w)) if d <= 3 => format!("did you mean `{w}`?"),
-            _ => format!("known are {}", all.join(", ")),
+        let hint = match near(given, all.iter().copied()) {
+            Some(w) => format!("did you mean `{w}`?"),
+            None => format!("known are {}", all.join(", ")),
         };
         self.error(steps, format!("unknown value `{given}`; {hint}"));
         default
@@ -216,6 +220,12 @@ impl Judge<'_> {
                 steps,
                 "the polygon encloses nothing: its corners lie on one line, or its sides cross",
             );
+        } else if crosses_itself(&points) {
+            self.warn(
+                steps,
+                "the polygon's sides cross, so that it may enclose something else than was meant: name its corners in \
+                 order, once around",
+            );
         }
         self.printed
             .set(steps, corners.iter().map(|c| pair(*c)).collect::<Vec<_>>());
@@ -227,6 +237,18 @@ impl Judge<'_> {
         if let Err(error) = std::fs::File::open(file) {
             self.error(steps, format!("{file} cannot be read ({error})"));
         }
+    }
+
+    /// A file of certificates (PEM) that whoever asks can open.
+    pub fn certificates(&mut self, steps: &[Step], file: &str) {
+        let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let why = match found {
+            Ok(found) if !found.is_empty() => return,
+            Ok(_) => format!("{file}: no certificate in it; PEM is needed"),
+            Err(PemError::Io(error)) => format!("{file} cannot be read ({error})"),
+            Err(error) => format!("{file}: no PEM certificates ({error})"),
+        };
+        self.error(steps, why);
     }
 
     /// Printed as what refers to it, and as stars where it stands in the file itself.
@@ -242,6 +264,12 @@ impl Judge<'_> {
                 RawSecret::Credential { credential } => reference("credential", credential),
             },
         );
+        let whence = match raw {
+            RawSecret::Plain(_) => String::new(),
+            RawSecret::Env { env } => format!("environment variable {env}"),
+            RawSecret::File { file } => file.clone(),
+            RawSecret::Credential { credential } => format!("credential {credential}"),
+        };
         let found = match raw {
             RawSecret::Plain(text) => Ok(text.clone()),
             RawSecret::Env { env } => match (self.around.env)(env) {
@@ -249,9 +277,9 @@ impl Judge<'_> {
                     let how = format!("Environment={env}=… or EnvironmentFile=");
                     return self.not_checked(steps, &how);
                 }
-                value => value.ok_or_else(|| format!("environment variable {env} is not set")),
+                value => value.ok_or_else(|| format!("{whence} is not set")),
             },
-            RawSecret::File { file } => std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}")),
+            RawSecret::File { file } => std::fs::read_to_string(file).map_err(|e| format!("{whence}: {e}")),
             RawSecret::Credential { credential } => match (self.around.env)("CREDENTIALS_DIRECTORY") {
                 None if self.around.secrets == Secrets::Checked => {
                     return self.not_checked(steps, &format!("LoadCredential={credential}:FILE"));
@@ -259,13 +287,19 @@ impl Judge<'_> {
                 None => Err(format!(
                     "there are no credentials: add LoadCredential={credential}:FILE to the service"
                 )),
-                Some(dir) => std::fs::read_to_string(PathBuf::from(dir).join(credential))
-                    .map_err(|e| format!("credential {credential}: {e}")),
+                Some(dir) => {
+                    std::fs::read_to_string(PathBuf::from(dir).join(credential)).map_err(|e| format!("{whence}: {e}"))
+                }
             },
         };
+        // Whoever wants an empty one writes it down.
+        let found = found.and_then(|text| match text.trim_end_matches(['\n', '\r']) {
+            "" if !matches!(raw, RawSecret::Plain(_)) => Err(format!("{whence} is empty")),
+            text => Ok(text.to_owned()),
+        });
         match found {
             Ok(text) => {
-                let secret = Secret::new(text.trim_end_matches(['\n', '\r']).to_owned());
+                let secret = Secret::new(text);
                 self.redactor.add(&secret);
                 Some(secret)
             }

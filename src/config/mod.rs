@@ -12,6 +12,7 @@ mod raw;
 mod resolve;
 mod rules;
 mod url;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -219,27 +220,55 @@ pub fn load(path: &Path, around: &Surroundings) -> Result<Loaded, Vec<Diagnostic
             .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
             .map_err(|e| unreadable(&folder, &e))?,
     };
-    let mut more: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-    more.retain(|p| p.extension().is_some_and(|e| e == "toml"));
+    let entries = entries.iter().map(std::fs::DirEntry::path);
+    let (mut more, mut others): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries.partition(|p| p.extension().is_some_and(|e| e == "toml"));
+    // An editor's own files are nobody's cameras.
+    others.retain(|p| {
+        let name = p.file_name().unwrap_or_default().to_string_lossy();
+        !name.starts_with('.') && !name.ends_with('~')
+    });
     more.sort();
+    others.sort();
     paths.extend(more);
     let mut texts = Vec::new();
     for path in paths {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => texts.push((path, text)),
-            Err(e) => return Err(unreadable(&path, &e)),
-        }
+        let bytes = std::fs::read(&path).map_err(|e| unreadable(&path, &e))?;
+        let text = String::from_utf8(bytes).map_err(|e| not_utf8(&path, &e))?;
+        texts.push((path, text));
     }
-    load_texts(texts, around)
+    let mut loaded = load_texts(texts, around)?;
+    let ignored = others.iter().map(|path| {
+        let message = "is not read: of cameras.d only files that end in .toml are";
+        of_file(path, message.into())
+    });
+    loaded.warnings.extend(ignored);
+    Ok(loaded)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
-    vec![Diagnostic {
+/// Of a file as a whole.
+fn of_file(path: &Path, message: String) -> Diagnostic {
+    Diagnostic {
         file: path.to_owned(),
         line: 0,
         column: 0,
-        message: format!("cannot be read ({error})"),
+        message,
         camera: None,
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
+    vec![of_file(path, format!("cannot be read ({error})"))]
+}
+
+/// At its first byte that is none of UTF-8.
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Vec<Diagnostic> {
+    let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+    let (line, column) = document::line_column(&good, good.len());
+    vec![Diagnostic {
+        line,
+        column,
+        ..of_file(path, "this is not UTF-8: save the file as UTF-8".into())
     }]
 }
 

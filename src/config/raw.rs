@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `/etc/watchfire/watchfire.toml`, and the files of `cameras.d` beside it, which hold cameras only.
+/// `/etc/watchfire/watchfire.toml`, and the files `*.toml` of `cameras.d` beside it, which hold cameras only.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Raw {
@@ -44,7 +44,7 @@ pub struct Site {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Machine {
-    /// Default: the host name.
+    /// Letters a to z, digits, `_` and `-`. Default: the host name.
     pub name: Option<String>,
 }
 
@@ -108,7 +108,7 @@ pub enum RawSecret {
 pub struct Mqtt {
     /// `mqtt://host:1883`, or `mqtts://host:8883` for TLS. Default: `mqtt://127.0.0.1:1883`.
     pub url: Option<String>,
-    /// `5` or `3.1.1`. Default: `5`.
+    /// `"5"` or `"3.1.1"`, a string. Default: `"5"`.
     pub version: Option<String>,
     pub username: Option<String>,
     /// A string, `{ env = "NAME" }`, `{ file = "/path" }` or `{ credential = "name" }`.
@@ -123,7 +123,7 @@ pub struct Mqtt {
     pub home_assistant: Option<bool>,
     /// Take orders from `watchfire/<site>/command/…`: whoever may publish there may stop cameras. Default: false.
     pub commands: Option<bool>,
-    /// Seconds between signs of life. Default: 20.
+    /// Seconds between signs of life, 5 to 65535. Default: 20.
     pub keep_alive_s: Option<u32>,
 }
 
@@ -132,7 +132,7 @@ pub struct Mqtt {
 pub struct Inference {
     /// `auto`, `cpu` or `cuda:N`. Default: `auto`.
     pub device: Option<String>,
-    /// Threads for a model's arithmetic on the CPU. Default: 0, all cores.
+    /// Threads for a model's arithmetic on the CPU, 0 to 1024. Default: 0, all cores.
     pub threads: Option<u32>,
 }
 
@@ -178,11 +178,11 @@ pub struct Graph {
 pub struct State {
     /// Store and snapshots. Default: systemd's `STATE_DIRECTORY`, else `/var/lib/watchfire`.
     pub dir: Option<String>,
-    /// Days that events and snapshots are kept. Default: 30.
+    /// Days that events and snapshots are kept, 0.01 to 36500. Default: 30.
     pub keep_days: Option<f32>,
-    /// Most alerts that wait for the broker. Default: 10000.
+    /// Most alerts that wait for the broker, 10 to 10000000. Default: 10000.
     pub outbox_max: Option<u32>,
-    /// Hours that an alert waits for the broker. Default: 72.
+    /// Hours that an alert waits for the broker, 0.01 to 87600. Default: 72.
     pub outbox_max_age_h: Option<f32>,
 }
 
@@ -204,7 +204,7 @@ pub struct CameraDefaults {
     pub transport: Option<String>,
     /// `auto` (hardware where it works) or one of `nvh264dec`, `nvh265dec`, `nvjpegdec`, `vah264dec`, `vah265dec`, `v4l2h264dec`, `v4l2h265dec`, `avdec_h264`, `avdec_h265`, `openh264dec`, `jpegdec`. Recordings are always decoded by `auto`. Default: `auto`.
     pub decoder: Option<String>,
-    /// Seconds without a picture after which the camera is rebuilt. Default: 10.
+    /// Seconds without a picture after which the camera is rebuilt, 1 to 600. Default: 10.
     pub stall_s: Option<f32>,
     /// Seconds before the first new try of a camera that failed, 0.05 to 60; doubled each time. Default: 1.
     pub retry_s: Option<f32>,
@@ -298,22 +298,22 @@ pub struct Zone {
     pub classes: Option<Vec<String>>,
     /// Where a box stands: `bottom` (its feet) or `centre`. Default: `bottom`.
     pub anchor: Option<String>,
-    /// Seconds inside before `loitering`. Default: 60.
+    /// Seconds inside before `loitering`, 1 to 86400. Default: 60.
     pub loiter_s: Option<f32>,
-    /// Tracks inside at once for `crowd`. Default: 8.
+    /// Tracks inside at once for `crowd`, 2 to 10000. Default: 8.
     pub crowd_size: Option<u32>,
     /// Persons on an area of one body height squared, as it looks in the picture, that are a `crowd` too, from four
-    /// persons on. 0 is off. Default: 0.
+    /// persons on, 0 to 100. 0 is off. Default: 0.
     pub crowd_density: Option<f32>,
     /// The allowed way for `wrong_way`: from a point to another, `[[0.2, 0.9], [0.8, 0.9]]`.
     pub way: Option<Arrow>,
-    /// Frames inside before a track counts for `intrusion`, `loitering` and `crowd`. Default: 3.
+    /// Frames inside before a track counts for `intrusion`, `loitering` and `crowd`, 1 to 10000. Default: 3.
     pub min_frames: Option<u32>,
-    /// Least height of a box in fractions of the picture; `fall` takes any. Default: 0.
+    /// Least height of a box, 0 to 1 of the picture's; `fall` takes any. Default: 0.
     pub min_height: Option<f32>,
-    /// Greatest height of a box; `fall` takes any. Default: 1.
+    /// Greatest height of a box, 0 to 1 of the picture's; `fall` takes any. Default: 1.
     pub max_height: Option<f32>,
-    /// Least detector score for `intrusion`, `loitering` and `crowd`. Default: the model's threshold.
+    /// Least detector score for `intrusion`, `loitering` and `crowd`, 0 to 1. Default: the model's threshold.
     pub min_score: Option<f32>,
 }
 
@@ -353,40 +353,40 @@ pub struct Rule {
     /// Least probability of a patch of sound, or of a window for `fight`, `aggression` and `distress`: over 0, of the last
     /// two from 0.05 on, and 1 at most. Default: the model's threshold; 0.5 for aggression and distress.
     pub threshold: Option<f32>,
-    /// Patches of sound in a row, from 1 on, each one hop of the model after the last (0.48 s with ours). Default: 2; gunshot, explosion, glass_break and scream 1.
+    /// Patches of sound in a row, 1 to 10000, each one hop of the model after the last (0.48 s with ours). Default: 2; gunshot, explosion, glass_break and scream 1.
     /// For `fight`: windows in a row. Default: 2.
     pub min_windows: Option<u32>,
-    /// `running`: body heights a second. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
+    /// `running`: body heights a second, 0.5 to 10. Walking is 0.8, jogging 1.5 to 1.8; a child runs faster in heights of its own.
     /// Default: 1.7.
     pub speed: Option<f32>,
     /// `running`, `left_or_taken`, `tamper`, `aggression`, `distress`: seconds that it lasts; of the last two four times as
     /// long where only picture or only sound argues for it. Default: 1 for running, 60 for left_or_taken, 10 for tamper, 3
-    /// for aggression and distress.
+    /// for aggression and distress. In this order 0 to 60, 10 to 1200, 1 to 3600, 1 to 60 and 1 to 60.
     pub min_s: Option<f32>,
     /// `fight`, `aggression`, `distress`: the probability that a window of this camera holds it, before anything is seen or
-    /// heard. Less where it is rare, and more evidence is needed then. Default: 0.1 for fight, 0.05 for the others. With the
+    /// heard. Less where it is rare, and more evidence is needed then; 0.001 to 0.5. Default: 0.1 for fight, 0.05 for the others. With the
     /// learned fusion 0.1 leaves a fight at the prior that it learned (about one half), and other values move that by as much
     /// as they differ from 0.1 in log-odds.
     pub prior: Option<f32>,
-    /// `fall`: seconds on the floor after which the alert becomes critical. Default: 10.
+    /// `fall`: seconds on the floor after which the alert becomes critical, 1 to 3600. Default: 10.
     pub stay_down_s: Option<f32>,
-    /// `tamper`: seconds in which no pixel changes until the picture counts as frozen. Default: 60.
+    /// `tamper`: seconds in which no pixel changes until the picture counts as frozen, 5 to 86400. Default: 60.
     pub frozen_s: Option<f32>,
-    /// `anomaly`: hours of watching before anything is told. Default: 72.
+    /// `anomaly`: hours of watching before anything is told, 0.1 to 8760. Default: 72.
     pub warm_up_h: Option<f32>,
-    /// `anomaly`: days in which what was learned fades to a third. Default: 14.
+    /// `anomaly`: days in which what was learned fades to a third, 1 to 3650. Default: 14.
     pub decay_days: Option<f32>,
-    /// `anomaly`: alerts a day that the threshold aims at. Default: 2.
+    /// `anomaly`: alerts a day that the threshold aims at, 0.01 to 1000. Default: 2.
     pub per_day: Option<f32>,
-    /// Seconds without evidence after which the alert ends. Default: by kind, see behaviours.md.
+    /// Seconds without evidence after which the alert ends, 0 to 3600. Default: by kind, see behaviours.md.
     pub hold_s: Option<f32>,
     /// Seconds after an end before the next alert of the same kind and zone (of a line also track and way, of a thing the same thing).
-    /// Default: by kind, see behaviours.md.
+    /// 0 to 86400. Default: by kind, see behaviours.md.
     pub cooldown_s: Option<f32>,
     /// `info`, `warning` or `critical`. Default: by kind, see behaviours.md.
     pub severity: Option<String>,
-    /// Seconds after an end before the same tracks alone open the next alert of the same kind and zone. Default: 60 for
-    /// intrusion and loitering, 0 for the others.
+    /// Seconds after an end before the same tracks alone open the next alert of the same kind and zone, 0 to
+    /// 86400. Default: 60 for intrusion and loitering, 0 for the others.
     pub track_cooldown_s: Option<f32>,
     /// Alerts told in an hour, in one zone; what is more becomes one alert that counts it in `suppressed`. 0 is no limit.
     /// Default: 20, for crossings 0.
@@ -396,6 +396,6 @@ pub struct Rule {
     pub active: Option<Vec<String>>,
     /// Hours in which its alerts are critical. Default: none.
     pub critical_at: Option<Vec<String>>,
-    /// Seconds after which an alert that is still open becomes critical. Default: never.
+    /// Seconds after which an alert that is still open becomes critical, 0 to 86400. Default: never.
     pub critical_after_s: Option<f32>,
 }

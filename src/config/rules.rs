@@ -5,6 +5,7 @@ use super::document::Step::{self, Index, Key};
 use super::judge::Judge;
 use super::print::number;
 use super::raw::Rule;
+use super::wording::near;
 use crate::behaviour::BehaviourOptions;
 use crate::data::{Kind, Severity};
 use crate::policy::{KindPolicy, PolicyOptions, Schedule};
@@ -86,7 +87,12 @@ fn place(judge: &mut Judge, at: &At, kind: Option<Kind>, rule: &Rule, behaviour:
     let (of_zones, of_lines) = (tells(&OF_ZONES), tells(&OF_LINES));
     let word = kind.map_or("it", Kind::as_str);
     let why = match (is_zone, is_line) {
-        (false, false) => format!("the camera has no zone and no line `{name}`"),
+        (false, false) => {
+            let zones = behaviour.zones.iter().map(|z| &*z.name);
+            let near = near(name, zones.chain(behaviour.lines.iter().map(|l| &*l.name)));
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            format!("the camera has no zone and no line `{name}`{hint}")
+        }
         _ if !of_zones && !of_lines => format!("no zone and no line tells of {word}: it takes a rule without a zone"),
         (true, false) if !of_zones => format!("only lines tell of {word}, and `{name}` is a zone"),
         (false, true) if !of_lines => format!("only zones tell of {word}, and `{name}` is a line"),

@@ -5,6 +5,7 @@ mod kinds_tests;
 mod last_good_tests;
 mod login_tests;
 mod place_tests;
+mod wording_tests;
 
 use super::*;
 
@@ -129,7 +130,7 @@ fn every_error_is_told_at_once_with_its_place_and_a_suggestion() {
     let has = |start: &str, part: &str| errors.iter().any(|e| e.starts_with(start) && e.contains(part));
     assert!(has("w.toml:2:8:", "Bad Name"), "{errors:#?}");
     assert!(has("w.toml:4:7:", "mqtt://"), "{errors:#?}");
-    assert!(has("w.toml:5:16:", "invalid type"), "{errors:#?}");
+    assert!(has("w.toml:5:16:", "this must be a whole number"), "{errors:#?}");
     assert!(has("w.toml:6:1:", "unknown key `prot` in [mqtt]"), "{errors:#?}");
     assert!(has("w.toml:8:13:", "200 to 2000"), "{errors:#?}");
     assert!(has("w.toml:10:10:", "address:port"), "{errors:#?}");

@@ -55,6 +55,23 @@ pub(super) fn url(text: &str) -> Option<Url<'_>> {
     })
 }
 
+/// Passwords that stand in a path or query, as some cameras want it: `/user=admin&password=…`. Others part them by `_`, which
+/// a password may hold: all that follows is taken for it.
+pub(super) fn passwords_in(url: &str) -> Vec<&str> {
+    const KEYS: [&str; 5] = ["password", "passwd", "pass", "pwd", "token"];
+    let named = |before: &str| {
+        let key = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+        key.is_some_and(|key| KEYS.iter().any(|k| key.eq_ignore_ascii_case(k)))
+    };
+    url.split(['/', '?', '&', ';'])
+        .filter_map(|piece| {
+            let (at, _) = piece.match_indices('=').find(|(at, _)| named(&piece[..*at]))?;
+            Some(&piece[at + 1..])
+        })
+        .filter(|value| !value.is_empty())
+        .collect()
+}
+
 fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

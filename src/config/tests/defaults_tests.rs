@@ -24,7 +24,7 @@ fn a_wrong_default_is_the_whole_configurations_fault_and_told_once_at_its_own_ke
         ("kinds = [\"intrusoin\"]", "did you mean `intrusion`?"),
         ("kinds = [\"fight\"]", "fight needs the clip model"),
         ("kinds = [\"distress\"]", "no camera that takes it from here"),
-        ("stall_s = \"long\"", "invalid type"),
+        ("stall_s = \"long\"", "this must be a number"),
         ("stall = 3.0", "unknown key `stall` in [camera_defaults]"),
     ] {
         // Behind the cameras too, where the table must not be taken for a part of the last one.

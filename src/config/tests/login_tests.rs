@@ -108,8 +108,51 @@ fn a_cameras_authority_is_for_rtsps_and_looked_for_by_check() {
     );
     // The daemon tries anew with every connection.
     assert!(camera(missing, Secrets::Needed).camera_errors.is_empty());
-    let there = camera(&missing.replace("/nowhere/ca.pem", "/dev/null"), Secrets::Checked);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    let lines = missing.replace("/nowhere/ca.pem", file.to_str().unwrap());
+    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let there = camera(&lines, Secrets::Checked);
     assert!(there.camera_errors.is_empty() && there.warnings.is_empty());
+    // As cameras hand theirs out.
+    std::fs::write(&file, [0x30, 0x82, 0x01, 0x0a, 0xff]).unwrap();
+    let told = camera(&lines, Secrets::Checked).camera_errors;
+    assert!(
+        told.len() == 1 && told[0].line == 4 && told[0].message.contains("PEM is needed"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_file_of_a_password_that_is_empty_is_refused_and_an_empty_word_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "\n").unwrap();
+    let with = |password: &str| {
+        let lines = format!("url = \"rtsp://10.0.0.1/x\"\nusername = \"u\"\npassword = {password}");
+        camera(&lines, Secrets::Checked).camera_errors
+    };
+    let told = with(&format!("{{ file = \"{}\" }}", file.display()));
+    assert!(
+        told.len() == 1 && told[0].line == 5 && told[0].message.ends_with("password is empty"),
+        "{told:?}"
+    );
+    assert!(with("\"\"").is_empty());
+}
+
+#[test]
+fn a_password_in_a_url_is_hidden_however_the_camera_wants_it_written() {
+    for rest in [
+        "/user=admin_password=canary-9_channel=1",
+        "/x?access_token=canary-9",
+        "?pwd=canary-9",
+    ] {
+        let loaded = camera(&format!("url = \"rtsp://10.0.0.21{rest}\""), Secrets::Needed);
+        let printed = &loaded.resolved;
+        assert!(printed.contains("=***") && !printed.contains("canary-9"), "{printed}");
+    }
+    let well = camera("url = \"rtsp://10.0.0.21/x?bypass=1&channel=2\"", Secrets::Needed);
+    assert!(well.resolved.contains("/x?bypass=1&channel=2"), "{}", well.resolved);
 }
 
 #[test]
@@ -171,4 +214,36 @@ fn a_password_is_given_in_one_of_four_ways_and_never_told_with_a_mistake() {
         let told: String = errors.iter().map(|e| format!("{e}\n")).collect();
         assert!(told.contains("w.toml:1") && !told.contains("canary-9"), "{told}");
     }
+}
+
+#[test]
+fn a_password_in_a_path_or_query_is_neither_printed_nor_logged() {
+    for rest in [
+        "x?token=canary-9",
+        "user=admin&Password=canary-9&channel=1",
+        "x?ch=1;pwd=canary-9",
+    ] {
+        let loaded = camera(&format!("url = \"rtsp://10.0.0.21/{rest}\""), Secrets::Needed);
+        let printed = &loaded.resolved;
+        assert!(printed.contains("10.0.0.21/") && printed.contains("=***"), "{printed}");
+        assert!(!printed.contains("canary-9"), "{printed}");
+        let Source::Rtsp { url, .. } = &loaded.config.cameras[0].ingest.source else {
+            panic!("no camera");
+        };
+        assert!(url.ends_with(rest), "the camera is asked for it as it stands");
+        assert!(!loaded.config.redactor.clean(url).contains("canary-9"));
+    }
+}
+
+#[test]
+fn a_password_without_a_user_is_warned_of() {
+    let warned = |lines: &str| {
+        let loaded = camera(&format!("url = \"rtsp://10.0.0.21/x\"\n{lines}"), Secrets::Needed);
+        loaded
+            .warnings
+            .iter()
+            .any(|w| w.message.contains("without a name: set `username`"))
+    };
+    assert!(warned("password = \"canary\""));
+    assert!(!warned("username = \"viewer\"\npassword = \"canary\""));
 }

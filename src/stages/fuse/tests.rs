@@ -83,13 +83,15 @@ fn hear(fuse: &mut Fuse, job: Job, score: f32) -> Vec<Verdict> {
         ..bare(Branch::Hearing)
     };
     let vision = bare(Branch::Vision);
+    answer(fuse, job, [vision, heard])
+}
+
+/// A window and what the branches say of it.
+fn answer(fuse: &mut Fuse, job: Job, reports: [Report; 2]) -> Vec<Verdict> {
     let mut out = Vec::new();
-    for input in [
-        FuseInput::Expect(job, 0),
-        FuseInput::Report(vision),
-        FuseInput::Report(heard),
-    ] {
-        step(fuse, input, &mut out);
+    step(fuse, FuseInput::Expect(job, 0), &mut out);
+    for report in reports {
+        step(fuse, FuseInput::Report(report), &mut out);
     }
     out
 }
@@ -127,15 +129,7 @@ fn see_a_car(fuse: &mut Fuse, job: Job, id: u64) -> Vec<Verdict> {
         ..bare(Branch::Vision)
     };
     let heard = bare(Branch::Hearing);
-    let mut out = Vec::new();
-    for input in [
-        FuseInput::Expect(job, 0),
-        FuseInput::Report(seen),
-        FuseInput::Report(heard),
-    ] {
-        step(fuse, input, &mut out);
-    }
-    out
+    answer(fuse, job, [seen, heard])
 }
 
 fn options() -> FuseOptions {

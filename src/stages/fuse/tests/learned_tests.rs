@@ -38,12 +38,7 @@ fn watch(fuse: &mut Fuse, profile: &Arc<CameraProfile>, seqs: std::ops::Range<u6
             ..bare(Branch::Vision)
         };
         let heard = bare(Branch::Hearing);
-        let inputs = [
-            FuseInput::Expect(job, 0),
-            FuseInput::Report(seen),
-            FuseInput::Report(heard),
-        ];
-        inputs.into_iter().for_each(|input| step(fuse, input, &mut out));
+        out.extend(answer(fuse, job, [seen, heard]));
     }
     out
 }
