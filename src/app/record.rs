@@ -176,9 +176,13 @@ impl Recorder {
         if vision.is_some_and(|v| v.status == Status::Ok) {
             camera.last_ok_ns.store(now_ns, Relaxed);
         }
-        camera
-            .skewed
-            .fetch_add(u64::from(verdict.reports.are_skewed()), Relaxed);
+        if verdict.reports.are_skewed() && camera.skewed.fetch_add(1, Relaxed) == 0 {
+            tracing::warn!(
+                camera = %verdict.camera,
+                "picture and sound lie too far apart to be joined: a fight is judged without the sound in such windows, which \
+                 watchfire_skewed_total counts"
+            );
+        }
         let starts = verdict.alerts.iter().filter(|a| a.phase == Phase::Start).count();
         camera.alerts.fetch_add(starts as u64, Relaxed);
     }
