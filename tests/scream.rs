@@ -65,7 +65,7 @@ fn in_the_stage(hearing: &mut Hearing, profile: &Arc<CameraProfile>, name: &str,
     };
     let mut out = Vec::new();
     let job = Job::new(window, profile.clone());
-    hearing.process(vec![job], &mut out).unwrap();
+    hearing.process(job, &mut out).unwrap();
     let ReportBody::Hearing(heard) = &out[0].body else {
         panic!("{name}: no report of sound");
     };

@@ -20,10 +20,10 @@ use super::metrics::{CameraMetrics, Metrics, StageMetrics};
 use super::runner::Runner;
 use super::watch::{Health, Pulse};
 use crate::clock::Clock;
-use crate::data::{Branch, CameraId, EndReason, Report, Status, Window};
+use crate::data::{Branch, CameraId, EndReason, Status, Window};
 use crate::stages::{
-    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Job, Listen, ReadFaces,
-    ReadVoice, Stage, Verdict, Vision, WatchClips,
+    Action, BlendFight, CameraProfile, Detect, Fuse, FuseInput, FuseOptions, Gate, Hearing, Input, Job, Listen,
+    ReadFaces, ReadVoice, Stage, Verdict, Vision, WatchClips,
 };
 
 /// Live drops what it cannot keep up with; replay waits.
@@ -41,8 +41,6 @@ pub struct GraphOptions {
     /// Windows in front of the gate and of the stage that hears, per camera: both are quick, and what a stalled network sends
     /// at once must not cost them a shot. Well under what `fuse` waits for: what waits longer there is computed for nobody.
     pub burst_depth: usize,
-    /// Windows that a model stage takes at once.
-    pub max_batch: usize,
     /// How long `fuse` waits for a window's branches.
     pub fuse_deadline: Duration,
 }
@@ -53,7 +51,6 @@ impl GraphOptions {
             pace: Pace::Live,
             mailbox_depth: 2,
             burst_depth: 4,
-            max_batch: 4,
             fuse_deadline: Duration::from_secs(3),
         }
     }
@@ -61,7 +58,6 @@ impl GraphOptions {
     pub fn replay() -> Self {
         Self {
             pace: Pace::Replay,
-            max_batch: 1,
             ..Self::live()
         }
     }
@@ -126,7 +122,7 @@ impl Graph {
         let live = options.pace == Pace::Live;
         let shed_or_wait = if live { Policy::DropOldest } else { Policy::Block };
         let mut edge = |name| EdgeMeter::new(metrics.edges.entry(name).or_default().clone(), clock.clone());
-        let (windows, windows_out) = PostOffice::new(options.burst_depth, shed_or_wait, 16, edge("windows"));
+        let (windows, windows_out) = PostOffice::new(options.burst_depth, shed_or_wait, edge("windows"));
         let mut branches = Vec::new();
         let mut branch = |branch: Branch| {
             let metrics = edge(branch.as_str());
@@ -134,7 +130,7 @@ impl Graph {
                 Branch::Hearing => options.burst_depth,
                 Branch::Vision | Branch::Action => options.mailbox_depth,
             };
-            let (office, out) = PostOffice::new(depth, shed_or_wait, options.max_batch, metrics);
+            let (office, out) = PostOffice::new(depth, shed_or_wait, metrics);
             branches.push((branch, office));
             out
         };
@@ -359,12 +355,12 @@ impl FanOut {
         for (branch, mailbox) in route {
             // A window without a picture must not take the place of one that has: cameras may give one a second.
             if *branch != Branch::Hearing && job.window.frames.is_empty() {
-                let empty = Report::bare(job.camera().clone(), job.window.seq, *branch, Status::Empty);
+                let empty = job.bare(*branch, Status::Empty);
                 let _ = self.reports.push(FuseInput::Report(empty));
                 continue;
             }
             if let Some(evicted) = mailbox.push(job.clone()) {
-                let shed = Report::bare(evicted.camera().clone(), evicted.window.seq, *branch, Status::Shed);
+                let shed = evicted.bare(*branch, Status::Shed);
                 let _ = self.reports.push(FuseInput::Report(shed));
             }
         }

@@ -25,14 +25,13 @@ pub struct Mailbox<T> {
 pub struct Postman<T> {
     boxes: Vec<EdgeOut<T>>,
     turn: usize,
-    max_batch: usize,
     wake: Receiver<()>,
     added: Receiver<EdgeOut<T>>,
     open: bool,
 }
 
 impl<T> PostOffice<T> {
-    pub fn new(depth: usize, policy: Policy, max_batch: usize, meter: EdgeMeter) -> (Self, Postman<T>) {
+    pub fn new(depth: usize, policy: Policy, meter: EdgeMeter) -> (Self, Postman<T>) {
         let (wake, woken) = bounded(1);
         let (added, additions) = unbounded();
         let office = Self {
@@ -45,7 +44,6 @@ impl<T> PostOffice<T> {
         let postman = Postman {
             boxes: Vec::new(),
             turn: 0,
-            max_batch,
             wake: woken,
             added: additions,
             open: true,
@@ -83,12 +81,11 @@ impl<T> Drop for Mailbox<T> {
 }
 
 impl<T> Postman<T> {
-    /// A batch of at most `max_batch` items, at most one turn a mailbox after the other.
-    pub fn next(&mut self, wait: Duration) -> Next<Vec<T>> {
+    /// The next item, the mailboxes taking turns.
+    pub fn next(&mut self, wait: Duration) -> Next<T> {
         self.open_boxes();
-        let batch = self.collect();
-        if !batch.is_empty() {
-            return Next::Item(batch);
+        if let Some(item) = self.collect() {
+            return Next::Item(item);
         }
         if !self.open && self.boxes.is_empty() {
             return Next::Closed;
@@ -115,16 +112,14 @@ impl<T> Postman<T> {
         }
     }
 
-    fn collect(&mut self) -> Vec<T> {
-        let mut batch = Vec::new();
+    fn collect(&mut self) -> Option<T> {
         let mut empty_in_a_row = 0;
-        while batch.len() < self.max_batch && empty_in_a_row < self.boxes.len() {
+        while empty_in_a_row < self.boxes.len() {
             self.turn %= self.boxes.len();
             match self.boxes[self.turn].poll() {
                 Next::Item(item) => {
-                    batch.push(item);
-                    empty_in_a_row = 0;
                     self.turn += 1;
+                    return Some(item);
                 }
                 Next::Idle => {
                     empty_in_a_row += 1;
@@ -135,7 +130,7 @@ impl<T> Postman<T> {
                 }
             }
         }
-        batch
+        None
     }
 }
 
@@ -145,14 +140,14 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(5);
 
-    fn office(max_batch: usize) -> (PostOffice<u32>, Postman<u32>) {
-        PostOffice::new(2, Policy::DropOldest, max_batch, EdgeMeter::default())
+    fn office() -> (PostOffice<u32>, Postman<u32>) {
+        PostOffice::new(2, Policy::DropOldest, EdgeMeter::default())
     }
 
-    fn next_batch(postman: &mut Postman<u32>) -> Option<Vec<u32>> {
+    fn next(postman: &mut Postman<u32>) -> Option<u32> {
         loop {
             match postman.next(WAIT) {
-                Next::Item(batch) => return Some(batch),
+                Next::Item(item) => return Some(item),
                 Next::Closed => return None,
                 Next::Idle => {}
             }
@@ -161,45 +156,23 @@ mod tests {
 
     #[test]
     fn a_busy_camera_does_not_starve_a_quiet_one() {
-        let (office, mut postman) = office(1);
+        let (office, mut postman) = office();
         let (busy, quiet) = (office.mailbox(), office.mailbox());
         for item in [1, 2] {
             assert_eq!(busy.push(item), None);
         }
         assert_eq!(quiet.push(10), None);
-        let first = [next_batch(&mut postman), next_batch(&mut postman)].concat_all();
-        assert!(first.contains(&10), "{first:?}");
-    }
-
-    #[test]
-    fn what_waits_goes_out_in_one_batch_up_to_the_limit() {
-        let (office, mut postman) = office(3);
-        let boxes = [office.mailbox(), office.mailbox()];
-        for (i, mailbox) in boxes.iter().enumerate() {
-            assert_eq!(mailbox.push(i as u32), None);
-            assert_eq!(mailbox.push(i as u32 + 10), None);
-        }
-        assert_eq!(next_batch(&mut postman).map(|b| b.len()), Some(3));
-        assert_eq!(next_batch(&mut postman).map(|b| b.len()), Some(1));
+        let order: Vec<_> = (0..3).map_while(|_| next(&mut postman)).collect();
+        assert_eq!(order, [1, 10, 2]);
     }
 
     #[test]
     fn the_input_closes_when_office_and_mailboxes_are_gone() {
-        let (office, mut postman) = office(1);
+        let (office, mut postman) = office();
         let mailbox = office.mailbox();
         assert_eq!(mailbox.push(1), None);
         drop((office, mailbox));
-        assert_eq!(next_batch(&mut postman), Some(vec![1]));
-        assert_eq!(next_batch(&mut postman), None);
-    }
-
-    trait ConcatAll {
-        fn concat_all(self) -> Vec<u32>;
-    }
-
-    impl ConcatAll for [Option<Vec<u32>>; 2] {
-        fn concat_all(self) -> Vec<u32> {
-            self.into_iter().flatten().flatten().collect()
-        }
+        assert_eq!(next(&mut postman), Some(1));
+        assert_eq!(next(&mut postman), None);
     }
 }

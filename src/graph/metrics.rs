@@ -214,7 +214,7 @@ impl Metrics {
         text.family(
             "stage_failed_total",
             "counter",
-            "Inputs that a stage could not compute, a batch's windows counted one by one.",
+            "Inputs that a stage could not compute.",
         );
         for (name, m) in &self.stages {
             text.sample("stage_failed_total", &[("stage", name)], m.failed.load(Relaxed) as f64);

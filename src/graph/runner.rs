@@ -31,8 +31,8 @@ impl<T: Send + 'static> Intake<T> for EdgeOut<T> {
     }
 }
 
-impl<T: Send + 'static> Intake<Vec<T>> for Postman<T> {
-    fn next(&mut self, wait: Duration) -> Next<Vec<T>> {
+impl<T: Send + 'static> Intake<T> for Postman<T> {
+    fn next(&mut self, wait: Duration) -> Next<T> {
         Postman::next(self, wait)
     }
 }
@@ -96,22 +96,10 @@ impl Runner {
     fn step<S: Stage>(&self, stage: &mut S, input: S::In, out: &mut Vec<S::Out>, start_ns: u64) -> bool {
         let kept = input.clone();
         let before = out.len();
-        let mut calm = true;
-        if let Err(failure) = self.attempt(stage, input, out) {
-            calm &= !failure.panicked;
-            let parts = kept.parts();
-            let answered = out.len() - before;
-            if parts.len() == 1 {
-                self.give_up(stage, &parts[0], failure, out, before);
-            } else {
-                for part in parts.into_iter().skip(answered) {
-                    let before = out.len();
-                    if let Err(failure) = self.attempt(stage, part.clone(), out) {
-                        calm &= !failure.panicked;
-                        self.give_up(stage, &part, failure, out, before);
-                    }
-                }
-            }
+        let result = self.attempt(stage, input, out);
+        let calm = !result.as_ref().is_err_and(|failure| failure.panicked);
+        if let Err(failure) = result {
+            self.give_up(stage, &kept, failure, out, before);
         }
         self.metrics.processed.fetch_add(1, Relaxed);
         self.metrics
@@ -141,15 +129,12 @@ impl Runner {
     /// does, that stays: `fuse` had judged those windows, and told their alerts' lives as changed.
     fn give_up<S: Stage>(&self, stage: &mut S, input: &S::In, failure: Failure, out: &mut Vec<S::Out>, before: usize) {
         self.metrics.failed.fetch_add(1, Relaxed);
+        let (stage_name, camera, error) = (self.name, input.camera(), failure.why);
         if failure.panicked {
-            tracing::error!(
-                stage = self.name,
-                error = failure.why,
-                "the stage panicked on a window; its camera starts anew"
-            );
+            tracing::error!(stage = stage_name, %camera, error, "the stage panicked on a window; its camera starts anew");
             stage.recover(input);
-        } else if is_news(&failure.why) {
-            tracing::warn!(stage = self.name, error = failure.why, "a window could not be computed");
+        } else if is_news(&format!("{stage_name} {camera} {error}")) {
+            tracing::warn!(stage = stage_name, %camera, error, "a window could not be computed");
         }
         let instead = S::failed(input);
         if !instead.is_empty() {
@@ -206,40 +191,56 @@ struct Failure {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::data::CameraId;
     use crate::error::StageError;
     use crate::graph::edge::{Edge, EdgeMeter, Policy};
     use crossbeam_channel::unbounded;
 
-    /// Panics on 13, fails on odd numbers, doubles the rest. A batch is worked on one after the other.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Numbers {
+        camera: CameraId,
+        all: Vec<i32>,
+    }
+
+    impl Numbers {
+        fn new(all: &[i32]) -> Self {
+            Self {
+                camera: CameraId::new("yard"),
+                all: all.to_vec(),
+            }
+        }
+    }
+
+    impl Input for Numbers {
+        fn camera(&self) -> &CameraId {
+            &self.camera
+        }
+    }
+
+    /// Doubles one number after the other; panics on 13, and fails on other odd ones.
     #[derive(Default)]
     struct Doubler {
         forgotten: Vec<i32>,
     }
 
-    impl Input for Vec<i32> {
-        fn parts(self) -> Vec<Self> {
-            self.into_iter().map(|i| vec![i]).collect()
-        }
-    }
-
     impl Stage for Doubler {
-        type In = Vec<i32>;
+        type In = Numbers;
         type Out = i32;
-        fn process(&mut self, inputs: Vec<i32>, out: &mut Vec<i32>) -> Result<(), StageError> {
-            for input in inputs {
-                assert!(input != 13, "unlucky");
-                if input % 2 == 1 {
+        fn process(&mut self, input: Numbers, out: &mut Vec<i32>) -> Result<(), StageError> {
+            for number in input.all {
+                assert!(number != 13, "unlucky");
+                if number % 2 == 1 {
                     return Err(StageError::Input("odd".into()));
                 }
-                out.push(input * 2);
+                out.push(number * 2);
             }
             Ok(())
         }
-        fn failed(inputs: &Vec<i32>) -> Vec<i32> {
-            inputs.iter().map(|i| 1000 + i).collect()
+        fn failed(input: &Numbers) -> Vec<i32> {
+            input.all.iter().map(|i| 1000 + i).collect()
         }
-        fn recover(&mut self, inputs: &Vec<i32>) {
-            self.forgotten.extend(inputs);
+        fn recover(&mut self, input: &Numbers) {
+            self.forgotten.extend(&input.all);
         }
         fn finish(&mut self, out: &mut Vec<i32>) {
             out.extend(self.forgotten.drain(..).map(|i| -i));
@@ -252,7 +253,7 @@ mod tests {
         let (results, got) = unbounded();
         let (runner, health, metrics) = runner("doubler", Arc::new(SystemClock::new()));
         for i in inputs {
-            assert_eq!(tx.push(i.to_vec()), None);
+            assert_eq!(tx.push(Numbers::new(i)), None);
         }
         let thread = runner
             .spawn(Doubler::default(), rx, move |r| results.send(r).unwrap())
@@ -281,40 +282,29 @@ mod tests {
 
     #[test]
     fn every_input_is_answered_also_after_a_failure_or_a_panic() {
-        let (got, health, metrics) = run(&[&[2], &[3], &[13], &[4]]);
-        assert_eq!(got, [4, 1003, 1013, 8, -13, 9999]);
+        // What came out of an input that fails later is taken back: it is answered once.
+        let (got, health, metrics) = run(&[&[2], &[6, 3], &[13], &[4]]);
+        assert_eq!(got, [4, 1006, 1003, 1013, 8, -13, 9999]);
         assert_eq!(health.fatal(), None);
         assert_eq!((metrics.failed.load(Relaxed), metrics.panics.load(Relaxed)), (2, 1));
         assert_eq!(metrics.latency.count(), 4);
         assert!(health.running().is_empty());
     }
 
-    #[test]
-    fn a_batch_that_fails_is_taken_apart_and_only_the_culprit_fails_and_is_forgotten() {
-        let (got, _, metrics) = run(&[&[2, 4, 13, 6, 3, 8]]);
-        assert_eq!(got, [4, 8, 1013, 12, 1003, 16, -13, 9999]);
-        assert_eq!(metrics.failed.load(Relaxed), 2);
-    }
-
     /// Answers every number by itself and panics on 13; nothing stands for what fails.
     struct Teller;
 
-    #[derive(Clone, Debug, PartialEq)]
-    struct Bundle(Vec<i32>);
-
-    impl Input for Bundle {}
-
     impl Stage for Teller {
-        type In = Bundle;
+        type In = Numbers;
         type Out = i32;
-        fn process(&mut self, input: Bundle, out: &mut Vec<i32>) -> Result<(), StageError> {
-            for number in input.0 {
+        fn process(&mut self, input: Numbers, out: &mut Vec<i32>) -> Result<(), StageError> {
+            for number in input.all {
                 assert!(number != 13, "unlucky");
                 out.push(number);
             }
             Ok(())
         }
-        fn failed(_: &Bundle) -> Vec<i32> {
+        fn failed(_: &Numbers) -> Vec<i32> {
             Vec::new()
         }
     }
@@ -324,8 +314,8 @@ mod tests {
         let (tx, rx) = Edge::bounded(2, Policy::Block, EdgeMeter::default());
         let (results, got) = unbounded();
         let (runner, _, _) = runner("teller", Arc::new(SystemClock::new()));
-        for numbers in [vec![1, 2, 13, 3], vec![4]] {
-            assert_eq!(tx.push(Bundle(numbers)), None);
+        for numbers in [&[1, 2, 13, 3][..], &[4]] {
+            assert_eq!(tx.push(Numbers::new(numbers)), None);
         }
         drop(tx);
         let thread = runner.spawn(Teller, rx, move |r| results.send(r).unwrap()).unwrap();
@@ -348,12 +338,12 @@ mod tests {
     }
 
     impl Stage for Ticker {
-        type In = Vec<i32>;
+        type In = Numbers;
         type Out = i32;
-        fn process(&mut self, _: Vec<i32>, _: &mut Vec<i32>) -> Result<(), StageError> {
+        fn process(&mut self, _: Numbers, _: &mut Vec<i32>) -> Result<(), StageError> {
             Ok(())
         }
-        fn failed(_: &Vec<i32>) -> Vec<i32> {
+        fn failed(_: &Numbers) -> Vec<i32> {
             Vec::new()
         }
         fn recover_between(&mut self) {
@@ -369,7 +359,7 @@ mod tests {
     #[test]
     fn an_idle_stage_ticks_and_beats() {
         let clock = Arc::new(crate::clock::ManualClock::default());
-        let (tx, rx) = Edge::bounded::<Vec<i32>>(1, Policy::Block, EdgeMeter::default());
+        let (tx, rx) = Edge::bounded::<Numbers>(1, Policy::Block, EdgeMeter::default());
         let (runner, health, _) = runner("ticker", clock.clone());
         let (ticks, ticked) = unbounded();
         let stage = Ticker {
@@ -391,7 +381,7 @@ mod tests {
 
     #[test]
     fn panics_between_inputs_are_recovered_from_and_counted_too() {
-        let (tx, rx) = Edge::bounded::<Vec<i32>>(1, Policy::Block, EdgeMeter::default());
+        let (tx, rx) = Edge::bounded::<Numbers>(1, Policy::Block, EdgeMeter::default());
         let (runner, health, metrics) = runner("ticker", Arc::new(SystemClock::new()));
         let recovered: Arc<std::sync::atomic::AtomicU64> = Arc::default();
         let stage = Ticker {

@@ -4,11 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::vision::failed_reports;
-use super::{CameraId, CameraProfile, Job, Stage};
+use super::{CameraId, CameraProfile, Input, Job, Stage};
 use crate::cells::{Cells, cells, median};
 use crate::data::{ActionReport, Branch, Picture, Report, ReportBody, Status, Stretch};
-use crate::error::{StageError, is_news};
+use crate::error::StageError;
 use crate::motion::part_changed;
 
 /// What a clip model says of one clip.
@@ -164,48 +163,29 @@ impl Action {
                 model: self.model.id(),
             }),
             embedding: Some(scored.embedding),
-            ..Report::bare(job.camera().clone(), job.window.seq, Branch::Action, Status::Ok)
+            ..job.bare(Branch::Action, Status::Ok)
         })
     }
 }
 
 impl Stage for Action {
-    type In = Vec<Job>;
+    type In = Job;
     type Out = Report;
 
-    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
-        // One after the other: two windows of one camera may be in a batch, and each has its own clip.
-        for job in &jobs {
-            if let Some(status) = self.take(job) {
-                out.push(Report::bare(
-                    job.camera().clone(),
-                    job.window.seq,
-                    Branch::Action,
-                    status,
-                ));
-                continue;
-            }
-            match self.look(job) {
-                Ok(report) => out.push(report),
-                Err(error) => {
-                    if is_news(&format!("{} {error}", job.camera())) {
-                        tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "the clip model failed on a window");
-                    }
-                    out.extend(failed_reports(std::slice::from_ref(job), Branch::Action));
-                }
-            }
-        }
+    fn process(&mut self, job: Job, out: &mut Vec<Report>) -> Result<(), StageError> {
+        out.push(match self.take(&job) {
+            Some(status) => job.bare(Branch::Action, status),
+            None => self.look(&job)?,
+        });
         Ok(())
     }
 
-    fn failed(jobs: &Vec<Job>) -> Vec<Report> {
-        failed_reports(jobs, Branch::Action)
+    fn failed(job: &Job) -> Vec<Report> {
+        vec![job.bare(Branch::Action, Status::Failed)]
     }
 
-    fn recover(&mut self, jobs: &Vec<Job>) {
-        for job in jobs {
-            self.cameras.remove(job.camera());
-        }
+    fn recover(&mut self, job: &Job) {
+        self.cameras.remove(job.camera());
     }
 }
 
@@ -294,7 +274,7 @@ mod tests {
 
     fn step(stage: &mut Action, job: Job) -> (Status, Option<ActionReport>) {
         let mut out = Vec::new();
-        stage.process(vec![job], &mut out).unwrap();
+        stage.process(job, &mut out).unwrap();
         assert_eq!(out.len(), 1, "one report a window");
         let report = out.remove(0);
         let acted = match report.body {

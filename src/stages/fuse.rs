@@ -45,7 +45,15 @@ pub enum FuseInput {
     },
 }
 
-impl Input for FuseInput {}
+impl Input for FuseInput {
+    fn camera(&self) -> &CameraId {
+        match self {
+            Self::Expect(job, _) => job.camera(),
+            Self::Report(report) => &report.camera,
+            Self::Over { camera, .. } => camera,
+        }
+    }
+}
 
 /// Joins and judges, camera by camera.
 pub struct Fuse {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Awake, CameraId, CameraProfile, Gating, Job, Stage};
+use super::{Awake, CameraId, CameraProfile, Gating, Input, Job, Stage};
 use crate::cells::{Cells, cells};
 use crate::data::{Stretch, Window};
 use crate::error::StageError;
@@ -92,57 +92,53 @@ impl Senses {
 }
 
 impl Stage for Gate {
-    type In = Vec<Job>;
+    type In = Job;
     type Out = Job;
 
-    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Job>) -> Result<(), StageError> {
-        for mut job in jobs {
-            let behaviour = &job.profile.behaviour;
-            let frames = &job.window.frames;
-            if behaviour.tamper.is_some() {
-                let last = frames.last();
-                job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
-            }
-            let gates = job.profile.gating == Gating::Motion || behaviour.fight.is_some();
-            // Who asks for nothing of it does not pay for it.
-            let measures = gates || behaviour.anomaly.is_some();
-            let wanted = match (measures, behaviour.left.is_some()) {
-                (true, _) => &frames[..],
-                (false, true) => &frames[frames.len().saturating_sub(1)..],
-                (false, false) => &[],
-            };
-            let cells: Vec<Arc<Cells>> = wanted.iter().map(|f| Arc::new(cells(&f.picture))).collect();
-            if behaviour.left.is_some() {
-                job.cells = cells.last().cloned();
-            }
-            if measures {
-                let senses = self
-                    .cameras
-                    .entry(job.camera().clone())
-                    .or_insert_with(|| Senses::new(&job));
-                // Another profile, an interruption, or the next recording.
-                let goes_on = Arc::ptr_eq(&senses.profile, &job.profile) && job.window.start_ns >= senses.end_ns;
-                if senses.stretch.is_new(&job.window) || !goes_on {
-                    *senses = Senses {
-                        stretch: senses.stretch,
-                        ..Senses::new(&job)
-                    };
-                }
-                (job.awake, job.moving) = senses.take(&job.window, &cells);
-            }
-            out.push(job);
+    fn process(&mut self, mut job: Job, out: &mut Vec<Job>) -> Result<(), StageError> {
+        let behaviour = &job.profile.behaviour;
+        let frames = &job.window.frames;
+        if behaviour.tamper.is_some() {
+            let last = frames.last();
+            job.look = last.map(|frame| Arc::new(picture_stats(&frame.picture)));
         }
+        let gates = job.profile.gating == Gating::Motion || behaviour.fight.is_some();
+        // Who asks for nothing of it does not pay for it.
+        let measures = gates || behaviour.anomaly.is_some();
+        let wanted = match (measures, behaviour.left.is_some()) {
+            (true, _) => &frames[..],
+            (false, true) => &frames[frames.len().saturating_sub(1)..],
+            (false, false) => &[],
+        };
+        let cells: Vec<Arc<Cells>> = wanted.iter().map(|f| Arc::new(cells(&f.picture))).collect();
+        if behaviour.left.is_some() {
+            job.cells = cells.last().cloned();
+        }
+        if measures {
+            let senses = self
+                .cameras
+                .entry(job.camera().clone())
+                .or_insert_with(|| Senses::new(&job));
+            // Another profile, an interruption, or the next recording.
+            let goes_on = Arc::ptr_eq(&senses.profile, &job.profile) && job.window.start_ns >= senses.end_ns;
+            if senses.stretch.is_new(&job.window) || !goes_on {
+                *senses = Senses {
+                    stretch: senses.stretch,
+                    ..Senses::new(&job)
+                };
+            }
+            (job.awake, job.moving) = senses.take(&job.window, &cells);
+        }
+        out.push(job);
         Ok(())
     }
 
-    fn failed(jobs: &Vec<Job>) -> Vec<Job> {
-        jobs.clone()
+    fn failed(job: &Job) -> Vec<Job> {
+        vec![job.clone()]
     }
 
-    fn recover(&mut self, jobs: &Vec<Job>) {
-        for job in jobs {
-            self.cameras.remove(job.camera());
-        }
+    fn recover(&mut self, job: &Job) {
+        self.cameras.remove(job.camera());
     }
 }
 
@@ -196,9 +192,10 @@ mod tests {
             ..CameraProfile::default()
         });
         let windows = (0..).zip(scenes).map(|(seq, scene)| window(seq, *scene));
-        let jobs = windows.map(|window| Job::new(window, profile.clone())).collect();
-        let mut out = Vec::new();
-        Gate::default().process(jobs, &mut out).unwrap();
+        let (mut gate, mut out) = (Gate::default(), Vec::new());
+        for window in windows {
+            gate.process(Job::new(window, profile.clone()), &mut out).unwrap();
+        }
         out
     }
 

@@ -192,16 +192,16 @@ fn play_with(
             stretch: 0,
         };
         let job = Job::new(window, profile.clone());
-        let (mut jobs, mut reports, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
-        gate.process(vec![job], &mut jobs).unwrap();
-        vision.process(jobs.clone(), &mut reports).unwrap();
+        let (mut gated, mut reports, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+        gate.process(job, &mut gated).unwrap();
+        let [job]: [Job; 1] = gated.try_into().expect("one job a window");
+        vision.process(job.clone(), &mut reports).unwrap();
         let [report]: [Report; 1] = reports.try_into().expect("one report a window");
         statuses.push(report.status);
         if let ReportBody::Vision(seen) = &report.body {
             told_ns = seen.frames.last().map_or(told_ns, |frame| frame.pts_ns);
         }
-        fuse.process(FuseInput::Expect(jobs.remove(0), 0), &mut verdicts)
-            .unwrap();
+        fuse.process(FuseInput::Expect(job, 0), &mut verdicts).unwrap();
         fuse.process(FuseInput::Report(report), &mut verdicts).unwrap();
         assert_eq!(verdicts.len(), 1, "one verdict a window");
         alerts.extend(verdicts.remove(0).alerts);

@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::vision::failed_reports;
 use super::voice::{ReadVoice, Speech};
-use super::{AudioGain, CameraId, CameraProfile, Job, Stage};
+use super::{AudioGain, CameraId, CameraProfile, Input, Job, Stage};
 use crate::data::{Branch, HearingReport, Report, ReportBody, SoundPatch, Status, Stretch};
 use crate::error::{StageError, is_news};
 use crate::loudness::{level_dbfs, raised};
@@ -101,7 +100,7 @@ impl Hearing {
 
     fn listen(&mut self, job: &Job) -> Result<Report, StageError> {
         let window = &job.window;
-        let bare = Report::bare(window.camera.clone(), window.seq, Branch::Hearing, Status::Empty);
+        let bare = job.bare(Branch::Hearing, Status::Empty);
         let (patch, hop) = self.model.patch_and_hop();
         let new = || Ears {
             profile: job.profile.clone(),
@@ -165,7 +164,9 @@ impl Hearing {
         let speech_emotion = match (&mut self.voice, &mut ears.speech) {
             // It costs the voice and nothing else: a shot that was heard is told.
             (Some(voice), Some(speech)) => speech.read(&mut **voice).unwrap_or_else(|error| {
-                tracing::warn!(camera = %window.camera, seq = window.seq, error, "the voice was not read");
+                if is_news(&format!("{} {error}", window.camera)) {
+                    tracing::warn!(camera = %window.camera, error, "the voice was not read");
+                }
                 None
             }),
             _ => None,
@@ -213,33 +214,20 @@ impl Ears {
 }
 
 impl Stage for Hearing {
-    type In = Vec<Job>;
+    type In = Job;
     type Out = Report;
 
-    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
-        for job in &jobs {
-            // One camera's failure is its own: the others of the batch still get their answer.
-            match self.listen(job) {
-                Ok(report) => out.push(report),
-                Err(error) => {
-                    if is_news(&format!("{} {error}", job.camera())) {
-                        tracing::warn!(camera = %job.camera(), seq = job.window.seq, %error, "hearing failed on a window");
-                    }
-                    out.extend(failed_reports(std::slice::from_ref(job), Branch::Hearing));
-                }
-            }
-        }
+    fn process(&mut self, job: Job, out: &mut Vec<Report>) -> Result<(), StageError> {
+        out.push(self.listen(&job)?);
         Ok(())
     }
 
-    fn failed(jobs: &Vec<Job>) -> Vec<Report> {
-        failed_reports(jobs, Branch::Hearing)
+    fn failed(job: &Job) -> Vec<Report> {
+        vec![job.bare(Branch::Hearing, Status::Failed)]
     }
 
-    fn recover(&mut self, jobs: &Vec<Job>) {
-        for job in jobs {
-            self.cameras.remove(job.camera());
-        }
+    fn recover(&mut self, job: &Job) {
+        self.cameras.remove(job.camera());
     }
 }
 

@@ -2,7 +2,7 @@
 //! stands there: frames are told as they stood, a little behind, so that a wake-up can still look at those before its
 //! cause. Now and then one frame is looked at all the same, and longer where it shows something else than expected.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{CameraProfile, Job};
@@ -17,11 +17,7 @@ const GLANCE_NS: u64 = 5_000_000_000;
 /// remembers who is lost.
 const LOOK_ON_NS: u64 = 2_000_000_000;
 
-/// Plans that are kept until their window is told of.
-const PLANS: usize = 8;
-
 /// What is to be done with the frames of one window and of those before it, in the order of time.
-#[derive(Clone)]
 pub(super) struct Plan {
     /// Frames with whether the detector looks at them.
     pub frames: Vec<(Frame, bool)>,
@@ -35,8 +31,6 @@ pub(super) struct Held {
     stretch: Stretch,
     /// Slept through and not told yet, oldest first.
     windows: VecDeque<Arc<Window>>,
-    /// By the number of the window: that of a batch that failed comes a second time.
-    plans: BTreeMap<u64, Plan>,
     looked_ns: u64,
     look_on_until_ns: u64,
 }
@@ -47,7 +41,6 @@ impl Held {
             profile,
             stretch: Stretch::default(),
             windows: VecDeque::new(),
-            plans: BTreeMap::new(),
             looked_ns: 0,
             look_on_until_ns: 0,
         }
@@ -60,9 +53,6 @@ impl Held {
                 stretch: self.stretch,
                 ..Self::new(job.profile.clone())
             };
-        }
-        if let Some(plan) = self.plans.get(&window.seq) {
-            return plan.clone();
         }
         let awake = job.awake.vision || window.start_ns < self.look_on_until_ns;
         let glance = !awake && window.end_ns.saturating_sub(self.looked_ns) >= GLANCE_NS;
@@ -78,17 +68,7 @@ impl Held {
         if glance && let Some((_, look)) = frames.last_mut() {
             *look = true;
         }
-        let plan = Plan { frames, awake };
-        self.plans.insert(window.seq, plan.clone());
-        if self.plans.len() > PLANS {
-            self.plans.pop_first();
-        }
-        plan
-    }
-
-    /// This window was told of.
-    pub fn done(&mut self, seq: u64) {
-        self.plans.retain(|planned, _| *planned > seq);
+        Plan { frames, awake }
     }
 
     /// The glance of this window showed something else than was expected.

@@ -27,7 +27,7 @@ pub use voice::{ReadVoice, VoiceReading};
 
 use crate::behaviour::BehaviourOptions;
 use crate::cells::Cells;
-use crate::data::{CameraId, PictureStats, Snapshots, Window};
+use crate::data::{Branch, CameraId, PictureStats, Report, Snapshots, Status, Window};
 use crate::error::StageError;
 use crate::policy::PolicyOptions;
 
@@ -124,24 +124,20 @@ impl Job {
         }
     }
 
-    pub fn camera(&self) -> &CameraId {
-        &self.window.camera
+    /// The answer of a branch that has nothing to say of the window.
+    pub(crate) fn bare(&self, branch: Branch, status: Status) -> Report {
+        Report::bare(self.camera().clone(), self.window.seq, branch, status)
     }
 }
 
-/// What a stage takes at once.
+/// What a stage takes: something of one camera.
 pub trait Input: Clone + Send {
-    /// The inputs that can be worked on alone, in order. When a stage fails on a batch the runner takes it apart, so
-    /// that one camera's window costs no other camera its answer. A stage that takes batches answers each part with
-    /// one output, in order: parts that were answered before the failure are not worked on again.
-    fn parts(self) -> Vec<Self> {
-        vec![self]
-    }
+    fn camera(&self) -> &CameraId;
 }
 
-impl Input for Vec<Job> {
-    fn parts(self) -> Vec<Self> {
-        self.into_iter().map(|job| vec![job]).collect()
+impl Input for Job {
+    fn camera(&self) -> &CameraId {
+        &self.window.camera
     }
 }
 
@@ -159,7 +155,7 @@ pub trait Stage: Send {
     /// What stands for an input that failed, so that fan-in never stalls (invariant 1).
     fn failed(input: &Self::In) -> Vec<Self::Out>;
 
-    /// After a panic on `input`: forget the state of the cameras in it, and of no other.
+    /// After a panic on `input`: forget the state of its camera, and of no other.
     fn recover(&mut self, _input: &Self::In) {}
 
     /// After a panic in [`Stage::tick`] or [`Stage::finish`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::faces::Faces;
 use super::held::{Held, Plan};
-use super::{CameraId, CameraProfile, Job, NoiseReduction, ReadFaces, Stage};
+use super::{CameraId, CameraProfile, Input, Job, NoiseReduction, ReadFaces, Stage};
 use crate::data::{
     Branch, Detection, FaceReport, Picture, Report, ReportBody, Status, Stretch, TrackedFrame, VisionReport,
 };
@@ -87,7 +87,7 @@ impl Vision {
     }
 
     /// `found` has a list for each frame of the plan that was looked at.
-    fn report(&mut self, job: &Job, plan: Plan, found: &mut impl Iterator<Item = Vec<Detection>>) -> Report {
+    fn report(&mut self, job: &Job, plan: Plan, found: Vec<Vec<Detection>>) -> Report {
         let window = &job.window;
         let labels = self.detector.labels();
         let looked = plan.frames.iter().any(|(_, look)| *look);
@@ -96,11 +96,10 @@ impl Vision {
             (false, true) => Status::Ok,
             (false, false) => Status::Gated,
         };
-        let bare = Report::bare(window.camera.clone(), window.seq, Branch::Vision, status);
+        let bare = job.bare(Branch::Vision, status);
         let Some(state) = self.cameras.get_mut(&window.camera) else {
             return bare;
         };
-        state.held.done(window.seq);
         let (interrupted, changed) = (state.stretch.is_new(window), !Arc::ptr_eq(&state.profile, &job.profile));
         if changed {
             state.denoise = Denoise::default();
@@ -115,6 +114,7 @@ impl Vision {
         };
         let aspect = first.picture.width as f32 / first.picture.height.max(1) as f32;
         state.tracker.set_aspect(aspect);
+        let mut found = found.into_iter();
         let mut frames = Vec::with_capacity(plan.frames.len());
         for (frame, look) in &plan.frames {
             let tracks = if *look {
@@ -169,17 +169,13 @@ impl Vision {
 }
 
 impl Stage for Vision {
-    type In = Vec<Job>;
+    type In = Job;
     type Out = Report;
 
-    fn process(&mut self, jobs: Vec<Job>, out: &mut Vec<Report>) -> Result<(), StageError> {
-        let plans: Vec<Plan> = jobs.iter().map(|job| self.plan(job)).collect();
-        let cleaned: Vec<Option<Picture>> = jobs
-            .iter()
-            .zip(&plans)
-            .flat_map(|(job, plan)| self.cleaned(job, plan))
-            .collect();
-        let looked_at = plans.iter().flat_map(|p| &p.frames).filter(|(_, look)| *look);
+    fn process(&mut self, job: Job, out: &mut Vec<Report>) -> Result<(), StageError> {
+        let plan = self.plan(&job);
+        let cleaned = self.cleaned(&job, &plan);
+        let looked_at = plan.frames.iter().filter(|(_, look)| *look);
         let pictures: Vec<&Picture> = looked_at
             .zip(&cleaned)
             .map(|((frame, _), cleaned)| cleaned.as_ref().unwrap_or(&frame.picture))
@@ -189,36 +185,23 @@ impl Stage for Vision {
         } else {
             self.detector.detect(&pictures).map_err(StageError::Model)?
         };
-        let mut found = found.into_iter();
-        for (job, plan) in jobs.iter().zip(plans) {
-            let report = self.report(job, plan, &mut found);
-            out.push(report);
-        }
+        out.push(self.report(&job, plan, found));
         Ok(())
     }
 
-    fn failed(jobs: &Vec<Job>) -> Vec<Report> {
-        failed_reports(jobs, Branch::Vision)
+    fn failed(job: &Job) -> Vec<Report> {
+        vec![job.bare(Branch::Vision, Status::Failed)]
     }
 
-    fn recover(&mut self, jobs: &Vec<Job>) {
-        for job in jobs {
-            if let Some(state) = self.cameras.get_mut(job.camera()) {
-                // Those who judge go on, and know the ids that were given: none is given twice.
-                state.tracker.reset();
-                state.held = Held::new(state.profile.clone());
-                state.denoise = Denoise::default();
-            }
-            self.faces.iter_mut().for_each(|f| f.forget(job.camera()));
+    fn recover(&mut self, job: &Job) {
+        if let Some(state) = self.cameras.get_mut(job.camera()) {
+            // Those who judge go on, and know the ids that were given: none is given twice.
+            state.tracker.reset();
+            state.held = Held::new(state.profile.clone());
+            state.denoise = Denoise::default();
         }
+        self.faces.iter_mut().for_each(|f| f.forget(job.camera()));
     }
-}
-
-/// One `failed` report for each window of a batch.
-pub(super) fn failed_reports(jobs: &[Job], branch: Branch) -> Vec<Report> {
-    jobs.iter()
-        .map(|j| Report::bare(j.camera().clone(), j.window.seq, branch, Status::Failed))
-        .collect()
 }
 
 #[cfg(test)]
@@ -320,7 +303,7 @@ mod tests {
         });
         let mut out = Vec::new();
         for seq in 0..windows {
-            vision.process(vec![job(seq, &profile)], &mut out).unwrap();
+            vision.process(job(seq, &profile), &mut out).unwrap();
         }
         let bodies = out.into_iter().map(|r| match r.body {
             ReportBody::Vision(seen) => seen,
@@ -372,7 +355,7 @@ mod tests {
                 sent.push(frame.picture.clone());
             }
             job.window = Arc::new(window);
-            vision.process(vec![job], &mut Vec::new()).unwrap();
+            vision.process(job, &mut Vec::new()).unwrap();
         }
         drop(vision);
         sent.into_iter().zip(receiver).collect()
