@@ -41,6 +41,8 @@ pub struct Loudness {
 impl Loudness {
     /// Whether a stretch of `seconds` with this level is loud over the background.
     pub fn is_loud(&mut self, level_dbfs: f32, seconds: f32) -> bool {
+        // A microphone that was muted is not to make an ordinary room loud.
+        let level_dbfs = level_dbfs.max(LEAST_DBFS);
         let background = self.background_dbfs.get_or_insert(level_dbfs);
         let loud = level_dbfs > LEAST_DBFS && level_dbfs > *background + OVER_DB;
         let follows_s = if level_dbfs > *background { RISES_S } else { FALLS_S };
@@ -87,5 +89,7 @@ mod tests {
         assert!((20..100).contains(&hum), "a hum is loud for {hum} half seconds");
         assert_eq!(hear(-90.0, 40), 0);
         assert_eq!(hear(-65.0, 1), 0);
+        assert_eq!(hear(-120.0, 40), 0);
+        assert_eq!(hear(-52.0, 40), 0, "an ordinary room after digital silence");
     }
 }

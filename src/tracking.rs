@@ -46,6 +46,8 @@ const HIGH: f32 = 0.35;
 const STEADY_HITS: u32 = 3;
 /// A detector often takes one of these for another, from one frame to the next; a track is what it was taken for most.
 const ALIKE: [&str; 3] = ["car", "bus", "truck"];
+/// After so long without a look everybody may have gone, and somebody else have come.
+const BLIND_NS: u64 = 5_000_000_000;
 /// Boxes of alike classes that overlap more are one object.
 const SAME_IOU: f32 = 0.6;
 
@@ -95,7 +97,7 @@ impl Tracker {
     /// A frame that is not looked at, because nothing moves: whoever is followed still stands there. What was hardly seen
     /// before is forgotten. Returns the tracks as they stand, as [`Self::update`] does.
     pub fn still(&mut self, labels: &[Arc<str>], pts_ns: u64) -> Vec<Track> {
-        self.last_ns = Some(pts_ns);
+        let _ = self.go_on(pts_ns);
         self.live.retain(|t| t.hits >= STEADY_HITS);
         for track in &mut self.live {
             track.motion.stop();
@@ -112,11 +114,7 @@ impl Tracker {
     /// One frame. `labels` names the classes. Returns the confirmed tracks as they stand now, oldest first; those
     /// with `seen == false` are predicted during a short loss.
     pub fn update(&mut self, detections: &[Detection], labels: &[Arc<str>], pts_ns: u64) -> Vec<Track> {
-        let dt_s = self
-            .last_ns
-            .map_or(0.0, |last| pts_ns.saturating_sub(last) as f32 / 1e9)
-            .min(5.0);
-        self.last_ns = Some(pts_ns);
+        let dt_s = self.go_on(pts_ns) as f32 / 1e9;
         for track in &mut self.live {
             track.motion.predict(dt_s);
             track.seen_now = false;
@@ -153,6 +151,17 @@ impl Tracker {
             .filter(|t| t.hits >= min_hits)
             .filter_map(|t| t.as_track(labels))
             .collect()
+    }
+
+    /// Nanoseconds since the frame before. Nobody is followed over a stretch that was not looked at, because the model failed or was
+    /// too slow.
+    fn go_on(&mut self, pts_ns: u64) -> u64 {
+        let since_ns = self.last_ns.map_or(0, |last| pts_ns.saturating_sub(last));
+        if since_ns > BLIND_NS {
+            self.live.clear();
+        }
+        self.last_ns = Some(pts_ns);
+        since_ns
     }
 
     /// Greedy by rising cost; returns the detections that found no track.

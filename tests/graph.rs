@@ -247,6 +247,37 @@ fn under_overload_every_window_is_answered_once_and_a_quiet_camera_loses_none() 
 }
 
 #[test]
+fn what_vision_kept_to_itself_while_nothing_moved_is_told_at_the_streams_end_also_by_sound_alone() {
+    let Bench {
+        graph, verdicts, go, ..
+    } = bench(&GraphOptions::replay());
+    drop(go);
+    let profile = CameraProfile {
+        detect: vec!["person".into()],
+        gating: Gating::Motion,
+        snapshots: Snapshots::Off,
+        ..CameraProfile::default()
+    };
+    let camera = graph.camera(CameraId::new("yard"), profile, Arc::default());
+    for seq in 0..12 {
+        camera.push(window("yard", seq, 16));
+    }
+    camera.push(Window {
+        frames: vec![],
+        breaks_off: true,
+        ..window("yard", 12, 16)
+    });
+    drop(camera);
+    graph.stop(PATIENCE).unwrap();
+    let mut told_ns = Vec::new();
+    while let Next::Item(verdict) = verdicts.next(PATIENCE) {
+        told_ns.extend(verdict.seen().iter().flat_map(|seen| &seen.frames).map(|f| f.pts_ns));
+    }
+    let all: Vec<u64> = (0..12 * 4).map(|i| i * S / 4).collect();
+    assert_eq!(told_ns, all, "each frame once, in order");
+}
+
+#[test]
 fn a_branch_that_misses_the_deadline_is_late_and_holds_nobody_up() {
     let bench = bench(&GraphOptions::live());
     let camera = bench.camera("yard");

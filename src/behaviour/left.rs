@@ -58,8 +58,9 @@ pub(super) struct Left {
     last_ns: u64,
     /// Since when the whole view is another.
     other_view_ns: Option<u64>,
-    /// Boxes of the last frame, and whether it is a person's.
+    /// Boxes of the last frame, and whether it is a person's; and when that was.
     boxes: Vec<(BBox, bool)>,
+    boxes_ns: u64,
     /// Width over height of the picture.
     aspect: f32,
 }
@@ -162,6 +163,7 @@ impl Left {
             last_ns: 0,
             other_view_ns: None,
             boxes: Vec::new(),
+            boxes_ns: 0,
             aspect: 1.0,
         }
     }
@@ -174,6 +176,7 @@ impl Left {
 
     pub fn observe(&mut self, frame: &TrackedFrame, aspect: f32) {
         self.aspect = aspect;
+        self.boxes_ns = frame.pts_ns;
         self.boxes = frame.tracks.iter().map(|t| (t.bbox, &*t.class == "person")).collect();
     }
 
@@ -184,6 +187,10 @@ impl Left {
         }
         let dt_s = ((at_ns - self.last_ns) as f32 / 1e9).min(5.0);
         self.last_ns = at_ns;
+        // The detector fails: whoever stands there now would be a thing, and who stood there would be near for ever.
+        if at_ns > self.boxes_ns + NEAR_NS {
+            return Vec::new();
+        }
         let before: Vec<Colour> = self.cells.iter().map(|c| c.background).collect();
         let colours = without_shift(&picture.colours, &before);
         let (hidden, attended) = self.hidden(at_ns);

@@ -353,8 +353,10 @@ impl FanOut {
             .reports
             .push(FuseInput::Expect(job.clone(), self.clock.monotonic_ns()));
         for (branch, mailbox) in route {
-            // A window without a picture must not take the place of one that has: cameras may give one a second.
-            if *branch != Branch::Hearing && job.window.frames.is_empty() {
+            // A window without a picture must not take the place of one that has: cameras may give one a second. The last one of a
+            // stretch has vision tell what it kept to itself.
+            let tells_all = *branch == Branch::Vision && job.window.breaks_off;
+            if *branch != Branch::Hearing && job.window.frames.is_empty() && !tells_all {
                 let empty = job.bare(*branch, Status::Empty);
                 let _ = self.reports.push(FuseInput::Report(empty));
                 continue;

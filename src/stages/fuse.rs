@@ -66,10 +66,13 @@ pub struct Fuse {
     over: Vec<Over>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
-    /// The rules of cameras that are being reloaded: they know what stands there, and have learned more than the store gave the
-    /// new profile.
-    before: HashMap<CameraId, Behaviour>,
+    /// The rules of cameras that are being reloaded, and since when: they know what stands there, and have learned more than the
+    /// store gave the new profile.
+    before: HashMap<CameraId, (Behaviour, u64)>,
 }
+
+/// A camera that comes back later is taken out of the store, as after a new start.
+const RELOADS_NS: u64 = 600_000_000_000;
 
 /// What a camera has learned is told as often as this, in time of its stream.
 const TELL_LEARNED_NS: u64 = 600_000_000_000;
@@ -117,7 +120,7 @@ impl Fuse {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             stretch: Stretch::default(),
-            behaviour: behaviour(job, before.remove(job.camera())),
+            behaviour: behaviour(job, before.remove(job.camera()).map(|(rules, _)| rules)),
             sounds: Sounds::default(),
             life: life(job),
             at_hand: None,
@@ -165,7 +168,8 @@ impl Fuse {
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
                 let gone = self.cameras.remove(&camera).filter(|_| reason == EndReason::Reload);
-                self.before.extend(gone.map(|mind| (camera, mind.behaviour)));
+                self.before
+                    .extend(gone.map(|mind| (camera, (mind.behaviour, self.now_ns))));
             }
             self.over.remove(at);
         }
@@ -401,6 +405,8 @@ impl Stage for Fuse {
 
     fn tick(&mut self, now_ns: u64, out: &mut Vec<Verdict>) {
         self.now_ns = now_ns;
+        self.before
+            .retain(|_, (_, at_ns)| now_ns.saturating_sub(*at_ns) < RELOADS_NS);
         out.append(&mut self.owed);
         self.drain_ready(out);
         self.end_over(out, |_| false);

@@ -91,7 +91,7 @@ impl Vision {
         let window = &job.window;
         let labels = self.detector.labels();
         let looked = plan.frames.iter().any(|(_, look)| *look);
-        let status = match (window.frames.is_empty(), looked) {
+        let status = match (window.frames.is_empty() && plan.frames.is_empty(), looked) {
             (true, _) => Status::Empty,
             (false, true) => Status::Ok,
             (false, false) => Status::Gated,

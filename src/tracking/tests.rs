@@ -191,6 +191,23 @@ fn who_stands_while_nobody_looks_is_held_however_long_and_a_flicker_is_not() {
 }
 
 #[test]
+fn nobody_is_followed_over_a_stretch_that_was_not_looked_at() {
+    // Somebody stands there, nobody looks for a while, and somebody stands there.
+    let ids_after = |blind_ns: u64| {
+        let mut tracker = Tracker::new(TrackerOptions::default());
+        let seen = (0..10).map(|i| i * FRAME_NS);
+        let again = (0..10).map(|i| 9 * FRAME_NS + blind_ns + i * FRAME_NS);
+        let out: Vec<_> = seen
+            .chain(again)
+            .map(|pts_ns| tracker.update(&[at(0.5, 0.5, 0.8)], &labels(), pts_ns))
+            .collect();
+        ids(&out)
+    };
+    assert_eq!(ids_after(5_000_000_000), [1], "an overloaded box looks seldom");
+    assert_eq!(ids_after(5_200_000_000), [1, 2]);
+}
+
+#[test]
 fn a_box_with_nan_does_not_panic() {
     let mut bad = at(0.5, 0.5, 0.9);
     bad.bbox.x1 = f32::NAN;

@@ -62,7 +62,11 @@ pub fn play(story: &Story, twist: Twist) -> Vec<Alert> {
         }
         let now_ns = (to * S) as u64 + shift_ns;
         let (seen, heard) = (stage.seen(from, to, shift_ns), stage.heard(from, to, shift_ns));
-        let mut findings = mind.see(&seen, offset_ns);
+        let blind = story
+            .blind
+            .iter()
+            .any(|[since, until]| (*since..*until).contains(&from));
+        let mut findings = if blind { Vec::new() } else { mind.see(&seen, offset_ns) };
         if !story.sound.is_empty() {
             findings.extend(mind.hear(&heard, offset_ns));
         }

@@ -76,6 +76,9 @@ pub struct Story {
     /// Seconds at which the stream is interrupted.
     #[serde(default)]
     pub cut: Vec<f64>,
+    /// Stretches [from, to] in which the detector fails. Half seconds.
+    #[serde(default)]
+    pub blind: Vec<[f64; 2]>,
     #[serde(default)]
     pub expect: Vec<Expect>,
     #[serde(default)]
