@@ -1,8 +1,10 @@
 //! The cameras of the running daemon.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, RwLock};
+
+use parking_lot::RwLock;
 
 use super::{Board, Vocabulary, fill_thresholds};
 use crate::clock::Clock;
@@ -73,17 +75,17 @@ impl Running {
             ..config.profile()
         };
         let metrics = {
-            let mut all = self.board.metrics.write().unwrap_or_else(|e| e.into_inner());
+            let mut all = self.board.metrics.write();
             all.cameras.entry(id.clone()).or_default().clone()
         };
         // A camera that never comes up ages too, and one that comes back from being off is not as old as that.
-        let told = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        let told = self.board.cameras.read();
         if told.get(&id).is_none_or(|c| c.state == CameraState::Disabled) {
             metrics.last_ok_ns.store(self.clock.monotonic_ns(), Relaxed);
         }
         drop(told);
         let kinds = config.policy.kinds.iter().map(|p| p.kind).collect();
-        let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
+        let mut watched = self.board.watched.write();
         watched.insert(id.clone(), kinds);
         drop(watched);
         // Nothing is open yet: subscribers that still see ON from before learn it.
@@ -100,7 +102,7 @@ impl Running {
             );
         }
         if config.emotion {
-            let mut opted_in = self.board.emotion.write().unwrap_or_else(|e| e.into_inner());
+            let mut opted_in = self.board.emotion.write();
             opted_in.insert(id.clone());
         } else if self.emotion {
             // A reload may have switched it off.
@@ -123,7 +125,7 @@ impl Running {
             sink,
             self.ending.remove(&id),
         )?;
-        let mut ingest = self.board.ingest.write().unwrap_or_else(|e| e.into_inner());
+        let mut ingest = self.board.ingest.write();
         ingest.insert(id.clone(), camera.counters().clone());
         drop(ingest);
         let fingerprint = config.fingerprint();
@@ -140,7 +142,7 @@ impl Running {
 
     /// What the camera's people expressed is cleared, and no window that is still on its way brings it back.
     pub fn tell_no_emotion(&self, id: &CameraId) {
-        self.board.emotion.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+        self.board.emotion.write().remove(id);
         self.publisher.retain(self.topics.emotion(id.as_str()), Vec::new());
     }
 
@@ -166,9 +168,9 @@ impl Running {
                     .retain(|_, e| e.try_recv() == Err(crossbeam_channel::TryRecvError::Empty));
             }
             running.exit.over(EndReason::Reload);
-            self.board.ingest.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+            self.board.ingest.write().remove(id);
             // It may have other masks when it is started again.
-            self.pictures.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+            self.pictures.write().remove(id);
         }
     }
 
@@ -198,7 +200,7 @@ impl Running {
         };
         // With a slash in its id its topic is read as another camera's, and is cleared with what that one has left.
         if self.topics.camera_of(&self.topics.camera_status(camera.as_str())) != Some(camera.as_str()) {
-            let mut cameras = self.board.cameras.write().unwrap_or_else(|e| e.into_inner());
+            let mut cameras = self.board.cameras.write();
             cameras.insert(camera.clone(), status);
             return;
         }
@@ -226,10 +228,7 @@ struct ToGraph {
 impl CameraSink for ToGraph {
     fn window(&mut self, window: Window) {
         if let (Some(pictures), Some(frame)) = (&self.pictures, window.frames.last()) {
-            pictures
-                .write()
-                .unwrap_or_else(|e| e.into_inner())
-                .insert(window.camera.clone(), frame.picture.clone());
+            pictures.write().insert(window.camera.clone(), frame.picture.clone());
         }
         self.inlet.push(window);
     }
@@ -247,9 +246,5 @@ fn tell(publisher: &Publisher, topics: &Topics, box_name: &str, board: &Board, s
     let payload = CameraStatusPayload::new(&status, box_name);
     let topic = topics.camera_status(status.camera.as_str());
     publisher.retain(topic, serde_json::to_vec(&payload).unwrap_or_default());
-    board
-        .cameras
-        .write()
-        .unwrap_or_else(|e| e.into_inner())
-        .insert(status.camera.clone(), status);
+    board.cameras.write().insert(status.camera.clone(), status);
 }

@@ -241,7 +241,7 @@ impl Keeper {
 
 /// Puts `now` in the place of what was told before among the box's problems.
 fn tell(board: &Board, told: &mut Option<String>, now: Option<String>) {
-    let mut problems = board.problems.write().unwrap_or_else(|e| e.into_inner());
+    let mut problems = board.problems.write();
     problems.retain(|p| Some(p) != told.as_ref());
     problems.extend(now.clone());
     *told = now;
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn problems(keeper: &Keeper) -> Vec<String> {
-        keeper.board.problems.read().unwrap().clone()
+        keeper.board.problems.read().clone()
     }
 
     #[test]

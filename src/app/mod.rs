@@ -22,11 +22,12 @@ pub mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use parking_lot::RwLock;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::clock::{Clock, SystemClock};
@@ -75,17 +76,17 @@ pub(crate) struct Board {
 
 impl Board {
     fn add_problem(&self, text: String) {
-        self.problems.write().unwrap_or_else(|e| e.into_inner()).push(text);
+        self.problems.write().push(text);
     }
 
     fn set_config_problems(&self, texts: Vec<String>) {
-        *self.config_problems.write().unwrap_or_else(|e| e.into_inner()) = texts;
+        *self.config_problems.write() = texts;
     }
 
     /// What the box's status and `/healthz` say.
     fn all_problems(&self) -> Vec<String> {
-        let mut all = self.config_problems.read().unwrap_or_else(|e| e.into_inner()).clone();
-        all.extend(self.problems.read().unwrap_or_else(|e| e.into_inner()).iter().cloned());
+        let mut all = self.config_problems.read().clone();
+        all.extend(self.problems.read().iter().cloned());
         all
     }
 }
@@ -185,7 +186,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
 
     let mut metrics = Metrics::default();
     let (graph, verdicts) = Graph::start(&GraphOptions::live(), wrap(models.into()), clock.clone(), &mut metrics)?;
-    *board.metrics.write().unwrap_or_else(|e| e.into_inner()) = metrics;
+    *board.metrics.write() = metrics;
     let recorder = Recorder::new(store, publisher.clone(), topics.clone(), clock.clone(), board.clone());
     let recorder = recorder.spawn(verdicts, ends)?;
 
@@ -218,7 +219,7 @@ pub fn run_with(path: &Path, wrap: impl FnOnce(Models) -> Models) -> anyhow::Res
     }
     // Only now: what cannot be started with is no good one.
     if let Err(why) = config::keep_last_good(&texts, &running.config.store.dir) {
-        let mut problems = running.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
+        let mut problems = running.board.config_problems.write();
         problems.push(why);
     }
     let needed = [("recorder", &recorder), ("publisher", &publisher_thread)];
@@ -331,11 +332,11 @@ fn serve(
 impl Running {
     fn tell_box_status(&self, uptime_s: u64) {
         let mut cameras = BTreeMap::new();
-        for status in self.board.cameras.read().unwrap_or_else(|e| e.into_inner()).values() {
+        for status in self.board.cameras.read().values() {
             *cameras.entry(status.state.to_string()).or_insert(0) += 1;
         }
         let shed = {
-            let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
+            let metrics = self.board.metrics.read();
             metrics.edges.values().map(|e| e.dropped.load(Relaxed)).sum()
         };
         match Store::open(&self.config.store).and_then(|s| s.outbox_depth()) {

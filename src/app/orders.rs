@@ -38,7 +38,7 @@ impl Running {
 
     /// The newest picture, with its masks, as `…/snapshot/command`.
     fn picture(&self, id: &CameraId) -> Result<(), String> {
-        let picture = self.pictures.read().unwrap_or_else(|e| e.into_inner()).get(id).cloned();
+        let picture = self.pictures.read().get(id).cloned();
         let picture = picture.ok_or_else(|| match self.config.cameras.iter().any(|c| c.ingest.id == *id) {
             false => not_running(id, &self.config),
             true if !self.cameras.contains_key(id) => format!("camera {id} is switched off: there is no picture of it"),

@@ -23,11 +23,7 @@ pub(super) fn answers(
     console::Answers {
         metrics: Arc::new(move || {
             let mut text = Text::default();
-            metrics_board
-                .metrics
-                .read()
-                .unwrap_or_else(|e| e.into_inner())
-                .write(&mut text);
+            metrics_board.metrics.read().write(&mut text);
             text.family(
                 "thread_cpu_seconds_total",
                 "counter",
@@ -104,8 +100,8 @@ fn write_cameras(text: &mut Text, board: &Board, now_ns: u64) {
         "gauge",
         "Since the camera's last picture that was looked at in full, or since its start where there was none.",
     );
-    let cameras = board.cameras.read().unwrap_or_else(|e| e.into_inner());
-    let metrics = board.metrics.read().unwrap_or_else(|e| e.into_inner());
+    let cameras = board.cameras.read();
+    let metrics = board.metrics.read();
     for (id, camera) in &metrics.cameras {
         let last_ns = camera.last_ok_ns.load(Relaxed);
         // Of a camera that was removed or is switched off nobody wants to know.
@@ -115,7 +111,7 @@ fn write_cameras(text: &mut Text, board: &Board, now_ns: u64) {
             text.sample("vision_age_seconds", &[("camera", id.as_str())], age_s);
         }
     }
-    let ingest = board.ingest.read().unwrap_or_else(|e| e.into_inner());
+    let ingest = board.ingest.read();
     let mut counters = |name: &str, help: &str, of: fn(&CameraCounters) -> &AtomicU64| {
         text.family(name, "counter", help);
         for (id, counters) in &*ingest {

@@ -115,7 +115,7 @@ impl Recorder {
         }
         let is = !ids.is_empty();
         // Held while it is said: a camera or kind that is removed meanwhile has its topics cleared after this.
-        let watched = self.board.watched.read().unwrap_or_else(|e| e.into_inner());
+        let watched = self.board.watched.read();
         let is_watched = watched
             .get(&alert.camera)
             .is_some_and(|kinds| kinds.contains(&alert.kind));
@@ -161,7 +161,7 @@ impl Recorder {
     }
 
     fn count(&self, verdict: &Verdict) {
-        let metrics = self.board.metrics.read().unwrap_or_else(|e| e.into_inner());
+        let metrics = self.board.metrics.read();
         let Some(camera) = metrics.cameras.get(&verdict.camera) else {
             return;
         };
@@ -200,7 +200,7 @@ impl Recorder {
         {
             return;
         }
-        let opted_in = self.board.emotion.read().unwrap_or_else(|e| e.into_inner());
+        let opted_in = self.board.emotion.read();
         if !opted_in.contains(&verdict.camera) {
             self.emotion.remove(&verdict.camera);
             return;

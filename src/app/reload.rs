@@ -27,7 +27,7 @@ impl Running {
                     tracing::error!("{error}");
                 }
                 tracing::error!("reload: nothing was changed; {GOES_ON}");
-                let mut told = self.board.config_problems.write().unwrap_or_else(|e| e.into_inner());
+                let mut told = self.board.config_problems.write();
                 // What was wrong with the one that goes on still is.
                 told.retain(|text| !text.ends_with(GOES_ON));
                 told.push(format!("the configuration is wrong ({}); {GOES_ON}", errors[0]));
@@ -148,11 +148,11 @@ impl Running {
         let known = |id: &CameraId| {
             self.config.cameras.iter().any(|c| c.ingest.id == *id) || self.config.disabled.contains_key(id)
         };
-        let told = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        let told = self.board.cameras.read();
         let gone: Vec<CameraId> = told.keys().filter(|id| !known(id)).cloned().collect();
         drop(told);
         // First: last windows are still on their way, and nothing of them may be retained after this.
-        let mut watched = self.board.watched.write().unwrap_or_else(|e| e.into_inner());
+        let mut watched = self.board.watched.write();
         watched.retain(|id, _| self.cameras.contains_key(id));
         drop(watched);
         gone.iter().for_each(|id| self.clear(id, old));
@@ -172,7 +172,7 @@ impl Running {
 
     /// A removed camera's retained topics go.
     fn clear(&self, id: &CameraId, old: &config::Config) {
-        self.board.cameras.write().unwrap_or_else(|e| e.into_inner()).remove(id);
+        self.board.cameras.write().remove(id);
         self.tell_no_emotion(id);
         let was = old.cameras.iter().find(|c| c.ingest.id == *id);
         for policy in was.iter().flat_map(|c| &c.policy.kinds) {
@@ -188,7 +188,7 @@ impl Running {
     }
 
     fn reason(&self, id: &CameraId) -> Option<StateReason> {
-        let cameras = self.board.cameras.read().unwrap_or_else(|e| e.into_inner());
+        let cameras = self.board.cameras.read();
         cameras.get(id)?.reason
     }
 }

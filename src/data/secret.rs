@@ -1,6 +1,7 @@
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A password or the like: cannot be printed, compared or serialised by accident.
@@ -37,17 +38,14 @@ impl Redactor {
     pub fn add(&self, secret: &Secret) {
         // Shorter ones would turn every text into stars.
         if secret.expose().len() >= 3 {
-            self.known
-                .write()
-                .unwrap_or_else(|e| e.into_inner())
-                .push(secret.clone());
+            self.known.write().push(secret.clone());
         }
     }
 
     /// The text with `***` in the place of known secrets and of every `user:password` in a URL.
     pub fn clean(&self, text: &str) -> String {
         let mut text = without_url_passwords(text);
-        for secret in self.known.read().unwrap_or_else(|e| e.into_inner()).iter() {
+        for secret in self.known.read().iter() {
             text = text.replace(secret.expose(), "***");
             text = text.replace(&percent_encoded(secret.expose()), "***");
         }

@@ -14,11 +14,12 @@ mod truth;
 mod under_way;
 mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::MqttOptions;
@@ -56,19 +57,19 @@ impl PublisherState {
     pub fn trouble(&self) -> Option<String> {
         let gravest_first = [&self.trouble, &self.unsteady, &self.deaf];
         let mut all = gravest_first.into_iter();
-        all.find_map(|why| why.read().unwrap_or_else(|e| e.into_inner()).clone())
+        all.find_map(|why| why.read().clone())
     }
 
     fn set_trouble(&self, why: Option<String>) {
-        *self.trouble.write().unwrap_or_else(|e| e.into_inner()) = why;
+        *self.trouble.write() = why;
     }
 
     fn set_unsteady(&self, why: Option<String>) {
-        *self.unsteady.write().unwrap_or_else(|e| e.into_inner()) = why;
+        *self.unsteady.write() = why;
     }
 
     fn set_deaf(&self, why: Option<String>) {
-        *self.deaf.write().unwrap_or_else(|e| e.into_inner()) = why;
+        *self.deaf.write() = why;
     }
 }
 

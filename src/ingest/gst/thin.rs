@@ -2,10 +2,9 @@
 //! rate, or something wrong. (GStreamer's `videorate` goes by what the stream says, and aborts the process where it says
 //! nothing and its pictures have no length.)
 
-use std::sync::Mutex;
-
 use gst::prelude::*;
 use gstreamer as gst;
+use parking_lot::Mutex;
 
 /// Of pictures in the order of their times, those that are nearest to where one is due.
 pub(super) struct Thin {
@@ -88,7 +87,7 @@ pub(super) fn thin(pad: &gst::Pad, fps: f32, seen: impl Fn(f32) + Send + Sync + 
         let Some(pts) = info.buffer().and_then(|b| b.pts()) else {
             return gst::PadProbeReturn::Ok;
         };
-        let mut thin = thin.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut thin = thin.lock();
         let keeps = thin.keeps(pts.nseconds());
         seen(thin.fps_in());
         if keeps {
