@@ -174,6 +174,7 @@ mod tests {
         mood.see(&faces(S, &[(1, 0.9, 0.6)]));
         let both = mood.now(S);
         assert!(anger(&both.fused).unwrap() > 0.5 && anger(&both.fused).unwrap() < 0.61);
+        assert_eq!(mood.now(10 * S), Emotion::default(), "voices are forgotten too");
     }
 
     #[test]

@@ -330,6 +330,25 @@ mod tests {
         assert_eq!(got.iter().filter(|i| **i == 1013).count(), PANICS_A_MINUTE + 1);
     }
 
+    #[test]
+    fn panics_that_are_far_between_end_nothing() {
+        let clock = Arc::new(crate::clock::ManualClock::default());
+        let (tx, rx) = Edge::bounded(1, Policy::Block, EdgeMeter::default());
+        let (results, got) = unbounded();
+        let (runner, health, _) = runner("doubler", clock.clone());
+        let thread = runner
+            .spawn(Doubler::default(), rx, move |r| results.send(r).unwrap())
+            .unwrap();
+        for _ in 0..3 * PANICS_A_MINUTE {
+            assert_eq!(tx.push(Numbers::new(&[13])), None);
+            assert_eq!(got.recv_timeout(Duration::from_secs(20)), Ok(1013));
+            clock.advance_ns(60_000_000_000 / PANICS_A_MINUTE as u64 + 1);
+        }
+        assert_eq!(health.fatal(), None);
+        drop(tx);
+        thread.join().unwrap();
+    }
+
     /// Tells of every tick, and panics in those that it is asked to.
     struct Ticker {
         ticks: crossbeam_channel::Sender<u64>,

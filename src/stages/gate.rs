@@ -227,6 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_camera_is_asked_for_anew_is_looked_at_though_nothing_moves() {
+        let profile = || {
+            Arc::new(CameraProfile {
+                gating: Gating::Motion,
+                ..CameraProfile::default()
+            })
+        };
+        let (before, after) = (profile(), profile());
+        let (mut gate, mut out) = (Gate::default(), Vec::new());
+        for seq in 0..21 {
+            let profile = if seq < 20 { &before } else { &after };
+            gate.process(Job::new(window(seq, STILL), profile.clone()), &mut out)
+                .unwrap();
+        }
+        let awake: Vec<bool> = out.iter().map(|job| job.awake.vision).collect();
+        assert!(!awake[19] && awake[20], "{awake:?}");
+    }
+
+    #[test]
     fn the_clip_model_watches_who_acts_and_what_is_loud_for_as_long_as_its_clip_and_sleeps_otherwise() {
         for gating in [Gating::Always, Gating::Motion] {
             assert_eq!(clips_in(gating, STILL), [0; 0], "{gating:?}");

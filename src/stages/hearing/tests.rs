@@ -63,6 +63,19 @@ fn the_end_of_a_recording_and_the_end_of_its_sound_are_heard() {
     assert_eq!(spans(&windows), [vec![], vec![(0, 960)]]);
     windows[0].breaks_off = true;
     assert_eq!(spans(&windows[..1]), [vec![(0, 500)]]);
+    // The stream was interrupted in between: no sound of before is joined with one of after.
+    let [before, mut after] = windows.clone();
+    after.stretch = 1;
+    assert_eq!(
+        spans(&[
+            Window {
+                breaks_off: false,
+                ..before
+            },
+            after
+        ]),
+        [vec![], vec![]]
+    );
     // The picture goes on.
     windows[1].audio.clear();
     windows[1].audio_state = AudioState::Missing;
