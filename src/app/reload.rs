@@ -42,10 +42,9 @@ impl Running {
             problems.push(format!("{why}; a restart would fail"));
         }
         let old = std::mem::replace(&mut self.config, loaded.config);
-        let waits = old.fixed_at_start() != self.config.fixed_at_start();
-        if waits {
-            let keys = waiting_for_a_restart(&old, &self.config).join(", ");
-            let text = format!("what changed in {keys} takes effect at a restart");
+        let waiting = waiting_for_a_restart(&old, &self.config);
+        if !waiting.is_empty() {
+            let text = format!("what changed in {} takes effect at a restart", waiting.join(", "));
             tracing::warn!("{text}");
             problems.push(text);
             self.config.keep_what_is_fixed(&old);
@@ -59,7 +58,7 @@ impl Running {
         if !not_yet.is_empty() {
             not_yet.iter().for_each(|text| tracing::warn!("{text}"));
             problems.extend(not_yet);
-        } else if !waits
+        } else if waiting.is_empty()
             && no_start.is_none()
             && let Err(why) = config::keep_last_good(&loaded.texts, &self.config.store.dir)
         {

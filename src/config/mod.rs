@@ -26,7 +26,7 @@ pub use camera::{MODEL_THRESHOLD, default_behaviour, default_policy};
 pub use docs::markdown;
 
 use crate::behaviour::BehaviourOptions;
-use crate::data::{CameraId, Redactor, Secret, Snapshots};
+use crate::data::{CameraId, Redactor, Snapshots};
 use crate::ingest::CameraOptions;
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
@@ -84,7 +84,7 @@ impl CameraConfig {
 }
 
 impl Config {
-    /// Takes over what [`Self::fixed_at_start`] is about from the configuration that runs.
+    /// Takes over from the configuration that runs what a running daemon cannot change.
     pub fn keep_what_is_fixed(&mut self, running: &Self) {
         self.site = running.site.clone();
         self.box_name = running.box_name.clone();
@@ -92,19 +92,6 @@ impl Config {
         self.store = running.store.clone();
         self.models = running.models.clone();
         self.http = running.http;
-    }
-
-    /// Equal for two configurations that a running daemon cannot tell apart without a restart, secrets included.
-    pub fn fixed_at_start(&self) -> String {
-        let Self {
-            mqtt,
-            store,
-            models,
-            http,
-            ..
-        } = self;
-        let password = mqtt.password.as_ref().map_or("", Secret::expose);
-        digest(&format!("{mqtt:?}{store:?}{models:?}{http:?}|{password}"))
     }
 }
 

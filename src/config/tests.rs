@@ -113,16 +113,6 @@ fn a_credential_of_the_service_is_missed_only_where_it_is_needed() {
 }
 
 #[test]
-fn what_needs_a_restart_is_told_apart_also_where_only_a_password_changed() {
-    let fixed = |text: &str| load_one(text).unwrap().config.fixed_at_start();
-    let mqtt = |password: &str| format!("[mqtt]\nusername = \"guard\"\npassword = \"{password}\"\n");
-    let camera = "[[camera]]\nid = \"yard\"\nurl = \"rtsp://10.0.0.1/\"\n";
-    assert_eq!(fixed(&mqtt("one")), fixed(&(mqtt("one") + camera)));
-    assert_ne!(fixed(&mqtt("one")), fixed(&mqtt("two")));
-    assert!(!fixed(&mqtt("canary")).contains("canary"));
-}
-
-#[test]
 fn every_error_is_told_at_once_with_its_place_and_a_suggestion() {
     let text = "[site]\nname = \"Bad Name\"\n[mqtt]\nurl = \"http://x\"\nkeep_alive_s = \"soon\"\nprot = 3\n\
                 [graph]\nwindow_ms = 5\n[http]\nlisten = \"nowhere\"\n";

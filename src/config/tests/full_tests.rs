@@ -1,5 +1,6 @@
 //! A configuration with every key: what each comes to.
 
+use crate::data::Secret;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
