@@ -2,6 +2,7 @@
 
 mod clips;
 mod crossings;
+mod faces;
 mod gating;
 mod quiet;
 mod rates;
@@ -36,7 +37,7 @@ impl Place {
 type Part = fn(&Place) -> String;
 
 /// In the order of the document. `PART=sounds make accuracy` prints one of them and leaves the document alone.
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 11] = [
     ("persons", crossings::persons),
     ("cars", crossings::cars),
     ("falls", clips::falls),
@@ -45,6 +46,7 @@ const PARTS: [(&str, Part); 10] = [
     ("quiet", quiet::recordings),
     ("lenses", tampered::lenses),
     ("sounds", sounds::alerts),
+    ("faces", faces::behind_the_detector),
     ("moods", voices::moods),
     ("gating", gating::savings),
 ];
