@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never};
 use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -52,6 +52,8 @@ pub type Ending = Receiver<()>;
 
 /// A pipeline that ends later than this is not waited for.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
+/// What is not taken by the camera's thread within this is lost.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the pipeline's callbacks hold. No strong reference to the pipeline: it could never be freed.
 pub(super) struct Shared {
@@ -215,6 +217,8 @@ impl Drop for Session {
     /// The pipeline ends on a thread of its own: a driver, or a folder of a network that is gone, may hold it for ever, and is not to
     /// hold the camera's thread and whoever waits for that.
     fn drop(&mut self) {
+        // Nothing of it is taken any more, and whoever waits for room ends.
+        self.events = never();
         let (pipeline, ended) = (self.pipeline.clone(), self.ended.take());
         let end = move || {
             let _ = pipeline.set_state(gst::State::Null);
@@ -238,7 +242,13 @@ impl Drop for Session {
 
 impl Shared {
     pub(super) fn fail(&self, reason: StateReason, detail: String) {
-        let _ = self.events.try_send(Event::Failed { reason, detail });
+        self.tell(Event::Failed { reason, detail });
+    }
+
+    /// False when nobody took it. What a network held back comes at once: while this waits, what follows waits ahead of the decoder,
+    /// where overload is shed.
+    fn tell(&self, event: Event) -> bool {
+        self.events.send_timeout(event, TAKEN_WITHIN).is_ok()
     }
 
     /// Which streams of the camera are set up: the first picture and the first sound that we can decode.
@@ -270,9 +280,9 @@ impl Shared {
         let audio = self.has_audio.load(Relaxed);
         if let (false, Some(codec)) = (audio, self.undecodable.get()) {
             let detail = format!("no decoder for {codec} is usable here");
-            let _ = self.events.try_send(Event::Deaf { detail });
+            self.tell(Event::Deaf { detail });
         }
-        let _ = self.events.try_send(Event::Connected { audio });
+        self.tell(Event::Connected { audio });
     }
 
     pub(super) fn connect(
@@ -398,8 +408,7 @@ impl Shared {
         } else {
             branch::samples(sample).map(|s| Event::Sound(s, stamp))
         };
-        // Full only when the supervisor does not keep up; a lost frame is counted like a shed one.
-        if event.is_some_and(|event| self.events.try_send(event).is_err()) {
+        if event.is_some_and(|event| !self.tell(event)) {
             self.dropped.fetch_add(1, Relaxed);
         }
     }
