@@ -27,7 +27,7 @@ pub use docs::markdown;
 
 use crate::behaviour::BehaviourOptions;
 use crate::data::{CameraId, Redactor, Snapshots};
-use crate::ingest::CameraOptions;
+use crate::ingest::{CameraOptions, Source};
 use crate::nn::{Manifest, ModelOptions};
 use crate::policy::PolicyOptions;
 use crate::publish::MqttOptions;
@@ -68,7 +68,12 @@ pub struct CameraConfig {
 impl CameraConfig {
     /// What the stages are told of it.
     pub fn profile(&self) -> CameraProfile {
+        let place = match &self.ingest.source {
+            Source::Rtsp { url, .. } => url.clone(),
+            Source::File { path } => path.display().to_string(),
+        };
         CameraProfile {
+            view: digest(&place).into(),
             detect: self.detect.clone(),
             gating: self.gating,
             noise_reduction: self.noise_reduction,
@@ -106,7 +111,7 @@ impl CameraConfig {
     /// Equal for two cameras that are configured alike, secrets included.
     pub fn fingerprint(&self) -> String {
         let password = match &self.ingest.source {
-            crate::ingest::Source::Rtsp { password: Some(p), .. } => p.expose(),
+            Source::Rtsp { password: Some(p), .. } => p.expose(),
             _ => "",
         };
         digest(&format!("{self:?}|{password}"))

@@ -66,9 +66,15 @@ pub struct Fuse {
     over: Vec<Over>,
     /// Verdicts for windows on which judging panicked, told at the next tick.
     owed: Vec<Verdict>,
-    /// The rules of cameras that are being reloaded, and since when: they know what stands there, and have learned more than the
-    /// store gave the new profile.
-    before: HashMap<CameraId, (Behaviour, u64)>,
+    before: HashMap<CameraId, Before>,
+}
+
+/// The rules of a camera that is being reloaded: they know what stands there, and have learned more than the store gave the new
+/// profile.
+struct Before {
+    behaviour: Behaviour,
+    view: Arc<str>,
+    since_ns: u64,
 }
 
 /// A camera that comes back later is taken out of the store, as after a new start.
@@ -120,7 +126,7 @@ impl Fuse {
             joiner: Joiner::new(branches.clone()),
             profile: job.profile.clone(),
             stretch: Stretch::default(),
-            behaviour: behaviour(job, before.remove(job.camera()).map(|(rules, _)| rules)),
+            behaviour: behaviour(job, before.remove(job.camera())),
             sounds: Sounds::default(),
             life: life(job),
             at_hand: None,
@@ -168,8 +174,14 @@ impl Fuse {
             // A removed camera, or the end of a recording, leaves nothing behind.
             if matches!(reason, EndReason::Reload | EndReason::Eof) {
                 let gone = self.cameras.remove(&camera).filter(|_| reason == EndReason::Reload);
-                self.before
-                    .extend(gone.map(|mind| (camera, (mind.behaviour, self.now_ns))));
+                self.before.extend(gone.map(|mind| {
+                    let before = Before {
+                        behaviour: mind.behaviour,
+                        view: mind.profile.view.clone(),
+                        since_ns: self.now_ns,
+                    };
+                    (camera, before)
+                }));
             }
             self.over.remove(at);
         }
@@ -317,15 +329,15 @@ impl CameraMind {
 }
 
 /// A camera's rules, with what those before them know.
-fn behaviour(job: &Job, before: Option<Behaviour>) -> Behaviour {
+fn behaviour(job: &Job, before: Option<Before>) -> Behaviour {
     let mut behaviour = Behaviour::new(job.profile.behaviour.clone());
-    let learned = before.as_ref().and_then(Behaviour::learned);
+    let learned = before.as_ref().and_then(|before| before.behaviour.learned());
     let learned = learned.or_else(|| job.profile.learned.clone());
     if let Some(why) = learned.and_then(|text| behaviour.recall(&text).err()) {
         tracing::warn!(camera = %job.camera(), "what was learned cannot be used and begins anew: {why}");
     }
-    if let Some(before) = before {
-        behaviour.succeed(before);
+    if let Some(before) = before.filter(|before| before.view == job.profile.view) {
+        behaviour.succeed(before.behaviour);
     }
     behaviour
 }
@@ -406,7 +418,7 @@ impl Stage for Fuse {
     fn tick(&mut self, now_ns: u64, out: &mut Vec<Verdict>) {
         self.now_ns = now_ns;
         self.before
-            .retain(|_, (_, at_ns)| now_ns.saturating_sub(*at_ns) < RELOADS_NS);
+            .retain(|_, before| now_ns.saturating_sub(before.since_ns) < RELOADS_NS);
         out.append(&mut self.owed);
         self.drain_ready(out);
         self.end_over(out, |_| false);

@@ -44,6 +44,8 @@ pub struct CameraProfile {
     pub snapshots: Snapshots,
     /// What the camera's behaviour learned before, from the store.
     pub learned: Option<Arc<str>>,
+    /// A digest of where the pictures come from: what stood in another view does not stand in this one.
+    pub view: Arc<str>,
     /// What faces and voices express is read: only where the operator has opted in.
     pub emotion: bool,
     /// Which recording this is; None: a live stream. Its alerts' ids derive from it.

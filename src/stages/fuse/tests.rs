@@ -154,7 +154,7 @@ fn told(verdicts: &[Verdict]) -> Vec<(Phase, Option<EndReason>)> {
 
 #[test]
 fn what_stood_there_before_a_reload_is_no_news_after_it() {
-    let watched = || {
+    let of = |view: &str| {
         let zone = Zone {
             classes: vec!["car".into()],
             ..Zone::new(
@@ -165,6 +165,7 @@ fn what_stood_there_before_a_reload_is_no_news_after_it() {
             )
         };
         Arc::new(CameraProfile {
+            view: view.into(),
             behaviour: BehaviourOptions {
                 zones: vec![zone],
                 ..BehaviourOptions::default()
@@ -178,7 +179,8 @@ fn what_stood_there_before_a_reload_is_no_news_after_it() {
         })
     };
     let mut fuse = Fuse::new(options(), None);
-    let (before, after) = (watched(), watched());
+    let [before, after, again] = ["the yard"; 3].map(of);
+    let elsewhere = of("the street");
     let phases = |verdicts: Vec<Verdict>| told(&verdicts).into_iter().map(|(phase, _)| phase).collect::<Vec<_>>();
     let see = |fuse: &mut Fuse, profile, seconds: std::ops::Range<u64>, id| {
         let told = seconds.flat_map(|seq| see_a_car(fuse, job(profile, "a", seq), id));
@@ -198,7 +200,10 @@ fn what_stood_there_before_a_reload_is_no_news_after_it() {
     };
     step(&mut fuse, reload, &mut Vec::new());
     assert_eq!(see(&mut fuse, &after, 60..90, 2), []);
-    assert_eq!(see(&mut fuse, &watched(), 90..120, 3), []);
+    assert_eq!(see(&mut fuse, &again, 90..120, 3), []);
+    // Its URL is another one.
+    let there = see(&mut fuse, &elsewhere, 120..150, 4);
+    assert_eq!(there.first(), Some(&Phase::Start));
 }
 
 #[test]
