@@ -127,7 +127,7 @@ fn a_clip_of_white_noise_or_of_changing_sizes_is_answered() {
     }
 }
 
-/// How windows come together in a stage's batch is chance.
+/// A window's pictures are asked about together, and how many there are is chance.
 #[test]
 fn pictures_asked_together_are_answered_as_each_by_itself() {
     let detector = Detector::load(&shipped("detector"), DeviceChoice::Cpu, 0).unwrap();

@@ -107,7 +107,7 @@ fn a_voice_model_gives_probabilities_for_whatever_it_is_read() {
     assert!(apart.fold(0.0, f32::max) < 1e-4, "{short:?} {long:?}");
 }
 
-/// How windows come together in a stage's batch is chance.
+/// The patches that a window completes are asked about together, and how many there are is chance.
 #[test]
 fn what_is_asked_together_is_answered_as_by_itself() {
     let model = SoundModel::load(&shipped("sound"), DeviceChoice::Cpu, 1).unwrap();
